@@ -1,0 +1,38 @@
+//! Which path should each pair of nodes use, and why.
+//!
+//! The algorithm, whole:
+//!
+//! 1. A peer's **candidates** arrive from the network map, from a call over a relay, or from a packet that came from
+//!    an address nobody named (peer-reflexive). Each is one **path** from our one UDP port.
+//! 2. **Observations** are facts with a time: a probe was answered after so many microseconds, or was not. Only an
+//!    answer, authenticated end to end, makes a path usable; a NAT's type never does.
+//! 3. A usable path has a [`Score`]: first its tier (same network, internet, relay), then its smoothed RTT, then
+//!    its kind and address, so that equal evidence gives equal answers everywhere.
+//! 4. [`Selector::select`] takes the best score, but leaves the current path only for a better tier or an RTT that
+//!    is better by the **switch margin**, and at once when the current path falls silent.
+//! 5. Every candidate gets exactly one [`Reason`], chosen or not.
+//!
+//! Pure: time comes in as [`Timestamp`], nothing is random, and iteration is ordered, so native code and WASM answer
+//! alike, byte for byte.
+
+mod candidate;
+mod observation;
+mod path;
+mod policy;
+mod reason;
+mod rtt;
+mod score;
+mod selection;
+mod selector;
+mod time;
+
+pub use candidate::{Candidate, CandidateKind, CandidateSource, Unusable, check_address};
+pub use observation::{Observation, ObservationKind};
+pub use path::PathStatus;
+pub use policy::Policy;
+pub use reason::Reason;
+pub use rtt::SmoothedRtt;
+pub use score::{Score, Tier};
+pub use selection::{Selection, Verdict};
+pub use selector::Selector;
+pub use time::Timestamp;

@@ -1,0 +1,30 @@
+//! Every tunable of the selection.
+
+use serde::{Deserialize, Serialize};
+
+/// The tunables; [`Policy::default`] is what Warren ships.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Policy {
+    /// A path of the same tier replaces the current one only if its RTT is lower by at least this many microseconds…
+    pub switch_margin_us: u32,
+    /// …and by at least this share of the current RTT, in per cent.
+    pub switch_margin_percent: u32,
+    /// Unanswered probes in a row after which a path that worked counts as silent.
+    pub unanswered_max: u8,
+    /// The most candidates kept per peer; further ones are refused, so that a hostile map cannot grow us.
+    pub candidates_max: usize,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            // Jitter on a wired path is well below a millisecond; on Wi-Fi some milliseconds. Two stops flapping
+            // between equals, and the percentage does for slow paths.
+            switch_margin_us: 2_000,
+            switch_margin_percent: 10,
+            // One loss is common, two in a row are not rare at 10 % loss (1 %), three are (0.1 %).
+            unanswered_max: 3,
+            candidates_max: 64,
+        }
+    }
+}

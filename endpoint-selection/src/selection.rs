@@ -1,0 +1,27 @@
+//! The decision as a value.
+
+use serde::{Deserialize, Serialize};
+
+use crate::candidate::Candidate;
+use crate::path::PathStatus;
+use crate::reason::Reason;
+
+/// What was decided for one peer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Selection {
+    /// The candidate whose path carries the traffic; `None` where nothing reaches the peer.
+    pub chosen: Option<Candidate>,
+    /// One verdict per candidate, ordered by address.
+    pub verdicts: Vec<Verdict>,
+}
+
+/// What was decided for one candidate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// The candidate.
+    pub candidate: Candidate,
+    /// The evidence on its path.
+    pub status: PathStatus,
+    /// Why it is used or not.
+    pub reason: Reason,
+}

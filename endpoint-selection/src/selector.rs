@@ -1,0 +1,178 @@
+//! The evidence on all paths to one peer, and the choice among them.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+
+use crate::candidate::{Candidate, CandidateKind, Unusable, check_address};
+use crate::observation::Observation;
+use crate::path::PathStatus;
+use crate::policy::Policy;
+use crate::reason::Reason;
+use crate::score::{Score, Tier};
+use crate::selection::{Selection, Verdict};
+
+/// The paths to one peer. Bounded by [`Policy::candidates_max`].
+#[derive(Debug, Clone, Default)]
+pub struct Selector {
+    policy: Policy,
+    mesh: Vec<(IpAddr, u8)>,
+    paths: BTreeMap<SocketAddr, Path>,
+    current: Option<SocketAddr>,
+}
+
+#[derive(Debug, Clone)]
+struct Path {
+    candidate: Candidate,
+    status: PathStatus,
+    unusable: Option<Unusable>,
+}
+
+impl Selector {
+    /// A selector without candidates. Addresses inside `mesh` (network, prefix length) are never used.
+    #[must_use]
+    pub const fn new(policy: Policy, mesh: Vec<(IpAddr, u8)>) -> Self {
+        Self { policy, mesh, paths: BTreeMap::new(), current: None }
+    }
+
+    /// Replaces what others told about the peer's addresses. Evidence on an address that stays is kept, and an
+    /// address that answers or was learnt from the peer's own packets stays even if nobody names it any more:
+    /// evidence beats hearsay. Returns whether an address is new.
+    pub fn set_candidates(&mut self, candidates: &[Candidate]) -> bool {
+        self.paths.retain(|address, path| {
+            path.status.is_usable()
+                || (path.candidate.kind == CandidateKind::PeerReflexive
+                    && !matches!(path.status, PathStatus::Silent { .. }))
+                || path.candidate.kind == CandidateKind::Relayed
+                || candidates.iter().any(|candidate| candidate.address == *address)
+        });
+        let before = self.paths.len();
+        for candidate in candidates {
+            self.add_candidate(candidate.clone());
+        }
+        self.paths.len() > before
+    }
+
+    /// Adds one candidate. A known address only improves its kind (a host address is also seen as peer-reflexive);
+    /// a new one beyond the bound is refused. Returns whether it is new.
+    pub fn add_candidate(&mut self, candidate: Candidate) -> bool {
+        if let Some(path) = self.paths.get_mut(&candidate.address) {
+            if candidate.kind < path.candidate.kind || path.candidate.kind == CandidateKind::PeerReflexive {
+                path.candidate = candidate;
+            }
+            return false;
+        }
+        if self.paths.len() >= self.policy.candidates_max {
+            return false;
+        }
+        let relayed = candidate.kind == CandidateKind::Relayed;
+        let unusable = if relayed { None } else { check_address(candidate.address, &self.mesh).err() };
+        let path = Path { status: PathStatus::Untried, unusable, candidate };
+        self.paths.insert(path.candidate.address, path);
+        true
+    }
+
+    /// Takes in one fact. A fact about an address that is no candidate is ignored.
+    pub fn observe(&mut self, observation: Observation) {
+        if let Some(path) = self.paths.get_mut(&observation.remote) {
+            path.status = path.status.after(observation.kind, observation.at, &self.policy);
+        }
+    }
+
+    /// Forgets evidence on direct paths, for instance because our own network changed; candidates stay.
+    pub fn forget_direct_evidence(&mut self) {
+        for path in self.paths.values_mut().filter(|path| path.candidate.kind != CandidateKind::Relayed) {
+            path.status = PathStatus::Untried;
+        }
+    }
+
+    /// The direct addresses that may be probed, in order of address.
+    pub fn probe_targets(&self) -> impl Iterator<Item = (&Candidate, &PathStatus)> {
+        self.paths
+            .values()
+            .filter(|path| path.unusable.is_none() && path.candidate.kind != CandidateKind::Relayed)
+            .map(|path| (&path.candidate, &path.status))
+    }
+
+    /// The candidate that carries the traffic as of the last [`Self::select`].
+    #[must_use]
+    pub fn current(&self) -> Option<&Candidate> {
+        self.paths.get(&self.current?).map(|path| &path.candidate)
+    }
+
+    /// The evidence on the path to `remote`.
+    #[must_use]
+    pub fn status(&self, remote: SocketAddr) -> Option<&PathStatus> {
+        self.paths.get(&remote).map(|path| &path.status)
+    }
+
+    /// Decides. Two calls with nothing observed between give the same answer.
+    pub fn select(&mut self) -> Selection {
+        let scores: BTreeMap<SocketAddr, Score> = self
+            .paths
+            .iter()
+            .filter(|(_, path)| path.unusable.is_none() && path.status.is_usable())
+            .map(|(address, path)| (*address, Score::new(&path.candidate, path.status.rtt_us())))
+            .collect();
+        let best = scores.values().min().copied();
+        let current = self.current.and_then(|address| scores.get(&address)).copied();
+        let chosen = match (current, best) {
+            (Some(current), Some(best)) if !self.is_worth_a_switch(current, best) => Some(current),
+            (_, best) => best,
+        };
+        self.current = chosen.map(|score| score.address);
+        let verdicts = self
+            .paths
+            .values()
+            .map(|path| Verdict {
+                candidate: path.candidate.clone(),
+                status: path.status,
+                reason: reason_for(path, chosen, best),
+            })
+            .collect();
+        Selection { chosen: self.current().cloned(), verdicts }
+    }
+
+    fn is_worth_a_switch(&self, current: Score, best: Score) -> bool {
+        if best.tier != current.tier {
+            return best.tier < current.tier;
+        }
+        let share = u64::from(current.rtt_us) * u64::from(self.policy.switch_margin_percent) / 100;
+        let margin = share.max(u64::from(self.policy.switch_margin_us));
+        u64::from(best.rtt_us) + margin <= u64::from(current.rtt_us)
+    }
+}
+
+fn reason_for(path: &Path, chosen: Option<Score>, best: Option<Score>) -> Reason {
+    if let Some(why) = path.unusable {
+        return Reason::Unusable { why };
+    }
+    let relayed = path.candidate.kind == CandidateKind::Relayed;
+    match path.status {
+        PathStatus::Untried | PathStatus::Silent { .. } | PathStatus::Probing { .. } if relayed => {
+            Reason::RelayNotRegistered
+        }
+        PathStatus::Untried => Reason::NotProbedYet,
+        PathStatus::Probing { sent } => Reason::NoAnswer { probes: sent },
+        PathStatus::Silent { .. } => Reason::WentSilent,
+        PathStatus::Answered { .. } => {
+            let tier = Tier::of(&path.candidate);
+            match chosen {
+                Some(chosen) if chosen.address == path.candidate.address => {
+                    if relayed {
+                        Reason::NoDirectPathAnswers
+                    } else if Some(chosen) == best {
+                        Reason::Best
+                    } else {
+                        Reason::WithinSwitchMargin
+                    }
+                }
+                Some(chosen) if relayed && chosen.tier != Tier::Relay => Reason::Standby,
+                Some(chosen) if chosen.tier < tier => Reason::WorseTier,
+                Some(_) | None => Reason::NotFasterByMargin,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,190 @@
+//! The rules of the selection, each on both sides of its limit.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::candidate::CandidateSource;
+use crate::observation::ObservationKind;
+use crate::time::Timestamp;
+
+fn candidate(kind: CandidateKind, address: &str) -> Candidate {
+    Candidate { kind, address: address.parse().unwrap(), base: None, source: CandidateSource::Peer }
+}
+
+fn host() -> Candidate {
+    candidate(CandidateKind::Host, "192.168.1.20:4000")
+}
+
+fn reflexive(last: u8) -> Candidate {
+    candidate(CandidateKind::ServerReflexive, &format!("203.0.113.{last}:4000"))
+}
+
+fn relay() -> Candidate {
+    candidate(CandidateKind::Relayed, "198.51.100.1:3478")
+}
+
+fn see(selector: &mut Selector, candidate: &Candidate, kind: ObservationKind) {
+    selector.observe(Observation { remote: candidate.address, at: Timestamp::from_micros(1), kind });
+}
+
+fn answer(selector: &mut Selector, candidate: &Candidate, rtt_us: u32) {
+    see(selector, candidate, ObservationKind::ProbeAnswered { rtt_us });
+}
+
+fn selector(candidates: &[Candidate]) -> Selector {
+    let mut selector = Selector::default();
+    for candidate in candidates {
+        selector.add_candidate(candidate.clone());
+    }
+    if candidates.contains(&relay()) {
+        see(&mut selector, &relay(), ObservationKind::RelayRegistered { rtt_us: Some(20_000) });
+    }
+    selector
+}
+
+fn reason(selection: &Selection, candidate: &Candidate) -> Reason {
+    selection.verdicts.iter().find(|verdict| verdict.candidate.address == candidate.address).unwrap().reason
+}
+
+#[test]
+fn traffic_starts_on_the_relay_before_anything_is_probed() {
+    let mut selector = selector(&[host(), relay()]);
+    let selection = selector.select();
+    assert_eq!(selection.chosen, Some(relay()));
+    assert_eq!(reason(&selection, &relay()), Reason::NoDirectPathAnswers);
+    assert_eq!(reason(&selection, &host()), Reason::NotProbedYet);
+}
+
+#[test]
+fn the_first_direct_answer_replaces_the_relay_even_if_slower() {
+    let mut selector = selector(&[reflexive(1), relay()]);
+    selector.select();
+    answer(&mut selector, &reflexive(1), 900_000);
+    let selection = selector.select();
+    assert_eq!(selection.chosen, Some(reflexive(1)));
+    assert_eq!(reason(&selection, &relay()), Reason::Standby);
+}
+
+#[test]
+fn the_same_network_beats_the_internet_whatever_answered_first() {
+    let mut selector = selector(&[host(), reflexive(1)]);
+    answer(&mut selector, &reflexive(1), 300);
+    selector.select();
+    answer(&mut selector, &host(), 500);
+    let selection = selector.select();
+    assert_eq!(selection.chosen, Some(host()));
+    assert_eq!(reason(&selection, &reflexive(1)), Reason::WorseTier);
+}
+
+#[test]
+fn a_faster_path_wins_only_by_the_switch_margin() {
+    let margin = Policy::default().switch_margin_us;
+    for (rtt_us, switches) in [(10_000 - margin, true), (10_001 - margin, false)] {
+        let mut selector = selector(&[reflexive(1), reflexive(2)]);
+        answer(&mut selector, &reflexive(1), 10_000);
+        selector.select();
+        answer(&mut selector, &reflexive(2), rtt_us);
+        assert_eq!(selector.select().chosen == Some(reflexive(2)), switches, "{rtt_us}");
+    }
+}
+
+#[test]
+fn a_path_that_leaves_three_probes_unanswered_gives_way_to_the_relay() {
+    let mut selector = selector(&[reflexive(1), relay()]);
+    answer(&mut selector, &reflexive(1), 10_000);
+    for _ in 0..2 {
+        see(&mut selector, &reflexive(1), ObservationKind::ProbeUnanswered);
+        assert_eq!(selector.select().chosen, Some(reflexive(1)));
+    }
+    see(&mut selector, &reflexive(1), ObservationKind::ProbeUnanswered);
+    let selection = selector.select();
+    assert_eq!(selection.chosen, Some(relay()));
+    assert_eq!(reason(&selection, &reflexive(1)), Reason::WentSilent);
+}
+
+#[test]
+fn a_working_address_outlives_a_map_that_no_longer_names_it() {
+    let mut selector = selector(&[reflexive(1), reflexive(2)]);
+    answer(&mut selector, &reflexive(1), 10_000);
+    selector.set_candidates(&[reflexive(3)]);
+    let selection = selector.select();
+    assert_eq!(selection.chosen, Some(reflexive(1)));
+    assert_eq!(selection.verdicts.len(), 2);
+}
+
+#[test]
+fn a_mesh_address_is_never_chosen() {
+    let mut selector = Selector::new(Policy::default(), vec![("100.92.0.0".parse().unwrap(), 16)]);
+    let inside = candidate(CandidateKind::Host, "100.92.0.7:4000");
+    selector.add_candidate(inside.clone());
+    answer(&mut selector, &inside, 1);
+    let selection = selector.select();
+    assert_eq!(selection.chosen, None);
+    assert_eq!(reason(&selection, &inside), Reason::Unusable { why: Unusable::InsideMesh });
+}
+
+#[test]
+fn a_flood_of_candidates_is_bounded() {
+    let mut selector = Selector::default();
+    for port in 1..10_000 {
+        selector.add_candidate(candidate(CandidateKind::Host, &format!("10.0.0.1:{port}")));
+    }
+    assert_eq!(selector.select().verdicts.len(), Policy::default().candidates_max);
+}
+
+#[test]
+fn a_reason_has_a_stable_form_for_machines() {
+    let json = serde_json::to_string(&Reason::NoAnswer { probes: 3 }).unwrap();
+    assert_eq!(json, r#"{"code":"no-answer","probes":3}"#);
+}
+
+fn any_kind() -> impl Strategy<Value = ObservationKind> {
+    prop_oneof![
+        Just(ObservationKind::ProbeSent),
+        any::<u32>().prop_map(|rtt_us| ObservationKind::ProbeAnswered { rtt_us }),
+        Just(ObservationKind::ProbeUnanswered),
+        proptest::option::of(any::<u32>()).prop_map(|rtt_us| ObservationKind::RelayRegistered { rtt_us }),
+        Just(ObservationKind::RelayLost),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn the_order_in_which_candidates_are_named_does_not_matter(
+        rtts in proptest::collection::vec(1_u32..100_000, 1..6), rotation in 0_usize..6,
+    ) {
+        let mut candidates: Vec<_> = (0..rtts.len()).map(|i| reflexive(u8::try_from(i).unwrap())).collect();
+        let mut answers = Vec::new();
+        for _ in 0..2 {
+            let mut selector = selector(&candidates);
+            for (index, rtt_us) in rtts.iter().enumerate() {
+                answer(&mut selector, &reflexive(u8::try_from(index).unwrap()), *rtt_us);
+            }
+            answers.push(selector.select());
+            candidates.rotate_left(rotation % rtts.len());
+        }
+        prop_assert_eq!(&answers[0], &answers[1]);
+    }
+
+    #[test]
+    fn selecting_twice_is_selecting_once_and_only_a_usable_path_is_chosen(
+        events in proptest::collection::vec((0_u8..4, any_kind()), 0..60),
+    ) {
+        let all = [host(), reflexive(1), reflexive(2), relay()];
+        let mut selector = selector(&all);
+        for (index, kind) in events {
+            see(&mut selector, &all[usize::from(index)], kind);
+            let selection = selector.select();
+            prop_assert_eq!(&selector.select(), &selection);
+            let usable = selection.verdicts.iter().any(|verdict| verdict.status.is_usable());
+            prop_assert_eq!(selection.chosen.is_some(), usable);
+            if let Some(chosen) = &selection.chosen {
+                prop_assert!(selector.status(chosen.address).unwrap().is_usable());
+                let direct = selection.verdicts.iter().any(|verdict| {
+                    verdict.status.is_usable() && verdict.candidate.kind != CandidateKind::Relayed
+                });
+                prop_assert!(!(direct && chosen.kind == CandidateKind::Relayed));
+            }
+        }
+    }
+}
