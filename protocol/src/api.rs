@@ -1,0 +1,26 @@
+//! The HTTP messages between agent and coordinator: JSON, one file per exchange.
+//!
+//! Unknown fields are ignored, so that a newer side may say more; a field that is missing and has no default refuses
+//! the message.
+
+mod enroll;
+mod enrollment_key;
+mod name;
+mod network_map;
+mod problem;
+mod report;
+
+pub use enroll::{ENROLL_BYTES_MAX, EnrollRequest, EnrollResponse};
+pub use enrollment_key::{EnrollmentKey, InvalidEnrollmentKey};
+pub use name::{InvalidName, NodeName};
+pub use network_map::{
+    MAP_EVENT_BYTES_MAX, MapDelta, MapEvent, NetworkMap, OwnNode, Peer, RelayInfo, StaleDelta,
+};
+pub use problem::{PROBLEM_CONTENT_TYPE, Problem, ProblemCode};
+pub use report::{
+    Mapping, NatReport, PathKind, PathReport, REPORT_BYTES_MAX, REPORT_CANDIDATES_MAX, REPORT_PATHS_MAX,
+    Report, ReportError, ReportResponse,
+};
+
+/// Where the API lives below the coordinator's URL.
+pub const API_PREFIX: &str = "/api/v1";

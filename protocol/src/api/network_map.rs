@@ -1,0 +1,235 @@
+//! `GET /api/v1/map`: what a node may see, as Server-Sent Events with the revision as event id.
+
+use std::net::SocketAddr;
+
+use endpoint_selection::Candidate;
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::NodeName;
+use crate::key::PublicKey;
+
+/// The largest map event that an agent reads, in bytes: 10,000 peers at 1.6 KiB.
+pub const MAP_EVENT_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Everything that a node may see, at one revision.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworkMap {
+    /// Grows with every change of the network.
+    pub revision: u64,
+    /// The node itself.
+    pub own: OwnNode,
+    /// The nodes it may talk to, ordered by public key.
+    pub peers: Vec<Peer>,
+    /// The relays it may use.
+    pub relays: Vec<RelayInfo>,
+    /// The STUN servers it may ask.
+    pub stun_servers: Vec<SocketAddr>,
+}
+
+/// The node itself, as the coordinator records it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnNode {
+    /// Its id.
+    pub id: Uuid,
+    /// Its name.
+    pub name: NodeName,
+    /// The network's name.
+    pub network: String,
+    /// Its mesh addresses, each with the prefix of the network.
+    pub addresses: Vec<IpNet>,
+}
+
+/// Another node of the network.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Peer {
+    /// Its id.
+    pub id: Uuid,
+    /// Its name.
+    pub name: NodeName,
+    /// Its WireGuard public key.
+    pub public_key: PublicKey,
+    /// Prefixes routed to it; its own mesh addresses come first.
+    pub allowed_ips: Vec<IpNet>,
+    /// Whether it holds a map stream open now. A hint: paths stand on probes, not on it.
+    pub online: bool,
+    /// Its candidates, from its last report.
+    pub candidates: Vec<Candidate>,
+    /// Set for a plain WireGuard peer without an agent: it answers no probes, and this is its endpoint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plain_endpoint: Option<SocketAddr>,
+}
+
+/// A relay.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RelayInfo {
+    /// Its name, for people.
+    pub name: String,
+    /// Its UDP address.
+    pub address: SocketAddr,
+    /// Its X25519 public key.
+    pub public_key: PublicKey,
+}
+
+/// A change from one revision to a later one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MapDelta {
+    /// The revision that it applies to.
+    pub from_revision: u64,
+    /// The revision that it leads to.
+    pub revision: u64,
+    /// Peers that are new or changed, whole.
+    pub upserts: Vec<Peer>,
+    /// Peers that are gone.
+    pub removals: Vec<PublicKey>,
+}
+
+/// One event of the stream; its SSE `event` field is `snapshot` or `delta`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MapEvent {
+    /// Replaces the map.
+    Snapshot(NetworkMap),
+    /// Changes it.
+    Delta(MapDelta),
+}
+
+/// A delta that does not follow the map's revision: ask for a snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the map is at revision {have}, the change starts at {from}")]
+pub struct StaleDelta {
+    /// The map's revision.
+    pub have: u64,
+    /// The delta's start.
+    pub from: u64,
+}
+
+impl NetworkMap {
+    /// Applies a delta.
+    ///
+    /// # Errors
+    /// [`StaleDelta`], and the map stays as it was.
+    pub fn apply(&mut self, delta: MapDelta) -> Result<(), StaleDelta> {
+        if delta.from_revision != self.revision {
+            return Err(StaleDelta { have: self.revision, from: delta.from_revision });
+        }
+        self.peers.retain(|peer| {
+            !delta.removals.contains(&peer.public_key)
+                && !delta
+                    .upserts
+                    .iter()
+                    .any(|upsert| upsert.id == peer.id || upsert.public_key == peer.public_key)
+        });
+        self.peers.extend(delta.upserts);
+        self.peers.sort_by_key(|peer| peer.public_key);
+        self.revision = delta.revision;
+        Ok(())
+    }
+}
+
+impl MapEvent {
+    /// The revision after the event: its SSE id.
+    #[must_use]
+    pub const fn revision(&self) -> u64 {
+        match self {
+            Self::Snapshot(map) => map.revision,
+            Self::Delta(delta) => delta.revision,
+        }
+    }
+
+    /// The SSE `event` field.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Snapshot(_) => "snapshot",
+            Self::Delta(_) => "delta",
+        }
+    }
+
+    /// The SSE `data` field: JSON on one line.
+    #[must_use]
+    pub fn data(&self) -> String {
+        let json = match self {
+            Self::Snapshot(map) => serde_json::to_string(map),
+            Self::Delta(delta) => serde_json::to_string(delta),
+        };
+        #[expect(clippy::expect_used, reason = "these types have no map with keys other than strings")]
+        json.expect("a map event is JSON")
+    }
+
+    /// Reads an event from its SSE fields. `Ok(None)` for an event name that we do not know: a newer coordinator
+    /// may send more than we understand.
+    ///
+    /// # Errors
+    /// Where the data is not what the name promises.
+    pub fn parse(name: &str, data: &str) -> Result<Option<Self>, serde_json::Error> {
+        match name {
+            "snapshot" => serde_json::from_str(data).map(|map| Some(Self::Snapshot(map))),
+            "delta" => serde_json::from_str(data).map(|delta| Some(Self::Delta(delta))),
+            _ => Ok(None),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn peer(byte: u8) -> Peer {
+        Peer {
+            id: Uuid::from_bytes([byte; 16]),
+            name: "n".parse().unwrap(),
+            public_key: PublicKey::from_bytes([byte; 32]),
+            allowed_ips: Vec::new(),
+            online: true,
+            candidates: Vec::new(),
+            plain_endpoint: None,
+        }
+    }
+
+    fn map() -> NetworkMap {
+        NetworkMap {
+            revision: 5,
+            own: OwnNode {
+                id: Uuid::nil(),
+                name: "own".parse().unwrap(),
+                network: "default".into(),
+                addresses: vec!["100.92.0.1/16".parse().unwrap()],
+            },
+            peers: vec![peer(1), peer(2)],
+            relays: Vec::new(),
+            stun_servers: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_delta_changes_adds_and_removes_peers() {
+        let mut map = map();
+        let changed = Peer { online: false, ..peer(2) };
+        let delta = MapDelta {
+            from_revision: 5,
+            revision: 7,
+            upserts: vec![peer(3), changed.clone()],
+            removals: vec![peer(1).public_key],
+        };
+        assert_eq!(map.apply(delta), Ok(()));
+        assert_eq!((map.revision, map.peers), (7, vec![changed, peer(3)]));
+    }
+
+    #[test]
+    fn a_delta_that_skips_a_revision_leaves_the_map_as_it_was() {
+        let mut map = map();
+        let before = map.clone();
+        let delta = MapDelta { from_revision: 6, revision: 7, upserts: vec![peer(3)], removals: Vec::new() };
+        assert_eq!(map.apply(delta), Err(StaleDelta { have: 5, from: 6 }));
+        assert_eq!(map, before);
+    }
+
+    #[test]
+    fn an_event_survives_the_stream_and_an_unknown_one_is_skipped() {
+        let event = MapEvent::Snapshot(map());
+        assert_eq!(MapEvent::parse(event.name(), &event.data()).unwrap(), Some(event));
+        assert_eq!(MapEvent::parse("confetti", "x").unwrap(), None);
+        assert!(MapEvent::parse("snapshot", "{").is_err());
+    }
+}

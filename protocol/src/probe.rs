@@ -1,0 +1,275 @@
+//! Probes: how two nodes test a path between them, sealed end to end with a key that only the two can derive.
+//!
+//! ```text
+//! header 4 | pair tag 8 | nonce 24 | XChaCha20-Poly1305 ciphertext
+//! ```
+//!
+//! The pair tag tells the receiver which peer's key opens the rest; outsiders cannot link it to a node. Nonces are
+//! random, so a restart never repeats one. Every message says which life of the sender (`sender_epoch`, random at
+//! start) it belongs to, which life of the receiver it answers to, and a counter: see [`crate::replay`].
+
+use std::net::SocketAddr;
+
+use chacha20poly1305::aead::{Aead, KeyInit, Payload};
+use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+
+use crate::derive::directional_key;
+use crate::frame::{HEADER_LEN, header};
+use crate::key::{PrivateKey, PublicKey};
+use crate::relay::{ADDRESS_LEN, decode_address, encode_address};
+
+/// The datagram kind of a probe (third byte).
+pub const KIND: u8 = 0x01;
+
+/// The most candidates that one call carries; more are left to the network map.
+pub const CALL_CANDIDATES_MAX: usize = 16;
+
+const TAG_LEN: usize = 8;
+const NONCE_LEN: usize = 24;
+const MAC_LEN: usize = 16;
+const CLEAR_LEN: usize = HEADER_LEN + TAG_LEN + NONCE_LEN;
+const FIXED_LEN: usize = 1 + 8 + 8 + 8;
+const LABEL: &str = "warren probe";
+
+/// What one node tells the other in a probe.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Message {
+    /// Are you there, over this path? `transaction` comes back in the reply.
+    Request {
+        /// Names the request; random.
+        transaction: u64,
+    },
+    /// Yes.
+    Reply {
+        /// The request's transaction.
+        transaction: u64,
+        /// Where the request came from as the replier saw it: a candidate of the asker that no STUN server
+        /// knows. `None` where it came over a relay.
+        observed: Option<SocketAddr>,
+    },
+    /// Sent over a relay: these are my candidates, please probe them now, as I probe yours.
+    Call {
+        /// Addresses to probe, at most [`CALL_CANDIDATES_MAX`].
+        candidates: Vec<SocketAddr>,
+    },
+}
+
+/// A message with what guards it against replay.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Probe {
+    /// Which life of the sender this is.
+    pub sender_epoch: u64,
+    /// Which life of the receiver the sender speaks to; 0 where it knows none yet.
+    pub receiver_epoch: u64,
+    /// Grows with every message of this life to this peer.
+    pub counter: u64,
+    /// The message.
+    pub message: Message,
+}
+
+/// The probe keys of one pair of nodes.
+pub struct PairKeys {
+    seal: XChaCha20Poly1305,
+    open: XChaCha20Poly1305,
+    tag_out: [u8; TAG_LEN],
+    tag_in: [u8; TAG_LEN],
+}
+
+impl PairKeys {
+    /// Derives the keys; `None` where the peer's key is of low order.
+    #[must_use]
+    pub fn derive(own: &PrivateKey, peer: &PublicKey) -> Option<Self> {
+        let own_public = own.public_key();
+        let key = |from: &PublicKey, to: &PublicKey| directional_key(own, peer, LABEL, from, to);
+        let tag = |from: &PublicKey, to: &PublicKey| {
+            let key = directional_key(own, peer, "warren probe tag", from, to)?;
+            let mut tag = [0; TAG_LEN];
+            tag.copy_from_slice(&key[..TAG_LEN]);
+            Some(tag)
+        };
+        Some(Self {
+            seal: XChaCha20Poly1305::new_from_slice(key(&own_public, peer)?.as_slice()).ok()?,
+            open: XChaCha20Poly1305::new_from_slice(key(peer, &own_public)?.as_slice()).ok()?,
+            tag_out: tag(&own_public, peer)?,
+            tag_in: tag(peer, &own_public)?,
+        })
+    }
+
+    /// The tag of the peer's probes to us, for a table from tag to peer.
+    #[must_use]
+    pub const fn incoming_tag(&self) -> [u8; TAG_LEN] {
+        self.tag_in
+    }
+
+    /// Seals a probe under a random `nonce`. A request is as long as its reply, so nobody gains from asking
+    /// with a forged source.
+    #[must_use]
+    pub fn seal(&self, probe: &Probe, nonce: [u8; NONCE_LEN]) -> Vec<u8> {
+        let mut datagram = Vec::with_capacity(CLEAR_LEN + 64 + MAC_LEN);
+        datagram.extend_from_slice(&header(KIND));
+        datagram.extend_from_slice(&self.tag_out);
+        let payload = encode(probe);
+        let sealed = self.seal.encrypt(&XNonce::from(nonce), Payload { msg: &payload, aad: &datagram });
+        #[expect(clippy::expect_used, reason = "fails only for messages over 256 GiB")]
+        let sealed = sealed.expect("a probe fits");
+        datagram.extend_from_slice(&nonce);
+        datagram.extend_from_slice(&sealed);
+        datagram
+    }
+
+    /// Opens a probe of the peer; `None` where it was not sealed by the peer for us, or says nothing we know.
+    #[must_use]
+    pub fn open(&self, datagram: &[u8]) -> Option<Probe> {
+        let (associated, rest) = datagram.split_at_checked(HEADER_LEN + TAG_LEN)?;
+        let (nonce, sealed) = rest.split_first_chunk::<NONCE_LEN>()?;
+        let payload = Payload { msg: sealed, aad: associated };
+        decode(&self.open.decrypt(&XNonce::from(*nonce), payload).ok()?)
+    }
+}
+
+/// The pair tag of a probe datagram, to find the peer whose key opens it.
+#[must_use]
+pub fn tag_of(datagram: &[u8]) -> Option<[u8; TAG_LEN]> {
+    datagram.get(HEADER_LEN..HEADER_LEN + TAG_LEN)?.try_into().ok()
+}
+
+fn encode(probe: &Probe) -> Vec<u8> {
+    let kind = match probe.message {
+        Message::Request { .. } => 1,
+        Message::Reply { .. } => 2,
+        Message::Call { .. } => 3,
+    };
+    let mut bytes = vec![kind];
+    bytes.extend_from_slice(&probe.sender_epoch.to_be_bytes());
+    bytes.extend_from_slice(&probe.receiver_epoch.to_be_bytes());
+    bytes.extend_from_slice(&probe.counter.to_be_bytes());
+    match &probe.message {
+        Message::Request { transaction } => {
+            bytes.extend_from_slice(&transaction.to_be_bytes());
+            bytes.extend_from_slice(&[0; ADDRESS_LEN]);
+        }
+        Message::Reply { transaction, observed } => {
+            bytes.extend_from_slice(&transaction.to_be_bytes());
+            bytes.extend_from_slice(&observed.map_or([0; ADDRESS_LEN], encode_address));
+        }
+        Message::Call { candidates } => {
+            for candidate in candidates.iter().take(CALL_CANDIDATES_MAX) {
+                bytes.extend_from_slice(&encode_address(*candidate));
+            }
+        }
+    }
+    bytes
+}
+
+fn decode(bytes: &[u8]) -> Option<Probe> {
+    let (fixed, body) = bytes.split_first_chunk::<FIXED_LEN>()?;
+    let number = |at: usize| Some(u64::from_be_bytes(fixed.get(at..at + 8)?.try_into().ok()?));
+    let message = match fixed[0] {
+        1 | 2 => {
+            let (transaction, address) = body.split_first_chunk()?;
+            let address: &[u8; ADDRESS_LEN] = address.try_into().ok()?;
+            let transaction = u64::from_be_bytes(*transaction);
+            if fixed[0] == 1 {
+                Message::Request { transaction }
+            } else {
+                let observed = (address != &[0; ADDRESS_LEN]).then(|| decode_address(address));
+                Message::Reply { transaction, observed }
+            }
+        }
+        3 if body.len() <= CALL_CANDIDATES_MAX * ADDRESS_LEN => {
+            let (addresses, rest) = body.as_chunks::<ADDRESS_LEN>();
+            if !rest.is_empty() {
+                return None;
+            }
+            Message::Call { candidates: addresses.iter().map(decode_address).collect() }
+        }
+        _ => return None,
+    };
+    Some(Probe { sender_epoch: number(1)?, receiver_epoch: number(9)?, counter: number(17)?, message })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn pair() -> (PairKeys, PairKeys) {
+        let (a, b) = (PrivateKey::from_random([1; 32]), PrivateKey::from_random([2; 32]));
+        let ab = PairKeys::derive(&a, &b.public_key()).unwrap();
+        let ba = PairKeys::derive(&b, &a.public_key()).unwrap();
+        (ab, ba)
+    }
+
+    fn probe(message: Message) -> Probe {
+        Probe { sender_epoch: 11, receiver_epoch: 22, counter: 33, message }
+    }
+
+    #[test]
+    fn the_peer_opens_every_kind_of_message() {
+        let (a, b) = pair();
+        let address: SocketAddr = "203.0.113.5:1234".parse().unwrap();
+        for message in [
+            Message::Request { transaction: 7 },
+            Message::Reply { transaction: 7, observed: Some(address) },
+            Message::Reply { transaction: 7, observed: None },
+            Message::Call { candidates: vec![address, "[fd00::1]:5".parse().unwrap()] },
+            Message::Call { candidates: Vec::new() },
+        ] {
+            let datagram = a.seal(&probe(message.clone()), [9; 24]);
+            assert_eq!(tag_of(&datagram), Some(b.incoming_tag()));
+            assert_eq!(b.open(&datagram), Some(probe(message)));
+        }
+    }
+
+    #[test]
+    fn a_probe_reflected_to_its_sender_is_not_opened() {
+        let (a, _) = pair();
+        let datagram = a.seal(&probe(Message::Request { transaction: 7 }), [9; 24]);
+        assert_eq!(a.open(&datagram), None);
+    }
+
+    #[test]
+    fn a_stranger_opens_and_forges_nothing() {
+        let (a, b) = pair();
+        let stranger = PrivateKey::from_random([3; 32]);
+        let victim = PrivateKey::from_random([2; 32]).public_key();
+        let forged = PairKeys::derive(&stranger, &victim).unwrap();
+        assert_eq!(b.open(&forged.seal(&probe(Message::Request { transaction: 7 }), [9; 24])), None);
+        let datagram = a.seal(&probe(Message::Request { transaction: 7 }), [9; 24]);
+        assert_eq!(forged.open(&datagram), None);
+    }
+
+    #[test]
+    fn a_probe_with_any_byte_changed_is_not_opened() {
+        let (a, b) = pair();
+        let datagram = a.seal(&probe(Message::Request { transaction: 7 }), [9; 24]);
+        for index in 0..datagram.len() {
+            let mut changed = datagram.clone();
+            changed[index] ^= 1;
+            assert_eq!(b.open(&changed), None, "byte {index}");
+        }
+    }
+
+    #[test]
+    fn a_request_is_as_long_as_its_reply() {
+        let (a, _) = pair();
+        let request = a.seal(&probe(Message::Request { transaction: 7 }), [9; 24]);
+        let observed = Some("[2001:db8::1]:9".parse().unwrap());
+        let reply = a.seal(&probe(Message::Reply { transaction: 7, observed }), [9; 24]);
+        assert_eq!(request.len(), reply.len());
+    }
+
+    proptest! {
+        #[test]
+        fn any_plaintext_is_decoded_or_refused_without_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+            let _ = decode(&bytes);
+        }
+
+        #[test]
+        fn any_datagram_is_refused_without_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let (a, _) = pair();
+            prop_assert_eq!(a.open(&bytes), None);
+        }
+    }
+}
