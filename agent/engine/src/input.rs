@@ -1,0 +1,57 @@
+//! Everything that can come into the engine.
+
+use std::net::{IpAddr, SocketAddr};
+
+use protocol::api::{MapEvent, ReportResponse};
+use protocol::key::PublicKey;
+
+/// One thing that happened outside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Input<'a> {
+    /// The coordinator (or the copy on disk) said what the network looks like.
+    Map(MapEvent),
+    /// The coordinator took a report and gave a relay token.
+    ReportAccepted(ReportResponse),
+    /// A report did not get through; the engine asks again later.
+    ReportFailed,
+    /// A datagram on the node's UDP port that is not WireGuard.
+    Datagram {
+        /// Where it came from.
+        from: SocketAddr,
+        /// Its bytes.
+        datagram: &'a [u8],
+    },
+    /// The addresses of the machine's interfaces, whole; without loopback and the tunnel's own interface.
+    LocalAddresses(Vec<LocalAddress>),
+    /// What the tunnel moved so far, per peer; once a second.
+    Traffic(Vec<PeerTraffic>),
+    /// A user wants to know whether and how fast a peer answers.
+    Ping {
+        /// The peer.
+        peer: PublicKey,
+        /// Comes back in [`crate::Output::Pinged`].
+        id: u64,
+    },
+    /// Something outside suggests that the network changed (a user asked, the machine woke up): learn everything anew.
+    Rediscover,
+}
+
+/// An address of this machine.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LocalAddress {
+    /// The interface that holds it.
+    pub interface: String,
+    /// The address.
+    pub address: IpAddr,
+}
+
+/// Bytes that the tunnel moved for one peer since it came up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PeerTraffic {
+    /// The peer.
+    pub peer: PublicKey,
+    /// Bytes received from it, authenticated.
+    pub rx_bytes: u64,
+    /// Bytes sent to it.
+    pub tx_bytes: u64,
+}

@@ -1,0 +1,80 @@
+//! Everything that the engine can ask for.
+
+use std::net::SocketAddr;
+
+use protocol::api::{PathKind, Report};
+use protocol::key::PublicKey;
+use protocol::relay::SEND_PREFIX_LEN;
+
+use crate::tunnel_config::TunnelConfig;
+
+/// One thing to do outside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Output {
+    /// Send this datagram from the node's UDP port.
+    Transmit {
+        /// Where to.
+        to: SocketAddr,
+        /// The bytes.
+        datagram: Vec<u8>,
+    },
+    /// Send a peer's tunnel packets this way from now on; `None`: nowhere.
+    SetPath {
+        /// The peer.
+        peer: PublicKey,
+        /// The way.
+        path: Option<TunnelPath>,
+    },
+    /// Believe packets delivered by these relays, and no others.
+    SetRelays(Vec<SocketAddr>),
+    /// Make the tunnel like this.
+    SetTunnel(TunnelConfig),
+    /// Tell the coordinator.
+    Report(Report),
+    /// The map changed: keep a copy on disk.
+    SaveMap,
+    /// The change stream does not fit our map: ask for a whole one.
+    RequestSnapshot,
+    /// The answer to a ping.
+    Pinged {
+        /// The ping's id.
+        id: u64,
+        /// How it went; `None`: no answer in time.
+        answer: Option<PingAnswer>,
+    },
+    /// The path to a peer changed; for logs.
+    PathChanged {
+        /// The peer's name.
+        name: String,
+        /// The kind of path now in use.
+        kind: PathKind,
+        /// Its remote address.
+        remote: Option<SocketAddr>,
+    },
+}
+
+/// How a peer's tunnel packets travel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TunnelPath {
+    /// Straight to the peer.
+    Direct {
+        /// The peer's endpoint.
+        remote: SocketAddr,
+    },
+    /// Through a relay.
+    Relay {
+        /// The relay's address.
+        server: SocketAddr,
+        /// What to put in front of each packet ([`protocol::relay::send_prefix`]).
+        prefix: [u8; SEND_PREFIX_LEN],
+    },
+}
+
+/// A peer's answer to a ping.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PingAnswer {
+    /// Round-trip time in microseconds.
+    pub rtt_us: u32,
+    /// The kind of path that it took.
+    pub kind: PathKind,
+}

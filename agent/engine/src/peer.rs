@@ -1,0 +1,377 @@
+//! One peer's life: its candidates, the probes to and from it, and the path in use.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use endpoint_selection::{
+    Candidate, CandidateKind, CandidateSource, Observation, ObservationKind, Policy, Selector, Timestamp,
+};
+use protocol::api::{self, PathKind, PathReport};
+use protocol::key::PrivateKey;
+use protocol::probe::{Message, PairKeys, Probe};
+use protocol::replay::ReplayWindow;
+
+use crate::context::Context;
+use crate::input::PeerTraffic;
+use crate::output::{Output, PingAnswer, TunnelPath};
+use crate::schedule::{Due, Schedule};
+
+mod receive;
+mod upkeep;
+mod view;
+
+use upkeep::Upkeep;
+
+/// How long a reply may take; replies after that count for nothing.
+const REPLY_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// A call answered by a call within this time is not answered again.
+const CALL_SPACING: Duration = Duration::from_secs(5);
+
+/// The most requests remembered at once: a full round to 64 candidates, thrice.
+const OUTSTANDING_MAX: usize = 256;
+
+/// How long a user's ping waits.
+const PING_TIMEOUT: Duration = Duration::from_secs(2);
+
+pub(crate) struct Peer {
+    info: api::Peer,
+    keys: Option<PairKeys>,
+    selector: Selector,
+    replay: ReplayWindow,
+    /// The life that the peer last spoke from; only a hint until a fresh probe confirms it.
+    claimed_epoch: u64,
+    counter: u64,
+    outstanding: BTreeMap<u64, Sent>,
+    schedule: Schedule,
+    /// The next round answers the peer's call.
+    is_called: bool,
+    /// When the peer was called last, and what it was told.
+    last_call: Option<(Timestamp, Vec<SocketAddr>)>,
+    upkeep: Upkeep,
+    pings: BTreeMap<u64, Ping>,
+    path: Option<TunnelPath>,
+    since: Timestamp,
+    switches: u32,
+    traffic: Option<PeerTraffic>,
+}
+
+/// The way a probe travels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Route {
+    /// Straight to this address.
+    Direct(SocketAddr),
+    /// Through the relay at this address.
+    Relay(SocketAddr),
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Sent {
+    route: Route,
+    at: Timestamp,
+    receiver_epoch: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Ping {
+    id: u64,
+    deadline: Timestamp,
+}
+
+impl Peer {
+    pub(crate) fn new(info: api::Peer, own: &PrivateKey, mesh: Vec<(IpAddr, u8)>, now: Timestamp) -> Self {
+        let keys = PairKeys::derive(own, &info.public_key);
+        let mut selector = Selector::new(Policy::default(), mesh);
+        selector.set_candidates(&info.candidates);
+        Self {
+            info,
+            keys,
+            selector,
+            replay: ReplayWindow::default(),
+            claimed_epoch: 0,
+            counter: 0,
+            outstanding: BTreeMap::new(),
+            schedule: Schedule::idle(),
+            is_called: false,
+            last_call: None,
+            upkeep: Upkeep::default(),
+            pings: BTreeMap::new(),
+            path: None,
+            since: now,
+            switches: 0,
+            traffic: None,
+        }
+    }
+
+    /// Whether the map says the same as before.
+    pub(crate) fn is(&self, info: &api::Peer) -> bool {
+        self.info == *info
+    }
+
+    pub(crate) fn incoming_tag(&self) -> Option<[u8; 8]> {
+        self.keys.as_ref().map(PairKeys::incoming_tag)
+    }
+
+    /// Begins: relays first, then the search for a direct path.
+    pub(crate) fn start(&mut self, context: &mut Context<'_>) {
+        if let Some(remote) = self.info.plain_endpoint {
+            self.set_path(context, Some(TunnelPath::Direct { remote }));
+            return;
+        }
+        let relays: Vec<SocketAddr> = context.sessions.keys().copied().collect();
+        for relay in relays {
+            self.on_relay(context, relay, true);
+        }
+        self.search(context.now);
+    }
+
+    /// The map says something else about the peer.
+    pub(crate) fn update(&mut self, context: &mut Context<'_>, info: api::Peer) {
+        let came_online = info.online && !self.info.online;
+        let plain_changed = info.plain_endpoint != self.info.plain_endpoint;
+        self.info = info;
+        if self.info.plain_endpoint.is_some() || plain_changed {
+            self.start(context);
+            return;
+        }
+        let is_new = self.selector.set_candidates(&self.info.candidates);
+        if came_online {
+            let relays: Vec<SocketAddr> = context.sessions.keys().copied().collect();
+            for relay in relays {
+                self.on_relay(context, relay, true);
+            }
+        }
+        if is_new || came_online {
+            self.search(context.now);
+        }
+    }
+
+    /// Looks for a direct path, from now on.
+    pub(crate) fn search(&mut self, now: Timestamp) {
+        if self.info.plain_endpoint.is_none() && self.keys.is_some() {
+            self.schedule.start(now);
+        }
+    }
+
+    /// Our own network changed: what was known may be wrong, what works must show it.
+    pub(crate) fn on_own_change(&mut self, now: Timestamp) {
+        self.upkeep.ask_now(now);
+        self.search(now);
+    }
+
+    /// A relay can be used from now on, or cannot.
+    pub(crate) fn on_relay(&mut self, context: &mut Context<'_>, relay: SocketAddr, usable: bool) {
+        if self.info.plain_endpoint.is_some() {
+            return;
+        }
+        let source = CandidateSource::Relay(relay);
+        let candidate = Candidate { kind: CandidateKind::Relayed, address: relay, base: None, source };
+        self.selector.add_candidate(candidate);
+        let kind = if usable {
+            ObservationKind::RelayRegistered { rtt_us: None }
+        } else {
+            ObservationKind::RelayLost
+        };
+        self.observe(context, relay, kind);
+    }
+
+    pub(crate) fn next_at(&self) -> Option<Timestamp> {
+        let ping = self.pings.values().map(|ping| ping.deadline).min();
+        [self.schedule.next_at(), self.upkeep.next_at(), ping].into_iter().flatten().min()
+    }
+
+    pub(crate) fn handle_timeout(&mut self, context: &mut Context<'_>) {
+        let settled = matches!(self.path, Some(TunnelPath::Direct { .. }));
+        let jitter = context.entropy.number();
+        if let Some(due) = self.schedule.take_due(context.now, jitter, settled) {
+            self.probe_candidates(context, due);
+        }
+        self.keep_up(context);
+        let late: Vec<u64> =
+            self.pings.iter().filter(|(_, ping)| ping.deadline <= context.now).map(|(key, _)| *key).collect();
+        for transaction in late {
+            if let Some(ping) = self.pings.remove(&transaction) {
+                context.outputs.push_back(Output::Pinged { id: ping.id, answer: None });
+            }
+        }
+    }
+
+    /// A user's ping: one probe over the path in use.
+    pub(crate) fn ping(&mut self, context: &mut Context<'_>, id: u64) {
+        let sent = self.route().and_then(|route| self.send_request(context, route));
+        match sent {
+            Some(transaction) => {
+                self.pings.insert(transaction, Ping { id, deadline: context.now + PING_TIMEOUT });
+            }
+            None => context.outputs.push_back(Output::Pinged { id, answer: None }),
+        }
+    }
+
+    /// What the tunnel moved: sending without receiving is a reason to ask whether the path still works.
+    pub(crate) fn on_traffic(&mut self, now: Timestamp, traffic: PeerTraffic) {
+        if let Some(before) = self.traffic.replace(traffic) {
+            let only_sent = traffic.tx_bytes > before.tx_bytes && traffic.rx_bytes == before.rx_bytes;
+            if only_sent && matches!(self.path, Some(TunnelPath::Direct { .. })) {
+                self.upkeep.ask_now(now);
+            }
+        }
+    }
+
+    /// Sends what a round's step asks for: to every address that does not answer yet; at its start to all, and a
+    /// call over the relays, so that both sides probe at the same time.
+    fn probe_candidates(&mut self, context: &mut Context<'_>, due: Due) {
+        if due == Due::RoundStart {
+            let is_calling = self.is_worth_a_call(context);
+            let relays: Vec<SocketAddr> = context.sessions.keys().copied().collect();
+            for relay in relays {
+                if is_calling {
+                    let candidates = context.own_addresses.to_vec();
+                    self.last_call = Some((context.now, candidates.clone()));
+                    self.send(context, Route::Relay(relay), Message::Call { candidates });
+                }
+                self.send_request(context, Route::Relay(relay));
+            }
+        }
+        let targets: Vec<SocketAddr> = self
+            .selector
+            .probe_targets()
+            .filter(|(_, status)| due == Due::RoundStart || !status.is_usable())
+            .map(|(candidate, _)| candidate.address)
+            .collect();
+        for target in targets {
+            self.send_request(context, Route::Direct(target));
+            self.observe(context, target, ObservationKind::ProbeSent);
+        }
+    }
+
+    /// A round that answers a call does not call back what the peer was just told, or two nodes would call each
+    /// other for ever.
+    fn is_worth_a_call(&mut self, context: &Context<'_>) -> bool {
+        let is_answer = std::mem::take(&mut self.is_called);
+        let is_told = self.last_call.as_ref().is_some_and(|(at, addresses)| {
+            context.now.since(*at) < CALL_SPACING && addresses == context.own_addresses
+        });
+        !(is_answer && is_told)
+    }
+
+    fn send_request(&mut self, context: &mut Context<'_>, route: Route) -> Option<u64> {
+        let transaction = context.entropy.number();
+        let now = context.now;
+        if self.outstanding.len() >= OUTSTANDING_MAX {
+            self.outstanding.retain(|_, sent| now.since(sent.at) < REPLY_TIMEOUT);
+            if self.outstanding.len() >= OUTSTANDING_MAX {
+                return None;
+            }
+        }
+        self.send(context, route, Message::Request { transaction })?;
+        self.outstanding.insert(transaction, Sent { route, at: now, receiver_epoch: self.claimed_epoch });
+        Some(transaction)
+    }
+
+    /// Seals and sends a message. `None` where there is no way: the peer's key is unusable, or no relay session.
+    fn send(&mut self, context: &mut Context<'_>, route: Route, message: Message) -> Option<()> {
+        let keys = self.keys.as_ref()?;
+        self.counter += 1;
+        let probe = Probe {
+            sender_epoch: context.epoch,
+            receiver_epoch: self.claimed_epoch,
+            counter: self.counter,
+            message,
+        };
+        let sealed = keys.seal(&probe, context.entropy.bytes());
+        match route {
+            Route::Direct(remote) => context.transmit(remote, sealed),
+            Route::Relay(relay) => {
+                let prefix = context.relay_prefix(relay, &self.info.public_key)?;
+                context.transmit(relay, [&prefix[..], &sealed].concat());
+            }
+        }
+        Some(())
+    }
+
+    fn observe(&mut self, context: &mut Context<'_>, remote: SocketAddr, kind: ObservationKind) {
+        self.selector.observe(Observation { remote, at: context.now, kind });
+        self.apply_selection(context);
+    }
+
+    fn apply_selection(&mut self, context: &mut Context<'_>) {
+        let chosen = self.selector.select().chosen;
+        let path = chosen.and_then(|candidate| match candidate.kind {
+            CandidateKind::Relayed => {
+                let prefix = context.relay_prefix(candidate.address, &self.info.public_key)?;
+                Some(TunnelPath::Relay { server: candidate.address, prefix })
+            }
+            CandidateKind::Host
+            | CandidateKind::PeerReflexive
+            | CandidateKind::ServerReflexive
+            | CandidateKind::Static => Some(TunnelPath::Direct { remote: candidate.address }),
+        });
+        self.set_path(context, path);
+    }
+
+    fn set_path(&mut self, context: &mut Context<'_>, path: Option<TunnelPath>) {
+        if self.path == path {
+            return;
+        }
+        let before = std::mem::replace(&mut self.path, path);
+        context.outputs.push_back(Output::SetPath { peer: self.info.public_key, path });
+        if before.map(ends) == path.map(ends) {
+            return;
+        }
+        self.switches = self.switches.saturating_add(u32::from(before.is_some()));
+        self.since = context.now;
+        self.upkeep.restart(context.now);
+        let lost_direct = matches!(before, Some(TunnelPath::Direct { .. }))
+            && !matches!(path, Some(TunnelPath::Direct { .. }));
+        if lost_direct {
+            self.search(context.now);
+        }
+        let (kind, remote) = self.path_kind();
+        *context.is_path_changed = true;
+        let name = self.info.name.to_string();
+        context.outputs.push_back(Output::PathChanged { name, kind, remote });
+    }
+
+    fn route(&self) -> Option<Route> {
+        self.path.map(|path| match path {
+            TunnelPath::Direct { remote } => Route::Direct(remote),
+            TunnelPath::Relay { server, .. } => Route::Relay(server),
+        })
+    }
+
+    fn path_kind(&self) -> (PathKind, Option<SocketAddr>) {
+        match self.path {
+            None => (PathKind::None, None),
+            Some(TunnelPath::Direct { remote }) => (PathKind::Direct, Some(remote)),
+            Some(TunnelPath::Relay { server, .. }) => (PathKind::Relay, Some(server)),
+        }
+    }
+
+    pub(crate) fn path_report(&self) -> PathReport {
+        let (kind, remote) = self.path_kind();
+        let rtt_us = remote.and_then(|remote| self.selector.status(remote)?.rtt_us());
+        PathReport { peer: self.info.public_key, kind, remote, rtt_us }
+    }
+}
+
+/// What makes two paths the same to a user: not the relay session's number.
+fn ends(path: TunnelPath) -> (bool, SocketAddr) {
+    match path {
+        TunnelPath::Direct { remote } => (true, remote),
+        TunnelPath::Relay { server, .. } => (false, server),
+    }
+}
+
+impl Peer {
+    fn finish_ping(&mut self, context: &mut Context<'_>, transaction: u64, route: Route, rtt_us: u32) {
+        if let Some(ping) = self.pings.remove(&transaction) {
+            let kind = match route {
+                Route::Direct(_) => PathKind::Direct,
+                Route::Relay(_) => PathKind::Relay,
+            };
+            let answer = Some(PingAnswer { rtt_us, kind });
+            context.outputs.push_back(Output::Pinged { id: ping.id, answer });
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! What a probe from the peer does.
+
+use std::net::{IpAddr, SocketAddr};
+
+use endpoint_selection::{Candidate, CandidateKind, CandidateSource, ObservationKind};
+use protocol::probe::{Message, Probe};
+use protocol::replay::Freshness;
+
+use super::{Peer, REPLY_TIMEOUT, Route};
+use crate::context::Context;
+
+impl Peer {
+    /// Takes a probe datagram that came over `route`. Returns false where it is not the peer's.
+    pub(crate) fn handle_probe(&mut self, context: &mut Context<'_>, route: Route, datagram: &[u8]) -> bool {
+        let Some(probe) = self.keys.as_ref().and_then(|keys| keys.open(datagram)) else { return false };
+        let freshness = self.replay.judge(&probe, context.epoch);
+        if freshness == Freshness::Replayed {
+            return true;
+        }
+        self.claimed_epoch = probe.sender_epoch;
+        if let Route::Relay(relay) = route {
+            // It came through, so the peer is at that relay.
+            self.on_relay(context, relay, true);
+        }
+        let Probe { message, .. } = probe;
+        match message {
+            Message::Request { transaction } => self.on_request(context, route, transaction, freshness),
+            Message::Reply { transaction, .. } if freshness == Freshness::Fresh => {
+                self.on_reply(context, route, transaction);
+            }
+            Message::Call { candidates } if matches!(route, Route::Relay(_)) => {
+                self.on_call(context, &candidates);
+            }
+            Message::Reply { .. } | Message::Call { .. } => {}
+        }
+        true
+    }
+
+    /// Answers. A fresh request from an address that we do not use yet is a candidate (RFC 8445 §7.3.1.3), and is
+    /// probed at once (§7.3.1.4): its mapping is open right now.
+    fn on_request(
+        &mut self,
+        context: &mut Context<'_>,
+        route: Route,
+        transaction: u64,
+        freshness: Freshness,
+    ) {
+        let observed = match route {
+            Route::Direct(address) => Some(address),
+            Route::Relay(_) => None,
+        };
+        self.send(context, route, Message::Reply { transaction, observed });
+        if let (Some(address), Freshness::Fresh) = (observed, freshness) {
+            let source = CandidateSource::Peer;
+            let candidate = Candidate { kind: CandidateKind::PeerReflexive, address, base: None, source };
+            let usable = self.selector.status(address).is_some_and(|status| status.is_usable());
+            self.selector.add_candidate(candidate);
+            if !usable {
+                self.send_request(context, route);
+                self.observe(context, address, ObservationKind::ProbeSent);
+            }
+        }
+    }
+
+    fn on_reply(&mut self, context: &mut Context<'_>, route: Route, transaction: u64) {
+        let Some(sent) = self.outstanding.remove(&transaction) else { return };
+        let elapsed = context.now.since(sent.at);
+        if sent.route != route || elapsed > REPLY_TIMEOUT {
+            return;
+        }
+        let rtt_us = u32::try_from(elapsed.as_micros()).unwrap_or(u32::MAX);
+        let (Route::Direct(remote) | Route::Relay(remote)) = route;
+        self.upkeep.on_reply(context.now, transaction);
+        self.finish_ping(context, transaction, route, rtt_us);
+        self.observe(context, remote, ObservationKind::ProbeAnswered { rtt_us });
+        if sent.receiver_epoch != self.claimed_epoch {
+            // The peer could not tell our request from a replay; this one it can.
+            self.send_request(context, route);
+        }
+    }
+
+    /// The peer probes now and tells its addresses. A replayed call costs one round of probes, no more.
+    fn on_call(&mut self, context: &mut Context<'_>, addresses: &[SocketAddr]) {
+        for address in addresses {
+            let candidate = Candidate {
+                kind: kind_of(address.ip()),
+                address: *address,
+                base: None,
+                source: CandidateSource::Peer,
+            };
+            self.selector.add_candidate(candidate);
+        }
+        self.is_called = true;
+        self.search(context.now);
+    }
+}
+
+/// A call names addresses without their kind; a private one can only be the peer's own.
+fn kind_of(ip: IpAddr) -> CandidateKind {
+    let private = match ip {
+        IpAddr::V4(ip) => ip.is_private(),
+        IpAddr::V6(ip) => ip.is_unique_local(),
+    };
+    if private { CandidateKind::Host } else { CandidateKind::ServerReflexive }
+}

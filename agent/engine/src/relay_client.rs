@@ -1,0 +1,236 @@
+//! Our session at one relay: register, stay, register again.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use endpoint_selection::Timestamp;
+use protocol::api::{RelayInfo, ReportResponse};
+use protocol::key::PrivateKey;
+use protocol::relay::{self, COOKIE_LEN, Frame, RefusalReason, RelayKey, SessionId};
+use protocol::relay_token::{SignedToken, TOKEN_LEN};
+
+use crate::context::Context;
+use crate::status::RelayStatus;
+
+/// How often a session is refreshed. Below the shortest mapping lifetimes seen in the field (15 s), so that the relay
+/// can always reach us.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// How long an answer may take.
+const ANSWER_TIMEOUT: Duration = Duration::from_millis(700);
+
+/// Keepalives in a row without an answer after which the session counts as lost.
+const UNANSWERED_MAX: u8 = 3;
+
+/// The first and the longest pause between registration attempts.
+const RETRY_MIN: Duration = Duration::from_millis(200);
+const RETRY_MAX: Duration = Duration::from_secs(10);
+
+pub(crate) struct RelayClient {
+    info: RelayInfo,
+    key: RelayKey,
+    token: Option<Token>,
+    session: Option<Session>,
+    registration: Option<Registration>,
+    rtt_us: Option<u32>,
+}
+
+#[derive(Clone, Copy)]
+struct Token {
+    bytes: [u8; TOKEN_LEN],
+    /// When to have a session made with a newer token.
+    renew_at: Timestamp,
+}
+
+struct Session {
+    id: SessionId,
+    expires_at: Timestamp,
+    keepalive_at: Timestamp,
+    asked: Option<(u64, Timestamp)>,
+    unanswered: u8,
+}
+
+struct Registration {
+    nonce: [u8; 8],
+    cookie: [u8; COOKIE_LEN],
+    retry_at: Timestamp,
+    pause: Duration,
+    sent_at: Timestamp,
+}
+
+/// What a frame or a deadline changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Event {
+    /// There is a session now; the relay saw us at this address.
+    Registered { session: SessionId, observed: SocketAddr },
+    /// The session is gone.
+    Lost,
+    /// The relay takes our token no longer: a report brings a new one.
+    TokenRefused,
+}
+
+impl RelayClient {
+    /// `None` where the relay's key is of low order.
+    pub(crate) fn new(info: RelayInfo, own: &PrivateKey) -> Option<Self> {
+        let key = RelayKey::of_node(own, &info.public_key)?;
+        Some(Self { info, key, token: None, session: None, registration: None, rtt_us: None })
+    }
+
+    pub(crate) const fn info(&self) -> &RelayInfo {
+        &self.info
+    }
+
+    pub(crate) fn status(&self) -> RelayStatus {
+        RelayStatus {
+            name: self.info.name.clone(),
+            address: self.info.address,
+            registered: self.session.is_some(),
+            rtt_us: self.rtt_us,
+        }
+    }
+
+    pub(crate) fn set_token(&mut self, context: &mut Context<'_>, response: &ReportResponse) {
+        let SignedToken(bytes) = response.relay_token;
+        let lifetime = Duration::from_secs(u64::from(response.relay_token_lifetime_s));
+        let due = self.token.is_none_or(|token| context.now >= token.renew_at);
+        if self.session.is_none() || due {
+            self.token = Some(Token { bytes, renew_at: context.now + lifetime / 2 });
+            self.register(context);
+        }
+    }
+
+    /// Our network changed: see at once whether the session still holds.
+    pub(crate) fn check_now(&mut self, now: Timestamp) {
+        if let Some(session) = self.session.as_mut().filter(|session| session.asked.is_none()) {
+            session.keepalive_at = now;
+        }
+        if let Some(registration) = &mut self.registration {
+            registration.pause = RETRY_MIN;
+            registration.retry_at = now;
+        }
+    }
+
+    pub(crate) fn next_at(&self) -> Option<Timestamp> {
+        let session = self.session.as_ref().map(|session| {
+            let asked = session.asked.map(|(_, at)| at + ANSWER_TIMEOUT);
+            asked.unwrap_or(session.keepalive_at).min(session.expires_at)
+        });
+        let registration = self.registration.as_ref().map(|registration| registration.retry_at);
+        session.into_iter().chain(registration).min()
+    }
+
+    pub(crate) fn handle_timeout(&mut self, context: &mut Context<'_>) -> Option<Event> {
+        if self.registration.as_ref().is_some_and(|registration| registration.retry_at <= context.now) {
+            self.send_registration(context);
+        }
+        let session = self.session.as_mut()?;
+        if session.asked.is_some_and(|(_, at)| context.now >= at + ANSWER_TIMEOUT) {
+            session.asked = None;
+            session.unanswered += 1;
+            session.keepalive_at = context.now;
+        }
+        if session.unanswered >= UNANSWERED_MAX || session.expires_at <= context.now {
+            return Some(self.lose(context));
+        }
+        if session.asked.is_none() && session.keepalive_at <= context.now {
+            let echo = context.entropy.number();
+            session.asked = Some((echo, context.now));
+            let keepalive = relay::encode_keepalive(session.id, echo.to_be_bytes());
+            context.transmit(self.info.address, keepalive);
+        }
+        None
+    }
+
+    /// A control frame of this relay.
+    pub(crate) fn handle_frame(&mut self, context: &mut Context<'_>, frame: &Frame<'_>) -> Option<Event> {
+        match frame {
+            Frame::Challenge(cookie) => {
+                let registration = self.registration.as_mut()?;
+                // One answer per cookie: a flood of forged challenges makes us send nothing more.
+                if registration.cookie != *cookie {
+                    let first = registration.cookie == [0; COOKIE_LEN];
+                    registration.cookie = *cookie;
+                    if first || context.now.since(registration.sent_at) >= RETRY_MIN {
+                        self.send_registration(context);
+                    }
+                }
+                None
+            }
+            Frame::Registered(answer) => {
+                let registration = self.registration.as_ref()?;
+                if answer.nonce != registration.nonce || !self.key.verify_registered(answer) {
+                    return None;
+                }
+                let rtt = context.now.since(registration.sent_at).as_micros();
+                self.rtt_us = u32::try_from(rtt).ok();
+                self.registration = None;
+                self.session = Some(Session {
+                    id: answer.session,
+                    expires_at: context.now + Duration::from_secs(u64::from(answer.lifetime_s)),
+                    keepalive_at: context.now + KEEPALIVE_INTERVAL,
+                    asked: None,
+                    unanswered: 0,
+                });
+                Some(Event::Registered { session: answer.session, observed: answer.observed })
+            }
+            Frame::Refused { nonce, reason } => {
+                let registration = self.registration.as_mut().filter(|waiting| waiting.nonce == *nonce)?;
+                registration.pause = RETRY_MAX;
+                registration.retry_at = context.now + RETRY_MAX;
+                if matches!(reason, RefusalReason::TokenExpired | RefusalReason::TokenInvalid) {
+                    // Only a new token helps; the next report brings one.
+                    self.token = None;
+                    self.registration = None;
+                    return Some(Event::TokenRefused);
+                }
+                None
+            }
+            Frame::KeepaliveReply { echo } => {
+                let session = self.session.as_mut()?;
+                let (_, at) = session.asked.filter(|(asked, _)| asked.to_be_bytes() == *echo)?;
+                self.rtt_us = u32::try_from(context.now.since(at).as_micros()).ok();
+                session.asked = None;
+                session.unanswered = 0;
+                session.keepalive_at = context.now + KEEPALIVE_INTERVAL;
+                None
+            }
+            Frame::NoSession(id) if self.session.as_ref().is_some_and(|session| session.id == *id) => {
+                Some(self.lose(context))
+            }
+            Frame::NoSession(_)
+            | Frame::Register(_)
+            | Frame::Send { .. }
+            | Frame::Deliver { .. }
+            | Frame::Keepalive { .. }
+            | Frame::Unreachable(_)
+            | Frame::VersionUnsupported => None,
+        }
+    }
+
+    fn lose(&mut self, context: &mut Context<'_>) -> Event {
+        self.session = None;
+        self.rtt_us = None;
+        self.register(context);
+        Event::Lost
+    }
+
+    fn register(&mut self, context: &mut Context<'_>) {
+        self.registration = self.token.map(|_| Registration {
+            nonce: context.entropy.bytes(),
+            cookie: [0; COOKIE_LEN],
+            retry_at: context.now,
+            pause: RETRY_MIN,
+            sent_at: context.now,
+        });
+        self.send_registration(context);
+    }
+
+    fn send_registration(&mut self, context: &mut Context<'_>) {
+        let (Some(registration), Some(token)) = (&mut self.registration, &self.token) else { return };
+        registration.sent_at = context.now;
+        registration.retry_at = context.now + registration.pause;
+        registration.pause = (registration.pause * 2).min(RETRY_MAX);
+        let request = self.key.encode_register(registration.cookie, registration.nonce, &token.bytes);
+        context.transmit(self.info.address, request);
+    }
+}
