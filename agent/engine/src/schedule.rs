@@ -44,10 +44,6 @@ impl Schedule {
     /// Starts a round as soon as the spacing allows, and forgets how long the pauses had become: something changed.
     pub(crate) fn start(&mut self, now: Timestamp) {
         let earliest = self.started_at.map_or(now, |started| (started + SPACING).max(now));
-        let running = self.step > 0 && self.step < STEPS_MS.len();
-        if running && self.started_at.is_some_and(|started| now.since(started) < SPACING) {
-            return;
-        }
         self.step = 0;
         self.pause = PAUSE_MIN;
         self.next_at = Some(earliest);

@@ -114,3 +114,6 @@ pub fn apply(current: Option<TunnelConfig>, changes: &[Change]) -> Option<Tunnel
     }
     config
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,149 @@
+//! Whatever arrives, the engine goes on, keeps its last good map, and stays within its bounds.
+
+use std::net::SocketAddr;
+
+use endpoint_selection::{Candidate, CandidateKind, CandidateSource, Timestamp};
+use engine::{Engine, EngineConfig, Input, LocalAddress, Output};
+use proptest::prelude::*;
+use protocol::api::{MapDelta, MapEvent, NetworkMap, OwnNode, Peer, RelayInfo};
+use protocol::key::{PrivateKey, PublicKey};
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+const NOW: Timestamp = Timestamp::from_micros(1_000_000);
+
+fn engine() -> Engine {
+    let config = EngineConfig {
+        private_key: PrivateKey::from_random([1; 32]),
+        local_port: 4000,
+        seed: Zeroizing::new([7; 32]),
+        agent_version: "test".into(),
+    };
+    let mut engine = Engine::new(config, NOW);
+    let address = LocalAddress { interface: "eth0".into(), address: "192.168.1.2".parse().unwrap() };
+    engine.handle_input(NOW, Input::LocalAddresses(vec![address]));
+    engine.handle_input(NOW, Input::Map(MapEvent::Snapshot(map())));
+    engine
+}
+
+fn peer(byte: u8, candidates: Vec<Candidate>) -> Peer {
+    Peer {
+        id: Uuid::from_bytes([byte; 16]),
+        name: format!("peer-{byte}").parse().unwrap(),
+        public_key: PrivateKey::from_random([byte; 32]).public_key(),
+        allowed_ips: vec![format!("100.92.0.{byte}/32").parse().unwrap()],
+        online: true,
+        candidates,
+        plain_endpoint: None,
+    }
+}
+
+fn map() -> NetworkMap {
+    NetworkMap {
+        revision: 5,
+        own: OwnNode {
+            id: Uuid::nil(),
+            name: "own".parse().unwrap(),
+            network: "default".into(),
+            addresses: vec!["100.92.0.1/16".parse().unwrap()],
+        },
+        peers: vec![peer(2, Vec::new()), peer(3, Vec::new())],
+        relays: vec![RelayInfo {
+            name: "main".into(),
+            address: "198.51.100.1:3478".parse().unwrap(),
+            public_key: PrivateKey::from_random([9; 32]).public_key(),
+        }],
+        stun_servers: vec!["198.51.100.1:3478".parse().unwrap()],
+    }
+}
+
+fn outputs(engine: &mut Engine) -> Vec<Output> {
+    std::iter::from_fn(|| engine.poll_output()).collect()
+}
+
+#[test]
+fn a_change_that_skips_a_revision_asks_for_a_snapshot_and_touches_nothing() {
+    let mut engine = engine();
+    outputs(&mut engine);
+    let delta = MapDelta {
+        from_revision: 6,
+        revision: 7,
+        upserts: Vec::new(),
+        removals: vec![peer(2, vec![]).public_key],
+    };
+    engine.handle_input(NOW, Input::Map(MapEvent::Delta(delta)));
+    assert_eq!(outputs(&mut engine), vec![Output::RequestSnapshot]);
+    assert_eq!(engine.network_map(), Some(&map()));
+}
+
+#[test]
+fn a_peer_with_a_low_order_key_harms_nobody() {
+    let mut engine = engine();
+    let mut hostile = peer(4, Vec::new());
+    hostile.public_key = PublicKey::from_bytes([0; 32]);
+    let mut map = map();
+    map.peers.push(hostile);
+    engine.handle_input(NOW, Input::Map(MapEvent::Snapshot(map)));
+    engine.handle_timeout(NOW);
+    assert_eq!(engine.status().peers.len(), 3);
+}
+
+#[test]
+fn ten_thousand_candidates_of_one_peer_cost_a_bounded_number_of_probes() {
+    let mut engine = engine();
+    let candidates = (0..10_000_u32)
+        .map(|number| Candidate {
+            kind: CandidateKind::Host,
+            address: SocketAddr::from((std::net::Ipv4Addr::from(0x0a00_0000 + number), 4000)),
+            base: None,
+            source: CandidateSource::Peer,
+        })
+        .collect();
+    let mut map = map();
+    map.peers = vec![peer(2, candidates)];
+    engine.handle_input(NOW, Input::Map(MapEvent::Snapshot(map)));
+    outputs(&mut engine);
+    engine.handle_timeout(NOW);
+    let sent = outputs(&mut engine).iter().filter(|output| matches!(output, Output::Transmit { .. })).count();
+    assert!((1..=80).contains(&sent), "{sent} datagrams");
+}
+
+#[test]
+fn an_answer_from_a_server_that_was_not_asked_is_no_candidate() {
+    let mut engine = engine();
+    let request = outputs(&mut engine)
+        .into_iter()
+        .find_map(|output| match output {
+            Output::Transmit { datagram, .. } if protocol::stun::is_stun(&datagram) => Some(datagram),
+            _ => None,
+        })
+        .unwrap();
+    let forged = protocol::stun::respond(&request, "203.0.113.66:6".parse().unwrap()).unwrap();
+    let before = engine.status().candidates;
+    let stranger = "203.0.113.99:3478".parse().unwrap();
+    engine.handle_input(NOW, Input::Datagram { from: stranger, datagram: &forged });
+    assert_eq!(engine.status().candidates, before);
+    let server = "198.51.100.1:3478".parse().unwrap();
+    engine.handle_input(NOW, Input::Datagram { from: server, datagram: &forged });
+    assert_eq!(engine.status().candidates.len(), before.len() + 1);
+}
+
+proptest! {
+    #[test]
+    fn any_datagram_from_anywhere_changes_no_path_and_panics_never(
+        datagrams in proptest::collection::vec((any::<u8>(), 0_u8..0x20, proptest::collection::vec(any::<u8>(), 0..300)), 1..20),
+    ) {
+        let mut engine = engine();
+        outputs(&mut engine);
+        for (shape, kind, body) in datagrams {
+            let header: &[u8] = if shape & 1 == 0 { &[] } else { &[0x57, 1, kind, 0] };
+            let datagram = [header, &body].concat();
+            let relay = shape & 2 == 0;
+            let from = if relay { "198.51.100.1:3478" } else { "203.0.113.7:9" }.parse().unwrap();
+            engine.handle_input(NOW, Input::Datagram { from, datagram: &datagram });
+        }
+        for output in outputs(&mut engine) {
+            prop_assert!(!matches!(output, Output::SetPath { .. }), "{output:?}");
+        }
+    }
+}
