@@ -1,0 +1,146 @@
+//! A relay and STUN server on UDP: moves datagrams between sockets and the decisions of [`crate::core`] and
+//! [`crate::stun`].
+//!
+//! One task for each socket reads until nothing waits, at most 64 datagrams for each turn,
+//! into one buffer that it keeps; a forwarded packet leaves from that same buffer. What the kernel cannot take at
+//! once is dropped and counted, as any router does: WireGuard and what it carries cope with loss, not with queues.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::core::{RelayCore, RelayCounters};
+use crate::stun::{StunCounters, StunResponder};
+
+mod bind;
+mod clock;
+mod io_counters;
+mod log_gate;
+mod socket_task;
+
+pub use io_counters::IoCounters;
+
+use clock::Clock;
+use io_counters::IoCounts;
+use socket_task::SocketTask;
+
+/// Which addresses a server listens on, and the relay behind them.
+pub struct Config {
+    /// The addresses that answer STUN. Two on different ports or hosts let nodes learn how their NAT maps.
+    pub stun: Vec<SocketAddr>,
+    /// The address that answers relay frames, and STUN as well; usually one of `stun`. `None`: no relay.
+    pub relay: Option<SocketAddr>,
+    /// The relay; idle where `relay` is `None`.
+    pub core: RelayCore,
+}
+
+/// What a server did since it started.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ServerCounters {
+    /// The relay's part.
+    pub relay: RelayCounters,
+    /// The STUN server's part.
+    pub stun: StunCounters,
+    /// What happened at the sockets.
+    pub io: IoCounters,
+}
+
+/// What the tasks of a server have in common.
+struct Hub {
+    core: Mutex<RelayCore>,
+    stun: Mutex<StunResponder>,
+    io: IoCounts,
+    clock: Clock,
+}
+
+impl Hub {
+    fn core(&self) -> MutexGuard<'_, RelayCore> {
+        self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn stun(&self) -> MutexGuard<'_, StunResponder> {
+        self.stun.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A running server. Dropping it ends its tasks too, without waiting for them.
+pub struct UdpServer {
+    hub: Arc<Hub>,
+    stop: watch::Sender<()>,
+    tasks: Vec<JoinHandle<()>>,
+    addrs: Vec<SocketAddr>,
+    relay_addr: Option<SocketAddr>,
+}
+
+impl UdpServer {
+    /// Binds every address and starts to serve; must be called within a tokio runtime. Where one address cannot be
+    /// had, nothing is served.
+    ///
+    /// A wildcard address (`0.0.0.0`, `[::]`) serves every address of the host; `[::]` serves IPv4 as well unless an
+    /// IPv4 address with the same port is listed. Answers leave from the address that the host's routes choose: a
+    /// host with several addresses of one family lists those that nodes shall use instead of a wildcard.
+    ///
+    /// # Errors
+    /// Where an address cannot be bound (the message names it and says what to do), there is no tokio runtime, or the
+    /// system has no random bytes.
+    pub fn bind(config: Config) -> io::Result<Self> {
+        let Config { stun, relay, core } = config;
+        Handle::try_current().map_err(io::Error::other)?;
+        let mut stun_secret = [0; 16];
+        getrandom::fill(&mut stun_secret).map_err(io::Error::other)?;
+        let bound = bind::bind_all(&stun, relay)?;
+        let hub = Arc::new(Hub {
+            core: Mutex::new(core),
+            stun: Mutex::new(StunResponder::new(stun_secret)),
+            io: IoCounts::default(),
+            clock: Clock::start(),
+        });
+        let (stop, stopped) = watch::channel(());
+        let relay_addr = bound.iter().find(|socket| socket.is_relay).map(|socket| socket.local);
+        let addrs = bound.iter().map(|socket| socket.local).collect();
+        let tasks = bound
+            .into_iter()
+            .map(|socket| tokio::spawn(SocketTask::new(socket, Arc::clone(&hub), stopped.clone()).run()))
+            .collect();
+        Ok(Self { hub, stop, tasks, addrs, relay_addr })
+    }
+
+    /// The bound addresses with their real ports: STUN's in the order of [`Config::stun`] without repeats, then the
+    /// relay's if it is none of them.
+    #[must_use]
+    pub fn local_addrs(&self) -> &[SocketAddr] {
+        &self.addrs
+    }
+
+    /// The address that answers relay frames, with its real port.
+    #[must_use]
+    pub fn relay_addr(&self) -> Option<SocketAddr> {
+        self.relay_addr
+    }
+
+    /// What the server did so far.
+    #[must_use]
+    pub fn counters(&self) -> ServerCounters {
+        let relay = {
+            let mut core = self.hub.core();
+            core.sweep(self.hub.clock.now());
+            core.counters()
+        };
+        ServerCounters { relay, stun: self.hub.stun().counters(), io: self.hub.io.read() }
+    }
+
+    /// Ends the tasks after the datagrams that they have in hand, and closes the sockets.
+    pub async fn stop(self) {
+        let Self { stop, tasks, .. } = self;
+        drop(stop);
+        for task in tasks {
+            if let Err(error) = task.await {
+                tracing::error!(%error, "a relay socket's task did not end well; please report this");
+            }
+        }
+    }
+}
