@@ -99,7 +99,7 @@ impl RelayCore {
             Ok(Frame::Send { session, destination, .. }) => {
                 self.forward(now, from, session, &destination, datagram)
             }
-            Ok(Frame::Keepalive { session, echo }) => self.keepalive(from, session, echo),
+            Ok(Frame::Keepalive { session, echo }) => self.keepalive(now, from, session, echo),
             Ok(
                 Frame::Challenge(_)
                 | Frame::Registered(_)
@@ -161,7 +161,7 @@ impl RelayCore {
         let admission =
             Admission { node: token.node, network: token.network, address: from, ends: now + lifetime };
         let id = self.unused_id();
-        let Some((session, change)) = self.sessions.admit(id, admission) else {
+        let Some((session, change)) = self.sessions.admit(id, admission, now) else {
             return self.refuse(register, RefusalReason::Full);
         };
         match change {
@@ -211,7 +211,7 @@ impl RelayCore {
         destination: &PublicKey,
         datagram: &'d mut [u8],
     ) -> Outcome<'d> {
-        let Some(sender) = self.sessions.at_address(session, from) else {
+        let Some(sender) = self.sessions.at_address(session, from, now) else {
             return self.no_session(session);
         };
         let (packets, bytes) = (self.config.node_packets, self.config.node_bytes);
@@ -221,7 +221,7 @@ impl RelayCore {
         }
         sender.bytes.take(bytes, len, now);
         let (source, network) = (sender.node, sender.network);
-        let Some(receiver) = self.sessions.in_network(destination, network) else {
+        let Some(receiver) = self.sessions.in_network(destination, network, now) else {
             return self.unreachable(now, from, session, destination);
         };
         let to = receiver.address;
@@ -242,7 +242,7 @@ impl RelayCore {
     ) -> Outcome<'static> {
         let told = self
             .sessions
-            .at_address(session, from)
+            .at_address(session, from, now)
             .is_some_and(|sender| sender.unreachable.take(UNREACHABLE, 1, now));
         if !told {
             return self.drop(DropReason::UnreachableRate);
@@ -251,8 +251,14 @@ impl RelayCore {
         Outcome::Reply(encode_unreachable(destination))
     }
 
-    fn keepalive(&mut self, from: SocketAddr, session: SessionId, echo: [u8; 8]) -> Outcome<'static> {
-        if self.sessions.at_address(session, from).is_none() {
+    fn keepalive(
+        &mut self,
+        now: Timestamp,
+        from: SocketAddr,
+        session: SessionId,
+        echo: [u8; 8],
+    ) -> Outcome<'static> {
+        if self.sessions.at_address(session, from, now).is_none() {
             return self.no_session(session);
         }
         self.counters.keepalives += 1;

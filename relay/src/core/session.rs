@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use endpoint_selection::Timestamp;
 use protocol::key::PublicKey;
@@ -10,6 +11,9 @@ use uuid::Uuid;
 
 use crate::limit::Bucket;
 
+/// A node that said nothing for so long is not there: four of its keepalives (10 s) are missing.
+const SILENCE_MAX: Duration = Duration::from_secs(45);
+
 /// A node that a relay let in.
 pub(super) struct Session {
     pub(super) id: SessionId,
@@ -17,6 +21,7 @@ pub(super) struct Session {
     pub(super) network: Uuid,
     pub(super) address: SocketAddr,
     pub(super) ends: Timestamp,
+    heard_at: Timestamp,
     pub(super) packets: Bucket,
     pub(super) bytes: Bucket,
     pub(super) unreachable: Bucket,
@@ -62,20 +67,33 @@ impl SessionTable {
         self.node_of.contains_key(&id)
     }
 
-    /// The session `id`, if it lives at `from`.
-    pub(super) fn at_address(&mut self, id: SessionId, from: SocketAddr) -> Option<&mut Session> {
+    /// The session `id`, if it lives at `from`; its node was heard at `now`.
+    pub(super) fn at_address(
+        &mut self,
+        id: SessionId,
+        from: SocketAddr,
+        now: Timestamp,
+    ) -> Option<&mut Session> {
         let node = self.node_of.get(&id)?;
-        self.by_node.get_mut(node).filter(|session| session.address == from)
+        let session = self.by_node.get_mut(node).filter(|session| session.address == from)?;
+        session.heard_at = now;
+        Some(session)
     }
 
-    /// The session of `node`, if it is of `network`.
-    pub(super) fn in_network(&self, node: &PublicKey, network: Uuid) -> Option<&Session> {
-        self.by_node.get(node).filter(|session| session.network == network)
+    /// The session of `node`, if it is of `network` and its node was heard of lately.
+    pub(super) fn in_network(&self, node: &PublicKey, network: Uuid, now: Timestamp) -> Option<&Session> {
+        let session = self.by_node.get(node).filter(|session| session.network == network)?;
+        (now.since(session.heard_at) <= SILENCE_MAX).then_some(session)
     }
 
     /// Lets a node in under `id`, or under the id that it has if only its answer was lost: a repeated or replayed
     /// request then takes nothing from the node. `None` where the table is full and the node is new to it.
-    pub(super) fn admit(&mut self, id: SessionId, admission: Admission) -> Option<(&Session, Change)> {
+    pub(super) fn admit(
+        &mut self,
+        id: SessionId,
+        admission: Admission,
+        now: Timestamp,
+    ) -> Option<(&Session, Change)> {
         let Admission { node, network, address, ends } = admission;
         if !self.by_node.contains_key(&node) && self.by_node.len() >= self.max {
             return None;
@@ -86,6 +104,7 @@ impl SessionTable {
             network,
             address,
             ends,
+            heard_at: now,
             packets: Bucket::default(),
             bytes: Bucket::default(),
             unreachable: Bucket::default(),
@@ -94,7 +113,7 @@ impl SessionTable {
         let (session, change) = match old {
             Some(old) if old.address == address && old.network == network => {
                 self.forget(&old);
-                (Session { ends: old.ends.max(ends), ..old }, Change::Repeated)
+                (Session { ends: old.ends.max(ends), heard_at: now, ..old }, Change::Repeated)
             }
             // The budgets stay, so that registering again and again is no way around the rate limit.
             Some(old) => {

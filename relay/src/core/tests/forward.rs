@@ -57,6 +57,17 @@ fn a_node_of_another_network_is_as_unreachable_as_one_that_does_not_exist() {
 }
 
 #[test]
+fn a_node_that_fell_silent_is_unreachable_until_it_is_heard_again() {
+    let mut world = World::new();
+    let (a, session_a, b, session_b) = pair(&mut world);
+    world.pass(Duration::from_secs(46));
+    let datagram = packet(session_a, &b, b"");
+    assert_eq!(unreachable_reply(&mut world, a.from, &datagram), Some(b.public_key()));
+    assert!(world.is_known(session_b, b.from));
+    assert_eq!(world.forward(a.from, &datagram).unwrap().0, b.from);
+}
+
+#[test]
 fn a_node_that_changed_its_network_is_gone_from_the_old_one() {
     let mut world = World::new();
     let (a, session, b, old_session) = pair(&mut world);
