@@ -1,0 +1,319 @@
+//! A running tunnel: joins the Noise cores of the peers, the interface, and the paths below.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Instant;
+
+use bytes::BytesMut;
+use engine::tunnel_config::PeerConfig;
+use protocol::key::{PrivateKey, PublicKey};
+
+use crate::backend::PeerStats;
+use crate::batch::{ReadBatch, WriteBatch};
+use crate::inner_packet::InnerPacket;
+use crate::interface::Interface;
+use crate::noise::{Admission, Identity, Owner, kind, limit_address, own_index};
+use crate::outbound::Outbound;
+use crate::path::Path;
+use crate::path_layer::{Attachment, PathState, Source};
+use crate::peer::{Peer, PeerState, Peers};
+
+/// Ticks between two sweeps for session indices that ended: 5 s.
+const SWEEP_TICKS: u32 = 20;
+
+/// A running tunnel. Its transmit thread and the path layer's receive thread share it.
+pub(crate) struct Exchange {
+    pub(crate) paths: Arc<PathState>,
+    pub(crate) interface: Arc<dyn Interface>,
+    mtu: AtomicU16,
+    gone: AtomicBool,
+    ticks: AtomicU32,
+    keyed: RwLock<Keyed>,
+    inbound: Mutex<Inbound>,
+}
+
+/// What hangs on the node's private key.
+struct Keyed {
+    identity: Identity,
+    peers: Peers,
+}
+
+/// What the receive thread gathers over a batch.
+struct Inbound {
+    packets: WriteBatch,
+    outbound: Outbound,
+    messages: Vec<BytesMut>,
+}
+
+impl Exchange {
+    pub(crate) fn new(
+        paths: Arc<PathState>,
+        interface: Arc<dyn Interface>,
+        private_key: &PrivateKey,
+        mtu: u16,
+    ) -> Self {
+        let keyed = Keyed { identity: Identity::new(private_key), peers: Peers::default() };
+        let inbound =
+            Inbound { packets: WriteBatch::new(), outbound: Outbound::default(), messages: Vec::new() };
+        Self {
+            paths,
+            interface,
+            mtu: AtomicU16::new(mtu),
+            gone: AtomicBool::new(false),
+            ticks: AtomicU32::new(0),
+            keyed: RwLock::new(keyed),
+            inbound: Mutex::new(inbound),
+        }
+    }
+
+    /// The interface's MTU in bytes.
+    pub(crate) fn mtu(&self) -> u16 {
+        self.mtu.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_mtu(&self, mtu: u16) {
+        self.mtu.store(mtu, Ordering::Relaxed);
+    }
+
+    /// Takes another private key: every session ends.
+    pub(crate) fn set_private_key(
+        &self,
+        private_key: &PrivateKey,
+        configs: &BTreeMap<PublicKey, PeerConfig>,
+    ) {
+        let mut keyed = self.keyed_mut();
+        let Keyed { identity, peers } = &mut *keyed;
+        *identity = Identity::new(private_key);
+        peers.renew(identity, configs, |key| self.paths.slot(key));
+    }
+
+    pub(crate) fn set_peer(&self, key: &PublicKey, config: &PeerConfig) {
+        let mut keyed = self.keyed_mut();
+        let Keyed { identity, peers } = &mut *keyed;
+        peers.set(identity, key, config, || self.paths.slot(key));
+    }
+
+    pub(crate) fn remove_peer(&self, key: &PublicKey) {
+        self.keyed_mut().peers.remove(key);
+        self.paths.forget_idle_slots();
+    }
+
+    pub(crate) fn stats(&self) -> BTreeMap<PublicKey, PeerStats> {
+        self.keyed().peers.stats()
+    }
+
+    /// Whether somebody removed the interface from outside.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_gone(&self) {
+        self.gone.store(true, Ordering::Relaxed);
+    }
+
+    /// Seals what the interface had and puts it on its way; the caller flushes `outbound` before it waits.
+    pub(crate) fn transmit(&self, batch: &ReadBatch, outbound: &mut Outbound, messages: &mut Vec<BytesMut>) {
+        let keyed = self.keyed();
+        let mtu = self.mtu();
+        // One lock for a run of packets to the same peer, which is what a batch mostly is.
+        let mut current: Option<(&Arc<Peer>, MutexGuard<'_, PeerState>)> = None;
+        for packet in batch.packets() {
+            let peer = InnerPacket::parse(packet).and_then(|inner| keyed.peers.by_address(inner.destination));
+            let Some(peer) = peer else {
+                self.paths.counters.no_route.add(1);
+                continue;
+            };
+            if !current.as_ref().is_some_and(|(locked, _)| Arc::ptr_eq(locked, peer)) {
+                // The guard of the peer before is given back first: two threads that hold one and want the
+                // other would wait for ever.
+                drop(current.take());
+                current = Some((peer, peer.lock()));
+            }
+            if let Some((_, state)) = &mut current {
+                state.noise.seal(packet, mtu, messages);
+            }
+            self.send_all(&keyed.peers, peer, messages, outbound);
+        }
+    }
+
+    fn send_all(
+        &self,
+        peers: &Peers,
+        peer: &Arc<Peer>,
+        messages: &mut Vec<BytesMut>,
+        outbound: &mut Outbound,
+    ) {
+        for message in messages.drain(..) {
+            if let Some(index) = own_index(&message) {
+                peers.learn_index(index, peer);
+            }
+            outbound.push(&self.paths.port, &self.paths.counters, &peer.slot, &message);
+        }
+    }
+
+    /// Finds the owner of a message and lets its Noise core open it.
+    fn open(&self, keyed: &Keyed, inbound: &mut Inbound, source: Source, message: &[u8]) {
+        let counters = &self.paths.counters;
+        let limit_source = match source {
+            Source::Direct(address) => address,
+            Source::Relayed { sender, .. } if keyed.peers.by_key(&sender).is_none() => {
+                return counters.no_peer.add(1);
+            }
+            Source::Relayed { sender, .. } => limit_address(&sender),
+        };
+        let (owner, message) = match keyed.identity.admit(limit_source, BytesMut::from(message)) {
+            Admission::Admitted(owner, message) => (owner, message),
+            Admission::Limited(cookie) => {
+                counters.handshakes_limited.add(1);
+                return self.send_cookie(keyed, inbound, source, &cookie);
+            }
+            Admission::Refused => return counters.rejected.add(1),
+        };
+        let Some(peer) = keyed.peers.find(owner) else { return counters.no_peer.add(1) };
+        if let Source::Relayed { sender, .. } = source
+            && sender != peer.key
+        {
+            return counters.wrong_peer.add(1);
+        }
+        let mut state = peer.lock();
+        let mtu = self.mtu();
+        let Ok(packet) = state.noise.open(message, mtu, &mut inbound.messages) else {
+            inbound.messages.clear();
+            return counters.rejected.add(1);
+        };
+        let address = match source {
+            Source::Direct(address) => Some(address),
+            Source::Relayed { .. } => None,
+        };
+        state.received(address, Instant::now());
+        drop(state);
+        self.answer(&keyed.peers, &peer, source, inbound);
+        if let Some(packet) = packet {
+            self.deliver(&keyed.peers, &peer, &packet, &mut inbound.packets);
+        }
+    }
+
+    /// Sends what opening a message brought forth. It goes by the peer's path; only where there is none yet, a
+    /// handshake response goes back to where the (authentic) initiation came from.
+    fn answer(&self, peers: &Peers, peer: &Arc<Peer>, source: Source, inbound: &mut Inbound) {
+        if let Source::Direct(address) = source
+            && peer.slot.get().is_none()
+            && inbound.messages.first().is_some_and(|message| message.first() == Some(&kind::RESPONSE))
+        {
+            let response = inbound.messages.remove(0);
+            if let Some(index) = own_index(&response) {
+                peers.learn_index(index, peer);
+            }
+            if self.paths.port.send(&response, address).is_err() {
+                self.paths.counters.send_failed.add(1);
+            }
+        }
+        self.send_all(peers, peer, &mut inbound.messages, &mut inbound.outbound);
+    }
+
+    /// A cookie proves that its receiver gets what is sent to the source, so it can only go there.
+    fn send_cookie(&self, keyed: &Keyed, inbound: &mut Inbound, source: Source, cookie: &[u8]) {
+        match source {
+            Source::Direct(address) => {
+                if self.paths.port.send(cookie, address).is_err() {
+                    self.paths.counters.send_failed.add(1);
+                }
+            }
+            Source::Relayed { server, sender } => {
+                let peer = keyed.peers.by_key(&sender);
+                if let Some(peer) = peer.filter(|peer| {
+                    matches!(peer.slot.get(), Some(Path::Relay { server: current, .. }) if current == server)
+                }) {
+                    inbound.outbound.push(&self.paths.port, &self.paths.counters, &peer.slot, cookie);
+                }
+            }
+        }
+    }
+
+    /// Hands an authentic packet on, if the peer may send from its source address.
+    fn deliver(&self, peers: &Peers, peer: &Arc<Peer>, packet: &[u8], packets: &mut WriteBatch) {
+        let allowed = InnerPacket::parse(packet)
+            .filter(|inner| peers.by_address(inner.source).is_some_and(|owner| Arc::ptr_eq(owner, peer)));
+        let Some(packet) = allowed.and_then(|inner| packet.get(..inner.len)) else {
+            return self.paths.counters.source_not_allowed.add(1);
+        };
+        packets.push(packet);
+        if packets.is_full() {
+            self.write(packets);
+        }
+    }
+
+    fn write(&self, packets: &mut WriteBatch) {
+        if packets.is_empty() {
+            return;
+        }
+        if let Err(error) = self.interface.send(packets) {
+            tracing::debug!(%error, "the interface refused packets");
+            self.paths.counters.interface_failed.add(1);
+            if self.interface.is_gone(&error) {
+                self.set_gone();
+            }
+        }
+        packets.used = 0;
+    }
+
+    fn keyed(&self) -> RwLockReadGuard<'_, Keyed> {
+        self.keyed.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn keyed_mut(&self) -> RwLockWriteGuard<'_, Keyed> {
+        self.keyed.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn inbound(&self) -> MutexGuard<'_, Inbound> {
+        self.inbound.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Attachment for Exchange {
+    fn receive(&self, source: Source, message: &[u8]) {
+        self.open(&self.keyed(), &mut self.inbound(), source, message);
+    }
+
+    fn flush(&self) {
+        let mut inbound = self.inbound();
+        self.write(&mut inbound.packets);
+        inbound.outbound.flush(&self.paths.port, &self.paths.counters);
+    }
+
+    fn tick(&self) {
+        let (keyed, mut inbound) = (self.keyed(), self.inbound());
+        let Inbound { outbound, messages, .. } = &mut *inbound;
+        keyed.identity.tick();
+        let now = Instant::now();
+        for peer in keyed.peers.all() {
+            let mut state = peer.lock();
+            state.noise.tick(messages);
+            if messages.is_empty() && state.take_poke(now) {
+                state.noise.initiate(messages);
+            }
+            drop(state);
+            self.send_all(&keyed.peers, peer, messages, outbound);
+        }
+        outbound.flush(&self.paths.port, &self.paths.counters);
+        if self.ticks.fetch_add(1, Ordering::Relaxed).is_multiple_of(SWEEP_TICKS) {
+            keyed.peers.forget_indices(&keyed.identity);
+        }
+    }
+
+    fn path_appeared(&self, key: &PublicKey) {
+        let keyed = self.keyed();
+        let Some(peer) = keyed.peers.find(Owner::Initiator(*key)) else { return };
+        let mut messages = Vec::new();
+        let mut state = peer.lock();
+        state.want_poke();
+        if state.take_poke(Instant::now()) {
+            state.noise.initiate(&mut messages);
+        }
+        drop(state);
+        let mut outbound = Outbound::default();
+        self.send_all(&keyed.peers, &peer, &mut messages, &mut outbound);
+        outbound.flush(&self.paths.port, &self.paths.counters);
+    }
+}

@@ -1,0 +1,42 @@
+//! Tunnel backends behind one trait, and the path layer below them.
+//!
+//! [`PathLayer`] owns the node's one UDP port and knows by which path each peer is reached. [`TunnelBackend`] is
+//! what the agent applies changes to; [`Embedded`] is the userspace WireGuard tunnel that works above a path layer.
+//!
+//! ```text
+//!   TUN ──▶ transmit thread ──▶ Noise core ──▶ path of the peer ──▶ UDP port
+//!   TUN ◀── Noise core ◀── WireGuard ◀─┐
+//!   agent ◀── STUN, probes, relay ◀────┴── receive thread ◀──────── UDP port
+//! ```
+
+mod allowed_ips;
+mod backend;
+mod batch;
+mod counters;
+mod embedded;
+mod error;
+mod exchange;
+mod inner_packet;
+mod interface;
+mod memory;
+mod noise;
+mod outbound;
+mod path;
+mod path_layer;
+mod peer;
+mod receive;
+mod receive_batch;
+mod socket;
+mod transmit;
+mod tun;
+
+pub use backend::{Observation, PeerStats, TunnelBackend};
+pub use batch::{ReadBatch, WriteBatch};
+pub use counters::Counts;
+pub use embedded::Embedded;
+pub use error::TunnelError;
+pub use interface::{Interface, OpenInterface};
+pub use memory::Memory;
+pub use path::Path;
+pub use path_layer::{PathLayer, Received};
+pub use tun::TunInterface;

@@ -1,0 +1,93 @@
+//! By which way a peer is reached: one slot per peer, replaced in one store.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{PoisonError, RwLock};
+
+use protocol::relay::SEND_PREFIX_LEN;
+
+/// The way that packets for a peer take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Path {
+    /// Straight to an address of the peer.
+    Direct {
+        /// Where the peer receives.
+        remote: SocketAddr,
+    },
+    /// Through a relay that both nodes are registered at.
+    Relay {
+        /// Where the relay receives.
+        server: SocketAddr,
+        /// What goes in front of each packet: [`protocol::relay::send_prefix`].
+        prefix: [u8; SEND_PREFIX_LEN],
+    },
+}
+
+impl Path {
+    /// Where datagrams go on this path.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        match self {
+            Self::Direct { remote } => *remote,
+            Self::Relay { server, .. } => *server,
+        }
+    }
+
+    pub(crate) fn prefix(&self) -> &[u8] {
+        match self {
+            Self::Direct { .. } => &[],
+            Self::Relay { prefix, .. } => prefix,
+        }
+    }
+
+    pub(crate) fn canonical(self) -> Self {
+        match self {
+            Self::Direct { remote } => Self::Direct { remote: canonical(remote) },
+            Self::Relay { server, prefix } => Self::Relay { server: canonical(server), prefix },
+        }
+    }
+}
+
+/// `address` with an IPv4-mapped IPv6 address (RFC 4291 §2.5.5.2) turned into the IPv4 address that it means.
+pub(crate) fn canonical(address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V6(ip) => {
+            ip.to_ipv4_mapped().map_or(address, |ip| SocketAddr::new(ip.into(), address.port()))
+        }
+        IpAddr::V4(_) => address,
+    }
+}
+
+/// A peer's current path. It lives as long as someone cares for the peer, whether the tunnel is up or not.
+#[derive(Debug, Default)]
+pub(crate) struct PathSlot {
+    path: RwLock<Option<Path>>,
+    /// The kernel refused to cut a batch into segments on this path (no checksum offload, or a segment longer
+    /// than the path MTU): plain sends from then on, until the path changes.
+    segmentation_refused: AtomicBool,
+}
+
+impl PathSlot {
+    pub(crate) fn get(&self) -> Option<Path> {
+        *self.path.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Stores `path`; tells whether it differs from the one before.
+    pub(crate) fn set(&self, path: Option<Path>) -> bool {
+        let mut current = self.path.write().unwrap_or_else(PoisonError::into_inner);
+        let changed = *current != path;
+        if changed {
+            *current = path;
+            self.segmentation_refused.store(false, Ordering::Relaxed);
+        }
+        changed
+    }
+
+    pub(crate) fn may_segment(&self) -> bool {
+        !self.segmentation_refused.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn refuse_segmentation(&self) {
+        self.segmentation_refused.store(true, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,211 @@
+//! The node's one UDP port, shared by STUN, probes, WireGuard and relay frames, and the path of every peer.
+
+use std::collections::{BTreeSet, HashMap};
+use std::io::{self, PipeWriter};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::thread::JoinHandle;
+
+use protocol::key::PublicKey;
+
+use crate::counters::{Counters, Counts};
+use crate::error::TunnelError;
+use crate::path::{Path, PathSlot, canonical};
+use crate::receive;
+use crate::socket::UdpPort;
+
+/// A STUN, probe or relay datagram that arrived at the port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Received {
+    /// Who sent it; IPv4 addresses are never IPv4-mapped.
+    pub from: SocketAddr,
+    /// The local address that it was sent to, where the kernel says so.
+    pub to_local: Option<IpAddr>,
+    /// The whole datagram, relay header included.
+    pub datagram: Vec<u8>,
+}
+
+/// Where a WireGuard message came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// Straight from this address.
+    Direct(SocketAddr),
+    /// From this node, through the relay at this address.
+    Relayed { server: SocketAddr, sender: PublicKey },
+}
+
+/// A tunnel above the path layer. All but `path_appeared` are called on the receive thread.
+pub(crate) trait Attachment: Send + Sync {
+    /// Takes one WireGuard message.
+    fn receive(&self, source: Source, message: &[u8]);
+    /// The batch is over: hand on what was gathered.
+    fn flush(&self);
+    /// Moves the timers on.
+    fn tick(&self);
+    /// A peer's path changed to another one.
+    fn path_appeared(&self, peer: &PublicKey);
+}
+
+/// What the path layer's owner, its receive thread and the tunnel's threads share.
+pub(crate) struct PathState {
+    pub(crate) port: UdpPort,
+    pub(crate) counters: Counters,
+    slots: Mutex<HashMap<PublicKey, Arc<PathSlot>>>,
+    relays: RwLock<BTreeSet<SocketAddr>>,
+    attachment: RwLock<Option<Arc<dyn Attachment>>>,
+}
+
+impl PathState {
+    /// The slot of `peer`, made where there is none.
+    pub(crate) fn slot(&self, peer: &PublicKey) -> Arc<PathSlot> {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(slots.entry(*peer).or_default())
+    }
+
+    /// Forgets slots that hold no path and that no tunnel uses.
+    pub(crate) fn forget_idle_slots(&self) {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        slots.retain(|_, slot| Arc::strong_count(slot) > 1 || slot.get().is_some());
+    }
+
+    pub(crate) fn is_relay(&self, address: SocketAddr) -> bool {
+        self.relays.read().unwrap_or_else(PoisonError::into_inner).contains(&address)
+    }
+
+    /// Puts a tunnel above the port, or takes it away; on return no thread is inside the one before.
+    pub(crate) fn attach(&self, attachment: Option<Arc<dyn Attachment>>) {
+        let previous = {
+            let mut current = self.attachment.write().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *current, attachment)
+        };
+        // Dropped outside the lock: a tunnel's end closes files.
+        drop(previous);
+    }
+
+    /// Runs `work` with the tunnel, which cannot be taken away meanwhile.
+    pub(crate) fn with_attachment<T>(&self, work: impl FnOnce(Option<&dyn Attachment>) -> T) -> T {
+        work(self.attachment.read().unwrap_or_else(PoisonError::into_inner).as_deref())
+    }
+}
+
+/// The node's UDP port and the paths to its peers. It stays bound while tunnels come and go; dropping it ends its
+/// thread and closes the port once no tunnel uses it.
+pub struct PathLayer {
+    state: Arc<PathState>,
+    port_was_taken: bool,
+    // Closing the pipe wakes the receive thread and ends it.
+    stop: Option<PipeWriter>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl PathLayer {
+    /// Binds `port` (0: a random one) for IPv4 and, where the host has it, IPv6. Where a wanted port is not to be
+    /// had, a random one is taken and [`Self::port_was_taken`] says so.
+    ///
+    /// `accept` gets every STUN, probe and relay datagram on the receive thread, so it must be quick: the tunnel waits
+    /// for it. It returns whether it took the datagram; what it does not take is counted as overflow.
+    ///
+    /// # Errors
+    /// Where the host gives no UDP port or no thread.
+    pub fn bind(
+        port: u16,
+        accept: impl FnMut(Received) -> bool + Send + 'static,
+    ) -> Result<Self, TunnelError> {
+        let (udp, port_was_taken) = match UdpPort::bind(port) {
+            Ok(udp) => (udp, false),
+            Err(error)
+                if port != 0
+                    && matches!(error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied) =>
+            {
+                (UdpPort::bind(0)?, true)
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let state = Arc::new(PathState {
+            port: udp,
+            counters: Counters::default(),
+            slots: Mutex::default(),
+            relays: RwLock::default(),
+            attachment: RwLock::default(),
+        });
+        let (stopped, stop) = io::pipe()?;
+        let thread_state = Arc::clone(&state);
+        let thread = std::thread::Builder::new()
+            .name("tunnel-receive".to_owned())
+            .spawn(move || receive::run(&thread_state, &stopped, accept))
+            .map_err(|source| TunnelError::Thread { name: "tunnel-receive", source })?;
+        Ok(Self { state, port_was_taken, stop: Some(stop), thread: Some(thread) })
+    }
+
+    /// The UDP port number, the same for IPv4 and IPv6.
+    #[must_use]
+    pub fn local_port(&self) -> u16 {
+        self.state.port.port()
+    }
+
+    /// Whether the wanted port was not to be had, so that the port is a random one.
+    #[must_use]
+    pub const fn port_was_taken(&self) -> bool {
+        self.port_was_taken
+    }
+
+    /// Sends a STUN, probe or relay datagram. Never waits. IPv4-mapped addresses mean IPv4.
+    ///
+    /// # Errors
+    /// What the kernel says; [`io::ErrorKind::WouldBlock`] where its buffer is full.
+    pub fn send_to(&self, datagram: &[u8], to: SocketAddr) -> io::Result<()> {
+        self.state.port.send(datagram, canonical(to))
+    }
+
+    /// Makes `path` the way to `peer` in one store: packets sealed before take the old path, packets after the new
+    /// one, and none is lost by the change. With `None` packets for the peer are dropped and counted. Where packets
+    /// wait for a session, a new path starts the handshake at once.
+    pub fn set_path(&self, peer: &PublicKey, path: Option<Path>) {
+        let changed = self.state.slot(peer).set(path.map(Path::canonical));
+        if path.is_none() {
+            self.state.forget_idle_slots();
+        } else if changed {
+            self.state.with_attachment(|tunnel| {
+                if let Some(tunnel) = tunnel {
+                    tunnel.path_appeared(peer);
+                }
+            });
+        }
+    }
+
+    /// The current path to `peer`.
+    #[must_use]
+    pub fn path(&self, peer: &PublicKey) -> Option<Path> {
+        let slots = self.state.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        slots.get(peer).and_then(|slot| slot.get())
+    }
+
+    /// Sets the relays whose Deliver frames are believed, whole: who is not in `relays` is no relay any more.
+    pub fn set_relays(&self, relays: impl IntoIterator<Item = SocketAddr>) {
+        let relays = relays.into_iter().map(canonical).collect();
+        *self.state.relays.write().unwrap_or_else(PoisonError::into_inner) = relays;
+    }
+
+    /// What was dropped or refused so far, per reason.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.state.counters.snapshot()
+    }
+
+    pub(crate) fn state(&self) -> &Arc<PathState> {
+        &self.state
+    }
+}
+
+impl Drop for PathLayer {
+    fn drop(&mut self) {
+        self.stop = None;
+        if let Some(thread) = self.thread.take()
+            // `accept` may hold the last owner of the path layer; a thread cannot wait for itself.
+            && thread.thread().id() != std::thread::current().id()
+            && thread.join().is_err()
+        {
+            tracing::error!("the tunnel's receive thread panicked");
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! The peers of a running tunnel: found by key, by session index, or by inner address.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use engine::tunnel_config::PeerConfig;
+use protocol::key::PublicKey;
+
+use crate::allowed_ips::AllowedIps;
+use crate::backend::PeerStats;
+use crate::noise::{Identity, Noise, Owner};
+use crate::path::PathSlot;
+
+/// The least time between two handshakes that a new path begins: an engine that tries path after path must not
+/// make us storm, and WireGuard's own retry (5 s) is too slow to wait for.
+const POKE_INTERVAL: Duration = Duration::from_millis(500);
+
+/// One peer of a running tunnel.
+pub(crate) struct Peer {
+    pub(crate) key: PublicKey,
+    pub(crate) slot: Arc<PathSlot>,
+    state: Mutex<PeerState>,
+}
+
+/// What changes with every packet of a peer.
+pub(crate) struct PeerState {
+    pub(crate) noise: Box<dyn Noise>,
+    last_source: Option<SocketAddr>,
+    received_at: Option<Instant>,
+    poked_at: Option<Instant>,
+    poke_due: bool,
+}
+
+impl Peer {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, PeerState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl PeerState {
+    /// Notes that the Noise core took a message; `source` is where it came from, where that is an address.
+    pub(crate) fn received(&mut self, source: Option<SocketAddr>, now: Instant) {
+        self.received_at = Some(now);
+        self.last_source = source.or(self.last_source);
+    }
+
+    /// Asks for a handshake over a new path, where packets wait for one.
+    pub(crate) fn want_poke(&mut self) {
+        self.poke_due = self.noise.stats().waiting;
+    }
+
+    /// Whether a handshake that was asked for may begin now.
+    pub(crate) fn take_poke(&mut self, now: Instant) -> bool {
+        let rested = self.poked_at.is_none_or(|at| now.saturating_duration_since(at) >= POKE_INTERVAL);
+        if !(self.poke_due && rested) {
+            return false;
+        }
+        self.poke_due = false;
+        let wanted = self.noise.stats().waiting;
+        if wanted {
+            self.poked_at = Some(now);
+        }
+        wanted
+    }
+
+    fn stats(&self, now: Instant) -> PeerStats {
+        let noise = self.noise.stats();
+        PeerStats {
+            handshake_age: noise.handshake_age,
+            received_age: self.received_at.map(|at| now.saturating_duration_since(at)),
+            rx_bytes: noise.rx_bytes,
+            tx_bytes: noise.tx_bytes,
+            last_source: self.last_source,
+        }
+    }
+}
+
+/// All peers of a running tunnel.
+#[derive(Default)]
+pub(crate) struct Peers {
+    by_key: BTreeMap<PublicKey, Arc<Peer>>,
+    by_address: AllowedIps<Arc<Peer>>,
+    /// Behind its own lock, because it changes with every handshake while the rest is read.
+    by_index: RwLock<HashMap<u32, Arc<Peer>>>,
+}
+
+impl Peers {
+    /// Adds a peer, or replaces the allowed IPs and keepalive of a known one, which keeps its session.
+    pub(crate) fn set(
+        &mut self,
+        identity: &Identity,
+        key: &PublicKey,
+        config: &PeerConfig,
+        slot: impl FnOnce() -> Arc<PathSlot>,
+    ) {
+        let keepalive_s = config.persistent_keepalive_s.filter(|interval_s| *interval_s > 0);
+        let peer = self.by_key.entry(*key).or_insert_with(|| {
+            let state = PeerState {
+                noise: identity.peer(key, keepalive_s),
+                last_source: None,
+                received_at: None,
+                poked_at: None,
+                poke_due: false,
+            };
+            Arc::new(Peer { key: *key, slot: slot(), state: Mutex::new(state) })
+        });
+        peer.lock().noise.set_keepalive(keepalive_s);
+        let peer = Arc::clone(peer);
+        self.by_address.remove(|owner| owner.key == *key);
+        for prefix in &config.allowed_ips {
+            self.by_address.insert(*prefix, Arc::clone(&peer));
+        }
+    }
+
+    pub(crate) fn remove(&mut self, key: &PublicKey) {
+        self.by_key.remove(key);
+        self.by_address.remove(|owner| owner.key == *key);
+        self.indices_mut().retain(|_, owner| owner.key != *key);
+    }
+
+    /// Replaces every session after the node's own key changed.
+    pub(crate) fn renew(
+        &mut self,
+        identity: &Identity,
+        configs: &BTreeMap<PublicKey, PeerConfig>,
+        slot: impl Fn(&PublicKey) -> Arc<PathSlot>,
+    ) {
+        *self = Self::default();
+        for (key, config) in configs {
+            self.set(identity, key, config, || slot(key));
+        }
+    }
+
+    pub(crate) fn find(&self, owner: Owner) -> Option<Arc<Peer>> {
+        match owner {
+            Owner::Initiator(key) => self.by_key.get(&key).cloned(),
+            Owner::Index(index) => {
+                self.by_index.read().unwrap_or_else(PoisonError::into_inner).get(&index).cloned()
+            }
+        }
+    }
+
+    pub(crate) fn by_key(&self, key: &PublicKey) -> Option<&Arc<Peer>> {
+        self.by_key.get(key)
+    }
+
+    /// The peer that `address` is routed to.
+    pub(crate) fn by_address(&self, address: IpAddr) -> Option<&Arc<Peer>> {
+        self.by_address.find(address)
+    }
+
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Arc<Peer>> {
+        self.by_key.values()
+    }
+
+    /// Remembers whose handshake `index` is.
+    pub(crate) fn learn_index(&self, index: u32, peer: &Arc<Peer>) {
+        self.indices_mut().insert(index, Arc::clone(peer));
+    }
+
+    /// Forgets the indices of sessions that ended.
+    pub(crate) fn forget_indices(&self, identity: &Identity) {
+        self.indices_mut().retain(|index, _| identity.is_index_live(*index));
+    }
+
+    pub(crate) fn stats(&self) -> BTreeMap<PublicKey, PeerStats> {
+        let now = Instant::now();
+        self.by_key.iter().map(|(key, peer)| (*key, peer.lock().stats(now))).collect()
+    }
+
+    fn indices_mut(&self) -> std::sync::RwLockWriteGuard<'_, HashMap<u32, Arc<Peer>>> {
+        self.by_index.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,120 @@
+//! The node's UDP port: an IPv4 socket and, where the host has IPv6, an IPv6 socket of the same port number.
+
+use std::io::{self, IoSlice};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::{ControlMessage, MsgFlags, SockaddrStorage, sendmsg};
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::receive_batch::set_option;
+
+/// Kernel buffer per direction, bytes: what a 5 Gbit/s burst of 10 ms needs.
+const BUFFER_LEN: i32 = 7 << 20;
+
+/// Random ports tried until one is free for IPv4 and IPv6.
+const BIND_ATTEMPTS_MAX: u32 = 16;
+
+/// How long a batch waits for room in the kernel's send buffer before it is dropped.
+const SEND_PATIENCE: Duration = Duration::from_millis(50);
+
+/// `IP_PMTUDISC_DONT` and `IPV6_PMTUDISC_DONT` (Linux `in.h`, `in6.h`): never set the DF bit, so that a tunnel
+/// packet that is too long for some link is fragmented and not lost.
+const PMTU_DISCOVERY_DONT: i32 = 0;
+
+#[derive(Debug)]
+pub(crate) struct UdpPort {
+    v4: Socket,
+    v6: Option<Socket>,
+    port: u16,
+}
+
+impl UdpPort {
+    /// Binds `port`, or a random one for 0.
+    pub(crate) fn bind(port: u16) -> io::Result<Self> {
+        for _ in 0..BIND_ATTEMPTS_MAX {
+            let v4 = open(Domain::IPV4, (Ipv4Addr::UNSPECIFIED, port).into())?;
+            let bound = v4.local_addr()?.as_socket().map_or(port, |address| address.port());
+            match open(Domain::IPV6, (Ipv6Addr::UNSPECIFIED, bound).into()) {
+                Ok(v6) => return Ok(Self { v4, v6: Some(v6), port: bound }),
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                    if port != 0 {
+                        return Err(error);
+                    }
+                }
+                Err(error) => {
+                    tracing::info!(%error, "no IPv6 on this host: the tunnel uses IPv4 only");
+                    return Ok(Self { v4, v6: None, port: bound });
+                }
+            }
+        }
+        Err(io::Error::new(io::ErrorKind::AddrInUse, "no UDP port is free for both IPv4 and IPv6"))
+    }
+
+    pub(crate) const fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub(crate) fn sockets(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        std::iter::once(self.v4.as_fd()).chain(self.v6.as_ref().map(AsFd::as_fd))
+    }
+
+    /// Sends one datagram without waiting. `to` is canonical (no IPv4-mapped address).
+    pub(crate) fn send(&self, datagram: &[u8], to: SocketAddr) -> io::Result<()> {
+        let socket = self.socket_for(to)?;
+        socket.send_to_with_flags(datagram, &to.into(), libc::MSG_DONTWAIT).map(drop)
+    }
+
+    /// Sends `bytes` as datagrams of `segment_len` bytes each (the last may be shorter) in one system call, with
+    /// UDP segmentation offload (Linux 4.18). Waits a moment where the kernel's buffer is full.
+    pub(crate) fn send_segments(&self, bytes: &[u8], segment_len: u16, to: SocketAddr) -> io::Result<()> {
+        let socket = self.socket_for(to)?;
+        let control = [ControlMessage::UdpGsoSegments(&segment_len)];
+        let control = if bytes.len() > usize::from(segment_len) { &control[..] } else { &[] };
+        let (slices, address) = ([IoSlice::new(bytes)], SockaddrStorage::from(to));
+        let send = || {
+            sendmsg(socket.as_raw_fd(), &slices, control, MsgFlags::MSG_DONTWAIT, Some(&address)).map(drop)
+        };
+        match send() {
+            Err(Errno::EAGAIN) => {
+                let patience = PollTimeout::try_from(SEND_PATIENCE).unwrap_or(PollTimeout::ZERO);
+                poll(&mut [PollFd::new(socket.as_fd(), PollFlags::POLLOUT)], patience)?;
+                Ok(send()?)
+            }
+            result => Ok(result?),
+        }
+    }
+
+    fn socket_for(&self, to: SocketAddr) -> io::Result<&Socket> {
+        if to.is_ipv4() {
+            return Ok(&self.v4);
+        }
+        self.v6.as_ref().ok_or_else(|| io::Error::new(io::ErrorKind::Unsupported, "this host has no IPv6"))
+    }
+}
+
+fn open(domain: Domain, address: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))?;
+    let fd = socket.as_fd();
+    if domain == Domain::IPV6 {
+        socket.set_only_v6(true)?;
+        set_option(fd, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, PMTU_DISCOVERY_DONT)?;
+        set_option(fd, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, 1)?;
+    } else {
+        set_option(fd, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, PMTU_DISCOVERY_DONT)?;
+        set_option(fd, libc::IPPROTO_IP, libc::IP_PKTINFO, 1)?;
+    }
+    for (force, plain) in [(libc::SO_RCVBUFFORCE, libc::SO_RCVBUF), (libc::SO_SNDBUFFORCE, libc::SO_SNDBUF)] {
+        // The first needs CAP_NET_ADMIN, the second is capped by the host: both are wishes.
+        if set_option(fd, libc::SOL_SOCKET, force, BUFFER_LEN).is_err() {
+            let _ = set_option(fd, libc::SOL_SOCKET, plain, BUFFER_LEN);
+        }
+    }
+    // Linux before 5.0 has no UDP_GRO: datagrams then come one by one.
+    let _ = set_option(fd, libc::SOL_UDP, libc::UDP_GRO, 1);
+    socket.bind(&address.into())?;
+    Ok(socket)
+}
