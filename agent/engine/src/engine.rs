@@ -288,21 +288,43 @@ impl Engine {
     fn on_relay_frame(&mut self, now: Timestamp, from: SocketAddr, datagram: &[u8]) {
         let (Some(relay), Ok(frame)) = (self.relays.get_mut(&from), relay::decode(datagram)) else { return };
         match frame {
-            Frame::Deliver { source, payload } => {
-                let tagged = tag_of(payload).and_then(|tag| self.tags.get(&tag));
-                if classify(payload) == DatagramClass::Probe && tagged == Some(&source) {
-                    self.on_probe(now, Route::Relay(from), payload);
-                }
-            }
+            Frame::Deliver { source, payload } => self.on_delivered(now, from, &source, payload),
             Frame::Unreachable(destination) => {
                 if let Some(peer) = self.peers.get_mut(&destination) {
                     peer.on_relay(&mut context!(self, now), from, false);
                 }
             }
-            frame => {
+            Frame::Challenge(_)
+            | Frame::Registered(_)
+            | Frame::Refused { .. }
+            | Frame::KeepaliveReply { .. }
+            | Frame::NoSession(_) => {
                 let event = relay.handle_frame(&mut context!(self, now), &frame);
                 self.on_relay_event(now, from, event);
             }
+            // What only a relay receives, and what only an agent of another version would understand.
+            Frame::Register(_) | Frame::Send { .. } | Frame::Keepalive { .. } | Frame::VersionUnsupported => {
+            }
+        }
+    }
+
+    fn on_delivered(&mut self, now: Timestamp, relay: SocketAddr, source: &PublicKey, payload: &[u8]) {
+        let tagged = tag_of(payload).and_then(|tag| self.tags.get(&tag));
+        match classify(payload) {
+            DatagramClass::Probe if tagged == Some(source) => {
+                self.on_probe(now, Route::Relay(relay), payload)
+            }
+            // The tunnel had no path for its answer, and so tells us that the peer is at this relay.
+            DatagramClass::WireGuard => {
+                if let Some(peer) = self.peers.get_mut(source) {
+                    peer.on_relay(&mut context!(self, now), relay, true);
+                }
+            }
+            DatagramClass::Probe
+            | DatagramClass::Stun
+            | DatagramClass::Relay
+            | DatagramClass::OtherVersion(_)
+            | DatagramClass::Unknown => {}
         }
     }
 
@@ -315,8 +337,7 @@ impl Engine {
                     self.on_own_candidates_changed(now);
                 }
                 for peer in self.peers.values_mut() {
-                    peer.on_relay(&mut context!(self, now), relay, true);
-                    peer.search(now);
+                    peer.on_registered(&mut context!(self, now), relay);
                 }
             }
             Some(Event::Lost) => {

@@ -154,6 +154,17 @@ impl Peer {
         }
     }
 
+    /// We registered at a relay. The peer hears from us through it at once, before the tunnel's first packet: it may have
+    /// learnt that we are not there.
+    pub(crate) fn on_registered(&mut self, context: &mut Context<'_>, relay: SocketAddr) {
+        if self.info.plain_endpoint.is_some() {
+            return;
+        }
+        self.call(context, relay);
+        self.on_relay(context, relay, true);
+        self.search(context.now);
+    }
+
     /// Our own network changed: what was known may be wrong, what works must show it.
     pub(crate) fn on_own_change(&mut self, now: Timestamp) {
         self.upkeep.ask_now(now);
@@ -226,11 +237,10 @@ impl Peer {
             let relays: Vec<SocketAddr> = context.sessions.keys().copied().collect();
             for relay in relays {
                 if is_calling {
-                    let candidates = context.own_addresses.to_vec();
-                    self.last_call = Some((context.now, candidates.clone()));
-                    self.send(context, Route::Relay(relay), Message::Call { candidates });
+                    self.call(context, relay);
+                } else {
+                    self.send_request(context, Route::Relay(relay));
                 }
-                self.send_request(context, Route::Relay(relay));
             }
         }
         let targets: Vec<SocketAddr> = self
@@ -243,6 +253,14 @@ impl Peer {
             self.send_request(context, Route::Direct(target));
             self.observe(context, target, ObservationKind::ProbeSent);
         }
+    }
+
+    /// Tells the peer our candidates through a relay, and asks whether it is there at all.
+    fn call(&mut self, context: &mut Context<'_>, relay: SocketAddr) {
+        let candidates = context.own_addresses.to_vec();
+        self.last_call = Some((context.now, candidates.clone()));
+        self.send(context, Route::Relay(relay), Message::Call { candidates });
+        self.send_request(context, Route::Relay(relay));
     }
 
     /// A round that answers a call does not call back what the peer was just told, or two nodes would call each

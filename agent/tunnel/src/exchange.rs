@@ -152,35 +152,17 @@ impl Exchange {
         }
     }
 
-    /// Finds the owner of a message and lets its Noise core open it.
-    fn open(&self, keyed: &Keyed, inbound: &mut Inbound, source: Source, message: &[u8]) {
+    /// Finds the owner of a message and lets its Noise core open it. Returns whether it is authentic and its peer has
+    /// no path.
+    fn open(&self, keyed: &Keyed, inbound: &mut Inbound, source: Source, message: &[u8]) -> bool {
         let counters = &self.paths.counters;
-        let limit_source = match source {
-            Source::Direct(address) => address,
-            Source::Relayed { sender, .. } if keyed.peers.by_key(&sender).is_none() => {
-                return counters.no_peer.add(1);
-            }
-            Source::Relayed { sender, .. } => limit_address(&sender),
-        };
-        let (owner, message) = match keyed.identity.admit(limit_source, BytesMut::from(message)) {
-            Admission::Admitted(owner, message) => (owner, message),
-            Admission::Limited(cookie) => {
-                counters.handshakes_limited.add(1);
-                return self.send_cookie(keyed, inbound, source, &cookie);
-            }
-            Admission::Refused => return counters.rejected.add(1),
-        };
-        let Some(peer) = keyed.peers.find(owner) else { return counters.no_peer.add(1) };
-        if let Source::Relayed { sender, .. } = source
-            && sender != peer.key
-        {
-            return counters.wrong_peer.add(1);
-        }
+        let Some((peer, message)) = self.owner_of(keyed, inbound, source, message) else { return false };
         let mut state = peer.lock();
-        let mtu = self.mtu();
+        let mtu = self.mtu.load(Ordering::Relaxed);
         let Ok(packet) = state.noise.open(message, mtu, &mut inbound.messages) else {
             inbound.messages.clear();
-            return counters.rejected.add(1);
+            counters.rejected.add(1);
+            return false;
         };
         let address = match source {
             Source::Direct(address) => Some(address),
@@ -192,6 +174,49 @@ impl Exchange {
         if let Some(packet) = packet {
             self.deliver(&keyed.peers, &peer, &packet, &mut inbound.packets);
         }
+        peer.slot.get().is_none()
+    }
+
+    /// The peer that a message claims to be from, and the message as the Noise core wants it.
+    fn owner_of(
+        &self,
+        keyed: &Keyed,
+        inbound: &mut Inbound,
+        source: Source,
+        message: &[u8],
+    ) -> Option<(Arc<Peer>, BytesMut)> {
+        let counters = &self.paths.counters;
+        let limit_source = match source {
+            Source::Direct(address) => address,
+            Source::Relayed { sender, .. } => {
+                if keyed.peers.by_key(&sender).is_none() {
+                    counters.no_peer.add(1);
+                    return None;
+                }
+                limit_address(&sender)
+            }
+        };
+        let (owner, message) = match keyed.identity.admit(limit_source, BytesMut::from(message)) {
+            Admission::Admitted(owner, message) => (owner, message),
+            Admission::Limited(cookie) => {
+                counters.handshakes_limited.add(1);
+                self.send_cookie(keyed, inbound, source, &cookie);
+                return None;
+            }
+            Admission::Refused => {
+                counters.rejected.add(1);
+                return None;
+            }
+        };
+        let Some(peer) = keyed.peers.find(owner) else {
+            counters.no_peer.add(1);
+            return None;
+        };
+        if matches!(source, Source::Relayed { sender, .. } if sender != peer.key) {
+            counters.wrong_peer.add(1);
+            return None;
+        }
+        Some((peer, message))
     }
 
     /// Sends what opening a message brought forth. It goes by the peer's path; only where there is none yet, a
@@ -272,8 +297,8 @@ impl Exchange {
 }
 
 impl Attachment for Exchange {
-    fn receive(&self, source: Source, message: &[u8]) {
-        self.open(&self.keyed(), &mut self.inbound(), source, message);
+    fn receive(&self, source: Source, message: &[u8]) -> bool {
+        self.open(&self.keyed(), &mut self.inbound(), source, message)
     }
 
     fn flush(&self) {
@@ -305,13 +330,15 @@ impl Attachment for Exchange {
     fn path_appeared(&self, key: &PublicKey) {
         let keyed = self.keyed();
         let Some(peer) = keyed.peers.find(Owner::Initiator(*key)) else { return };
-        let mut messages = Vec::new();
-        let mut state = peer.lock();
-        state.want_poke();
-        if state.take_poke(Instant::now()) {
-            state.noise.initiate(&mut messages);
+        let mut messages: Vec<BytesMut> =
+            peer.slot.take_held().map(|held| BytesMut::from(&held[..])).into_iter().collect();
+        if messages.is_empty() {
+            let mut state = peer.lock();
+            state.want_poke();
+            if state.take_poke(Instant::now()) {
+                state.noise.initiate(&mut messages);
+            }
         }
-        drop(state);
         let mut outbound = Outbound::default();
         self.send_all(&keyed.peers, &peer, &mut messages, &mut outbound);
         outbound.flush(&self.paths.port, &self.paths.counters);

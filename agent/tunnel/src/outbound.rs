@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use crate::counters::Counters;
+use crate::noise::own_index;
 use crate::path::{Path, PathSlot};
 use crate::socket::UdpPort;
 
@@ -56,6 +57,9 @@ impl Outbound {
         if !self.run.as_ref().is_some_and(|run| run.takes(slot, len, self.bytes.len())) {
             self.flush(port, counters);
             let Some(path) = slot.get() else {
+                if own_index(datagram).is_some() {
+                    slot.hold(datagram);
+                }
                 counters.no_path.add(1);
                 return;
             };

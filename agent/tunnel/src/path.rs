@@ -2,7 +2,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use protocol::relay::SEND_PREFIX_LEN;
 
@@ -58,6 +59,10 @@ pub(crate) fn canonical(address: SocketAddr) -> SocketAddr {
     }
 }
 
+/// How long a handshake message that found no path is worth sending: WireGuard begins another handshake after 5 s
+/// (whitepaper §6.1), which makes the answer to the one before useless.
+const HELD_MAX: Duration = Duration::from_secs(5);
+
 /// A peer's current path. It lives as long as someone cares for the peer, whether the tunnel is up or not.
 #[derive(Debug, Default)]
 pub(crate) struct PathSlot {
@@ -65,6 +70,9 @@ pub(crate) struct PathSlot {
     /// The kernel refused to cut a batch into segments on this path (no checksum offload, or a segment longer
     /// than the path MTU): plain sends from then on, until the path changes.
     segmentation_refused: AtomicBool,
+    /// The last handshake message that found no path. A peer often hears of us, and answers, a moment before its
+    /// own search has found a way; without this, both would wait for WireGuard's retry.
+    held: Mutex<Option<(Instant, Vec<u8>)>>,
 }
 
 impl PathSlot {
@@ -81,6 +89,17 @@ impl PathSlot {
             self.segmentation_refused.store(false, Ordering::Relaxed);
         }
         changed
+    }
+
+    /// Keeps a handshake message until there is a path.
+    pub(crate) fn hold(&self, message: &[u8]) {
+        *self.held.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), message.to_vec()));
+    }
+
+    /// The handshake message that waits for a path, if it is not too old.
+    pub(crate) fn take_held(&self) -> Option<Vec<u8>> {
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner).take();
+        held.filter(|(at, _)| at.elapsed() < HELD_MAX).map(|(_, message)| message)
     }
 
     pub(crate) fn may_segment(&self) -> bool {

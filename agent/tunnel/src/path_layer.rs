@@ -14,7 +14,8 @@ use crate::path::{Path, PathSlot, canonical};
 use crate::receive;
 use crate::socket::UdpPort;
 
-/// A STUN, probe or relay datagram that arrived at the port.
+/// A STUN, probe or relay datagram that arrived at the port. A relay frame carries a WireGuard message only where its
+/// sender is a peer without a path: the tunnel took the message and could not answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Received {
     /// Who sent it; IPv4 addresses are never IPv4-mapped.
@@ -36,8 +37,9 @@ pub(crate) enum Source {
 
 /// A tunnel above the path layer. All but `path_appeared` are called on the receive thread.
 pub(crate) trait Attachment: Send + Sync {
-    /// Takes one WireGuard message.
-    fn receive(&self, source: Source, message: &[u8]);
+    /// Takes one WireGuard message. Returns whether it is authentic and its peer has no path: then whoever chooses
+    /// the paths should hear of it.
+    fn receive(&self, source: Source, message: &[u8]) -> bool;
     /// The batch is over: hand on what was gathered.
     fn flush(&self);
     /// Moves the timers on.
@@ -158,8 +160,9 @@ impl PathLayer {
     }
 
     /// Makes `path` the way to `peer` in one store: packets sealed before take the old path, packets after the new
-    /// one, and none is lost by the change. With `None` packets for the peer are dropped and counted. Where packets
-    /// wait for a session, a new path starts the handshake at once.
+    /// one, and none is lost by the change. With `None` packets for the peer are dropped and counted; only the last
+    /// handshake message is kept for the next path. Where packets wait for a session, a new path starts the handshake
+    /// at once.
     pub fn set_path(&self, peer: &PublicKey, path: Option<Path>) {
         let changed = self.state.slot(peer).set(path.map(Path::canonical));
         if path.is_none() {

@@ -133,11 +133,16 @@ fn demultiplex(
 ) {
     let from = canonical(message.from);
     match classify(datagram) {
-        DatagramClass::WireGuard => hand_over(state, tunnel, Source::Direct(from), datagram),
+        DatagramClass::WireGuard => {
+            hand_over(state, tunnel, Source::Direct(from), datagram);
+        }
         DatagramClass::Relay => match decode(datagram) {
             Ok(Frame::Deliver { .. }) if !state.is_relay(from) => state.counters.relay_not_believed.add(1),
             Ok(Frame::Deliver { source, payload }) if classify(payload) == DatagramClass::WireGuard => {
-                hand_over(state, tunnel, Source::Relayed { server: from, sender: source }, payload);
+                let source = Source::Relayed { server: from, sender: source };
+                if hand_over(state, tunnel, source, payload) {
+                    events.push(event(message, from, datagram));
+                }
             }
             // The engine reads, counts and answers every other frame, unsound ones too.
             _ => events.push(event(message, from, datagram)),
@@ -147,11 +152,12 @@ fn demultiplex(
     }
 }
 
-fn hand_over(state: &PathState, tunnel: Option<&dyn Attachment>, source: Source, datagram: &[u8]) {
-    match tunnel {
-        Some(tunnel) => tunnel.receive(source, datagram),
-        None => state.counters.no_tunnel.add(1),
-    }
+fn hand_over(state: &PathState, tunnel: Option<&dyn Attachment>, source: Source, datagram: &[u8]) -> bool {
+    let Some(tunnel) = tunnel else {
+        state.counters.no_tunnel.add(1);
+        return false;
+    };
+    tunnel.receive(source, datagram)
 }
 
 fn event(message: &Message<'_>, from: std::net::SocketAddr, datagram: &[u8]) -> Received {
@@ -173,7 +179,7 @@ mod tests {
     struct Broken;
 
     impl Attachment for Broken {
-        fn receive(&self, _: Source, _: &[u8]) {
+        fn receive(&self, _: Source, _: &[u8]) -> bool {
             panic!("a test's bug");
         }
 

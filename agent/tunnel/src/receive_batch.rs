@@ -1,4 +1,4 @@
-//! `recvmmsg` with UDP_GRO: many datagrams per system call. One of the two files with unsafe code.
+//! `recvmmsg` with UDP_GRO: many datagrams per system call. The only file with unsafe code.
 
 use std::io;
 use std::mem;

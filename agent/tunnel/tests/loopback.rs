@@ -129,6 +129,25 @@ fn a_relay_carries_the_handshake_and_packets_both_ways() {
 }
 
 #[test]
+fn a_handshake_that_found_no_path_is_answered_as_soon_as_there_is_one() {
+    let (a, b) = pair();
+    let relay = Relay::new([(a.public(), a.address()), (b.public(), b.address())]);
+    a.paths.set_relays([relay.address()]);
+    b.paths.set_relays([relay.address()]);
+    b.paths.set_path(&a.public(), None);
+    a.paths.set_path(&b.public(), Some(relay.path(0, &b.public())));
+    let start = Instant::now();
+    a.send(&b, b"first");
+    let told = b.events.recv_timeout(PATIENCE).unwrap();
+    assert_eq!(told.from, relay.address(), "the choice of paths hears where its peer is");
+    assert!(told.datagram.starts_with(&deliver_prefix(&a.public())));
+    eventually("the answer waits", || b.paths.counts().no_path > 0);
+    b.paths.set_path(&a.public(), Some(relay.path(1, &a.public())));
+    assert_eq!(b.receive(), b"first");
+    assert!(start.elapsed().as_secs() < 4, "not by WireGuard's own retry after 5 s");
+}
+
+#[test]
 fn a_deliver_frame_is_believed_only_from_a_relay() {
     let (a, b) = pair();
     let relay = Relay::new([(a.public(), a.address()), (b.public(), b.address())]);

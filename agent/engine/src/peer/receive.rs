@@ -90,6 +90,8 @@ impl Peer {
             };
             self.selector.add_candidate(candidate);
         }
+        // A peer that calls has no direct path to us, or a new address: ours may be dead as well.
+        self.upkeep.ask_now(context.now);
         self.is_called = true;
         self.search(context.now);
     }
