@@ -1,5 +1,7 @@
 //! Whatever arrives, the engine goes on, keeps its last good map, and stays within its bounds.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::net::SocketAddr;
 
 use endpoint_selection::{Candidate, CandidateKind, CandidateSource, Timestamp};
@@ -111,13 +113,11 @@ fn ten_thousand_candidates_of_one_peer_cost_a_bounded_number_of_probes() {
 #[test]
 fn an_answer_from_a_server_that_was_not_asked_is_no_candidate() {
     let mut engine = engine();
-    let request = outputs(&mut engine)
-        .into_iter()
-        .find_map(|output| match output {
-            Output::Transmit { datagram, .. } if protocol::stun::is_stun(&datagram) => Some(datagram),
-            _ => None,
-        })
-        .unwrap();
+    let is_request = |output: &Output| matches!(output, Output::Transmit { datagram, .. } if protocol::stun::is_stun(datagram));
+    let Some(Output::Transmit { datagram: request, .. }) = outputs(&mut engine).into_iter().find(is_request)
+    else {
+        panic!("no binding request")
+    };
     let forged = protocol::stun::respond(&request, "203.0.113.66:6".parse().unwrap()).unwrap();
     let before = engine.status().candidates;
     let stranger = "203.0.113.99:3478".parse().unwrap();
