@@ -43,9 +43,15 @@ impl Schedule {
 
     /// Starts a round as soon as the spacing allows, and forgets how long the pauses had become: something changed.
     pub(crate) fn start(&mut self, now: Timestamp) {
+        self.join(now);
+        self.pause = PAUSE_MIN;
+    }
+
+    /// Starts a round as soon as the spacing allows because the peer starts one. The pauses go on growing: two nodes
+    /// that call each other must not keep each other at the shortest one.
+    pub(crate) fn join(&mut self, now: Timestamp) {
         let earliest = self.started_at.map_or(now, |started| (started + SPACING).max(now));
         self.step = 0;
-        self.pause = PAUSE_MIN;
         self.next_at = Some(earliest);
     }
 
@@ -118,6 +124,28 @@ mod tests {
         assert_eq!(&starts[..5], &[0, 6, 18, 40, 81]);
         assert!(starts.windows(2).all(|pair| pair[1] - pair[0] <= 302));
         assert!(starts.len() > 12);
+    }
+
+    #[test]
+    fn two_sides_that_call_each_other_still_grow_their_pauses() {
+        let mut sides = [Schedule::idle(), Schedule::idle()];
+        let mut is_called = [false, false];
+        sides[0].start(seconds(0));
+        let mut starts = 0;
+        for ms in 0..600_000 {
+            let now = Timestamp::from_micros(ms * 1_000);
+            for side in 0..2 {
+                if sides[side].take_due(now, 0, false) != Some(Due::RoundStart) {
+                    continue;
+                }
+                starts += 1;
+                if !std::mem::take(&mut is_called[side]) {
+                    is_called[1 - side] = true;
+                    sides[1 - side].join(now);
+                }
+            }
+        }
+        assert!((8..=40).contains(&starts), "{starts} rounds in ten minutes");
     }
 
     #[test]

@@ -81,6 +81,7 @@ impl Peer {
 
     /// The peer probes now and tells its addresses. A replayed call costs one round of probes, no more.
     fn on_call(&mut self, context: &mut Context<'_>, addresses: &[SocketAddr]) {
+        let mut is_new = false;
         for address in addresses {
             let candidate = Candidate {
                 kind: kind_of(address.ip()),
@@ -88,12 +89,16 @@ impl Peer {
                 base: None,
                 source: CandidateSource::Peer,
             };
-            self.selector.add_candidate(candidate);
+            is_new |= self.selector.add_candidate(candidate);
         }
         // A peer that calls has no direct path to us, or a new address: ours may be dead as well.
         self.upkeep.ask_now(context.now);
         self.is_called = true;
-        self.search(context.now);
+        if is_new {
+            self.search(context.now);
+        } else {
+            self.schedule.join(context.now);
+        }
     }
 }
 
