@@ -1,0 +1,38 @@
+//! `warren leave`: the coordinator deletes the node, then the machine forgets that it was one.
+
+use clap::Args;
+
+use super::Context;
+use crate::control::Request;
+use crate::control::answer::DoneAnswer;
+use crate::coordinator_client::CoordinatorClient;
+use crate::departure;
+use crate::exit::{Code, Failure};
+use crate::state::{Identity, StateFolder};
+
+#[derive(Debug, Args)]
+pub(super) struct LeaveArgs {
+    /// Leave even where the coordinator does not answer or refuses
+    #[arg(long)]
+    force: bool,
+}
+
+pub(super) fn run(context: &Context, args: &LeaveArgs) -> Result<(), Failure> {
+    let done = match context.call(&Request::Leave { force: args.force }) {
+        Err(failure) if failure.code == Code::NotRunning => without_daemon(context, args.force),
+        outcome => outcome,
+    }?;
+    context.terminal.done(&done)
+}
+
+fn without_daemon(context: &Context, force: bool) -> Result<DoneAnswer, Failure> {
+    let folder = StateFolder::new(&context.global.state_dir);
+    let Some(identity) = Identity::load(&folder)? else { return Err(Failure::not_enrolled()) };
+    let _lock = folder.lock("join.lock")?;
+    let client = CoordinatorClient::new(identity.coordinator, Some(identity.token))?;
+    let outcome = super::runtime()?.block_on(client.delete_node());
+    let verdict = departure::judge(outcome, force)?;
+    Identity::forget(&folder)?;
+    let state_dir = folder.path().display().to_string();
+    Ok(DoneAnswer { version: env!("CARGO_PKG_VERSION").to_owned(), verdict, state_dir })
+}

@@ -1,0 +1,53 @@
+//! `warren netcheck`: what the network around this node is like, measured now.
+
+use std::time::Duration;
+
+use super::{Context, table, words};
+use crate::control::Request;
+use crate::control::answer::{DoneAnswer, NetcheckAnswer};
+use crate::exit::Failure;
+
+/// How long STUN servers and relays get to answer: three retransmissions from half a second on (RFC 8489 §6.2.1).
+const PATIENCE: Duration = Duration::from_millis(2500);
+
+pub(super) fn run(context: &Context) -> Result<(), Failure> {
+    let _: DoneAnswer = context.call(&Request::Rediscover)?;
+    std::thread::sleep(PATIENCE);
+    let check: NetcheckAnswer = context.call(&Request::Netcheck)?;
+    let terminal = &context.terminal;
+    if terminal.wants_json() {
+        return terminal.json(&check);
+    }
+    terminal.line(&terminal.verdict(&check.verdict));
+    terminal.line("");
+    terminal.line(&table::columns(&[], facts(&check)));
+    Ok(())
+}
+
+fn facts(check: &NetcheckAnswer) -> Vec<Vec<String>> {
+    let mut facts = vec![vec!["NAT".to_owned(), words::mapping(check.nat.mapping).to_owned()]];
+    for stun in &check.stun {
+        let seen = stun.reflexive.map_or_else(|| "no answer".to_owned(), |seen| format!("saw {seen}"));
+        facts.push(vec!["STUN".to_owned(), format!("{} {seen}", stun.server)]);
+    }
+    for relay in &check.relays {
+        let state = if relay.registered { words::rtt(relay.rtt_us) } else { "not registered".to_owned() };
+        facts.push(vec!["relay".to_owned(), format!("{} {} {state}", relay.name, relay.address)]);
+    }
+    let ipv6 = match (check.ipv6.address, check.ipv6.reachable) {
+        (_, true) => "works",
+        (true, false) => "has an address, but no server answered over it",
+        (false, false) => "no global address",
+    };
+    facts.push(vec!["IPv6".to_owned(), ipv6.to_owned()]);
+    let http = match &check.coordinator.error {
+        Some(error) => error.clone(),
+        None => format!("{} {}", check.coordinator.url, words::rtt(check.coordinator.rtt_us)),
+    };
+    facts.push(vec!["coordinator".to_owned(), http]);
+    for candidate in &check.candidates {
+        let text = format!("{} {} ({})", candidate.address, candidate.kind, candidate.source);
+        facts.push(vec!["candidate".to_owned(), text]);
+    }
+    facts
+}

@@ -1,0 +1,43 @@
+//! `warren status`: how this node is doing, at a glance.
+
+use super::{Context, peers, table, words};
+use crate::control::Request;
+use crate::control::answer::StatusAnswer;
+use crate::exit::Failure;
+
+pub(super) fn run(context: &Context) -> Result<(), Failure> {
+    let status: StatusAnswer = context.call(&Request::Status)?;
+    let terminal = &context.terminal;
+    if terminal.wants_json() {
+        return terminal.json(&status);
+    }
+    terminal.line(&terminal.verdict(&status.verdict));
+    terminal.line("");
+    terminal.line(&table::columns(&[], facts(&status)));
+    if !status.peers.is_empty() {
+        terminal.line("");
+        terminal.line(&peers::rows(&status.peers));
+    }
+    Ok(())
+}
+
+fn facts(status: &StatusAnswer) -> Vec<Vec<String>> {
+    let own = &status.own;
+    let port = own.udp_port.map(|port| format!(", UDP port {port}")).unwrap_or_default();
+    let revision =
+        status.coordinator.revision.map(|number| format!(", map revision {number}")).unwrap_or_default();
+    let connected = if status.coordinator.connected { "connected" } else { "not connected" };
+    let mut facts = vec![
+        vec!["node".to_owned(), format!("{} in {}", own.name, own.network)],
+        vec!["address".to_owned(), words::list(&own.addresses)],
+        vec!["interface".to_owned(), format!("{}{port}", own.interface)],
+        vec!["NAT".to_owned(), words::mapping(own.nat.mapping).to_owned()],
+        vec!["coordinator".to_owned(), format!("{}, {connected}{revision}", status.coordinator.url)],
+    ];
+    for relay in &status.relays {
+        let state = if relay.registered { "registered" } else { "not registered" };
+        let text = format!("{} {}, {state}, {}", relay.name, relay.address, words::rtt(relay.rtt_us));
+        facts.push(vec!["relay".to_owned(), text]);
+    }
+    facts
+}

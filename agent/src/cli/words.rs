@@ -1,0 +1,100 @@
+//! How values read for people.
+
+use std::fmt::Display;
+
+use protocol::api::{Mapping, PathKind};
+
+use crate::control::answer::PathAnswer;
+
+/// A round-trip time; a dash where none was measured.
+pub(super) fn rtt(rtt_us: Option<impl Into<u64>>) -> String {
+    let Some(rtt_us) = rtt_us.map(Into::into) else { return "-".to_owned() };
+    let (whole, rest) = (rtt_us / 1000, rtt_us % 1000);
+    if whole < 10 { format!("{whole}.{:02} ms", rest / 10) } else { format!("{whole}.{} ms", rest / 100) }
+}
+
+/// A count of bytes in binary units.
+pub(super) fn bytes(count: u64) -> String {
+    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
+    let mut tenths = u128::from(count) * 10;
+    let mut unit = "B";
+    for larger in UNITS {
+        if tenths < 10_240 {
+            break;
+        }
+        tenths /= 1024;
+        unit = larger;
+    }
+    if unit == "B" { format!("{count} B") } else { format!("{}.{} {unit}", tenths / 10, tenths % 10) }
+}
+
+/// An age, in its largest unit.
+pub(super) fn age(age_ms: u64) -> String {
+    let seconds = age_ms / 1000;
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3600 => format!("{} min", seconds / 60),
+        3600..86_400 => format!("{} h", seconds / 3600),
+        _ => format!("{} d", seconds / 86_400),
+    }
+}
+
+/// A path, with what matters of it.
+pub(super) fn path(path: &PathAnswer) -> String {
+    let remote = path.remote.map(|remote| remote.to_string()).unwrap_or_default();
+    match path.kind {
+        PathKind::Direct => format!("direct {remote}"),
+        PathKind::Relay => format!("relay {}", path.relay.as_deref().unwrap_or(&remote)),
+        PathKind::None => "none".to_owned(),
+    }
+}
+
+/// The kind of a path alone.
+pub(super) const fn path_kind(kind: PathKind) -> &'static str {
+    match kind {
+        PathKind::Direct => "direct",
+        PathKind::Relay => "relay",
+        PathKind::None => "none",
+    }
+}
+
+/// A NAT's mapping behaviour.
+pub(super) const fn mapping(mapping: Option<Mapping>) -> &'static str {
+    match mapping {
+        None => "not measured",
+        Some(Mapping::None) => "no NAT",
+        Some(Mapping::EndpointIndependent) => "endpoint-independent mapping",
+        Some(Mapping::AddressDependent) => "address-dependent mapping",
+        Some(Mapping::AddressAndPortDependent) => "address-and-port-dependent mapping",
+        Some(Mapping::Dependent) => "mapping depends on the destination",
+    }
+}
+
+/// Values with commas between them; a dash where there are none.
+pub(super) fn list<T: Display>(values: &[T]) -> String {
+    if values.is_empty() {
+        return "-".to_owned();
+    }
+    values.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_read_well() {
+        let rtts = [(0_u32, "0.00 ms"), (1_234, "1.23 ms"), (12_345, "12.3 ms"), (1_234_567, "1234.5 ms")];
+        for (value, text) in rtts {
+            assert_eq!(rtt(Some(value)), text);
+        }
+        assert_eq!(rtt(None::<u32>), "-");
+        for (count, text) in [(0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (1_572_864, "1.5 MiB")] {
+            assert_eq!(bytes(count), text);
+        }
+        assert_eq!(bytes(u64::MAX), "16383.9 PiB");
+        for (value, text) in [(999, "0 s"), (61_000, "1 min"), (7_200_000, "2 h"), (172_800_000, "2 d")] {
+            assert_eq!(age(value), text);
+        }
+    }
+}

@@ -1,0 +1,291 @@
+//! What the daemon tells: the values behind `--json`. Their field names are a promise to scripts.
+
+use std::net::{IpAddr, SocketAddr};
+
+use endpoint_selection::CandidateKind;
+use engine::{RelayStatus, StunStatus};
+use protocol::api::{Mapping, PathKind};
+use protocol::key::PublicKey;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::printable::printable;
+
+/// Whether and why the tunnel is up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum State {
+    /// The node works.
+    Up,
+    /// The user wants it down.
+    Down,
+    /// The coordinator deleted the node.
+    Deleted,
+    /// The tunnel cannot be made as wanted.
+    Failing,
+}
+
+/// `warren status --json`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct StatusAnswer {
+    /// The daemon's version.
+    pub(crate) version: String,
+    /// One sentence that a person wants first.
+    pub(crate) verdict: String,
+    /// Whether the tunnel is up.
+    pub(crate) state: State,
+    /// The node itself.
+    #[serde(rename = "self")]
+    pub(crate) own: OwnAnswer,
+    /// How the node stands with its coordinator.
+    pub(crate) coordinator: CoordinatorAnswer,
+    /// The relays.
+    pub(crate) relays: Vec<RelayAnswer>,
+    /// The peers, ordered by name.
+    pub(crate) peers: Vec<PeerAnswer>,
+    /// Packets dropped so far, by reason; reasons that never occurred are left out.
+    pub(crate) dropped: std::collections::BTreeMap<String, u64>,
+}
+
+/// The node itself.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct OwnAnswer {
+    /// Its name.
+    pub(crate) name: String,
+    /// Its id.
+    pub(crate) id: Uuid,
+    /// The network's name.
+    pub(crate) network: String,
+    /// Its mesh addresses.
+    pub(crate) addresses: Vec<IpAddr>,
+    /// Its WireGuard public key.
+    pub(crate) public_key: PublicKey,
+    /// The tunnel's interface.
+    pub(crate) interface: String,
+    /// The UDP port; `None` while the tunnel is down.
+    pub(crate) udp_port: Option<u16>,
+    /// The NAT in front of it.
+    pub(crate) nat: NatAnswer,
+    /// Addresses that may reach it.
+    pub(crate) candidates: Vec<OwnCandidate>,
+}
+
+/// What was learnt about the NAT; `null` is "not measured".
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct NatAnswer {
+    /// Mapping behaviour (RFC 4787 §4.1).
+    pub(crate) mapping: Option<Mapping>,
+    /// Filtering behaviour (RFC 4787 §5); no agent of this version measures it.
+    pub(crate) filtering: Option<String>,
+    /// How outside ports are allocated (RFC 4787 §4.2); no agent of this version measures it.
+    pub(crate) allocation: Option<String>,
+    /// Whether inside nodes reach each other by outside addresses (RFC 4787 §6); not measured by this version.
+    pub(crate) hairpin: Option<bool>,
+}
+
+/// An address that may reach this node.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct OwnCandidate {
+    /// How it belongs to the node.
+    pub(crate) kind: CandidateKind,
+    /// The address.
+    pub(crate) address: SocketAddr,
+    /// The own address that it is sent from.
+    pub(crate) base: Option<SocketAddr>,
+    /// Who told it.
+    pub(crate) source: String,
+}
+
+/// How the node stands with its coordinator.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct CoordinatorAnswer {
+    /// Where it is.
+    pub(crate) url: String,
+    /// Whether the map stream is open.
+    pub(crate) connected: bool,
+    /// The map's revision.
+    pub(crate) revision: Option<u64>,
+    /// Why the stream is not open, or a report did not get through.
+    pub(crate) error: Option<String>,
+}
+
+/// A relay, as this node sees it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct RelayAnswer {
+    /// Its name.
+    pub(crate) name: String,
+    /// Its address.
+    pub(crate) address: SocketAddr,
+    /// Whether it holds a session of ours.
+    pub(crate) registered: bool,
+    /// Round-trip time in microseconds.
+    pub(crate) rtt_us: Option<u32>,
+}
+
+impl From<RelayStatus> for RelayAnswer {
+    fn from(relay: RelayStatus) -> Self {
+        let RelayStatus { name, address, registered, rtt_us } = relay;
+        Self { name: printable(&name), address, registered, rtt_us }
+    }
+}
+
+/// A peer.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct PeerAnswer {
+    /// Its name.
+    pub(crate) name: String,
+    /// Its id.
+    pub(crate) id: Uuid,
+    /// Its mesh addresses.
+    pub(crate) addresses: Vec<IpAddr>,
+    /// Its WireGuard public key.
+    pub(crate) public_key: PublicKey,
+    /// Whether the coordinator sees it.
+    pub(crate) online: bool,
+    /// The path in use.
+    pub(crate) path: PathAnswer,
+    /// How often the path changed.
+    pub(crate) switches: u32,
+    /// Bytes received from it.
+    pub(crate) rx_bytes: u64,
+    /// Bytes sent to it.
+    pub(crate) tx_bytes: u64,
+    /// Age of the WireGuard session in milliseconds; `None` where there is none.
+    pub(crate) latest_handshake_ms: Option<u64>,
+}
+
+/// The path in use to a peer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PathAnswer {
+    /// What kind.
+    pub(crate) kind: PathKind,
+    /// The address that packets leave from.
+    pub(crate) local: Option<SocketAddr>,
+    /// Where they go; the relay's address for a relayed path.
+    pub(crate) remote: Option<SocketAddr>,
+    /// How the remote address was learnt.
+    pub(crate) candidate_kind: Option<CandidateKind>,
+    /// The relay's name, for a relayed path.
+    pub(crate) relay: Option<String>,
+    /// Smoothed RTT in microseconds.
+    pub(crate) rtt_us: Option<u32>,
+    /// How long this path is in use, in milliseconds.
+    pub(crate) since_ms: u64,
+}
+
+/// `warren why PEER --json`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct WhyAnswer {
+    /// The daemon's version.
+    pub(crate) version: String,
+    /// The peer's name.
+    pub(crate) peer: String,
+    /// The path in use.
+    pub(crate) path: PathAnswer,
+    /// The address of the candidate in use.
+    pub(crate) chosen: Option<SocketAddr>,
+    /// The peer's candidates, the chosen one first.
+    pub(crate) candidates: Vec<CandidateAnswer>,
+    /// This node's candidates, which the peer tries.
+    pub(crate) own_candidates: Vec<OwnCandidate>,
+}
+
+/// One candidate of a peer.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct CandidateAnswer {
+    /// How it belongs to the peer.
+    pub(crate) kind: CandidateKind,
+    /// The address.
+    pub(crate) address: SocketAddr,
+    /// Who told it.
+    pub(crate) source: String,
+    /// `untried`, `probing`, `answered` or `silent`.
+    pub(crate) status: String,
+    /// Smoothed RTT in microseconds, where it answers.
+    pub(crate) rtt_us: Option<u32>,
+    /// Why it is used or not, as a sentence.
+    pub(crate) reason: String,
+    /// The same for programs.
+    pub(crate) reason_code: String,
+    /// Whether a probe has left for it.
+    pub(crate) tried: bool,
+}
+
+/// One round trip; what `warren ping` asks for again and again.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct PingReply {
+    /// The peer's name.
+    pub(crate) peer: String,
+    /// Round-trip time in microseconds; `None`: no answer in time.
+    pub(crate) rtt_us: Option<u32>,
+    /// The kind of path that the answer came over.
+    pub(crate) path_kind: Option<PathKind>,
+}
+
+/// `warren netcheck --json`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct NetcheckAnswer {
+    /// The daemon's version.
+    pub(crate) version: String,
+    /// One sentence that a person wants first.
+    pub(crate) verdict: String,
+    /// What the NAT does.
+    pub(crate) nat: NatAnswer,
+    /// Addresses that may reach this node.
+    pub(crate) candidates: Vec<OwnCandidate>,
+    /// The STUN servers and what they saw.
+    pub(crate) stun: Vec<StunAnswer>,
+    /// The relays.
+    pub(crate) relays: Vec<RelayAnswer>,
+    /// Whether the node has a global IPv6 address, and whether anyone saw it from outside.
+    pub(crate) ipv6: Ipv6Answer,
+    /// The coordinator over HTTP.
+    pub(crate) coordinator: HttpAnswer,
+}
+
+/// A STUN server.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct StunAnswer {
+    /// Its address.
+    pub(crate) server: SocketAddr,
+    /// What it saw; `None`: no answer to the last question.
+    pub(crate) reflexive: Option<SocketAddr>,
+}
+
+impl From<StunStatus> for StunAnswer {
+    fn from(stun: StunStatus) -> Self {
+        let StunStatus { server, reflexive } = stun;
+        Self { server, reflexive }
+    }
+}
+
+/// What is known about IPv6.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Ipv6Answer {
+    /// An interface holds a global address.
+    pub(crate) address: bool,
+    /// A STUN server or relay answered over IPv6.
+    pub(crate) reachable: bool,
+}
+
+/// The coordinator over HTTP.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct HttpAnswer {
+    /// Where it is.
+    pub(crate) url: String,
+    /// How long an answer takes, in microseconds.
+    pub(crate) rtt_us: Option<u64>,
+    /// Why there is none.
+    pub(crate) error: Option<String>,
+}
+
+/// What `up`, `down`, `leave` and a finished `join` get.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct DoneAnswer {
+    /// The daemon's version.
+    pub(crate) version: String,
+    /// What happened, as a sentence.
+    pub(crate) verdict: String,
+    /// The daemon's state folder.
+    pub(crate) state_dir: String,
+}

@@ -1,0 +1,215 @@
+//! HTTP to the coordinator: each call with its limits, each answer checked before it is believed.
+
+mod call_error;
+mod url;
+
+use std::time::{Duration, Instant};
+
+use protocol::api::{
+    API_PREFIX, EnrollRequest, EnrollResponse, Problem, ProblemCode, REPORT_BYTES_MAX, Report, ReportResponse,
+};
+use reqwest::header::{ACCEPT, HeaderMap, RETRY_AFTER};
+use reqwest::{RequestBuilder, Response, StatusCode};
+use serde::de::DeserializeOwned;
+
+pub(crate) use call_error::CallError;
+pub(crate) use url::CoordinatorUrl;
+
+use crate::printable::printable;
+use crate::state::Token;
+
+/// How long a connection may take: TCP and TLS over a slow satellite link take about 3 s.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a whole request and its answer may take, streams excepted.
+const CALL_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// The largest answer that is read outside of the map stream, in bytes.
+const ANSWER_BYTES_MAX: usize = REPORT_BYTES_MAX;
+
+/// The longest wait that `Retry-After` is believed to ask for: an hour. More would be a mistake of the other side.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
+
+/// A coordinator, seen by one node or by a machine that wants to become one.
+#[derive(Debug, Clone)]
+pub(crate) struct CoordinatorClient {
+    http: reqwest::Client,
+    url: CoordinatorUrl,
+    token: Option<Token>,
+}
+
+impl CoordinatorClient {
+    /// A client for `url`; without a token it can only enroll.
+    ///
+    /// # Errors
+    /// Where the system's certificate store cannot be used.
+    pub(crate) fn new(url: CoordinatorUrl, token: Option<Token>) -> Result<Self, CallError> {
+        // The first caller installs it; every later one finds it installed, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let http = reqwest::Client::builder()
+            .user_agent(concat!("warren/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(CONNECT_TIMEOUT)
+            .tcp_keepalive(Duration::from_secs(30))
+            // A redirect would carry the enrollment key to wherever it points.
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .map_err(|error| CallError::from_reqwest(&url, &error))?;
+        Ok(Self { http, url, token })
+    }
+
+    /// Where the coordinator is.
+    pub(crate) const fn url(&self) -> &CoordinatorUrl {
+        &self.url
+    }
+
+    /// Makes this machine a node.
+    pub(crate) async fn enroll(&self, request: &EnrollRequest) -> Result<EnrollResponse, CallError> {
+        let call = self.http.post(self.page("/enroll")).json(request).timeout(CALL_TIMEOUT);
+        self.read(call).await
+    }
+
+    /// Tells what the node observed of itself.
+    pub(crate) async fn report(&self, report: &Report) -> Result<ReportResponse, CallError> {
+        let call = self.http.post(self.page("/report")).json(report).timeout(CALL_TIMEOUT);
+        self.read(self.authorized(call)).await
+    }
+
+    /// Deletes the node.
+    pub(crate) async fn delete_node(&self) -> Result<(), CallError> {
+        let call = self.http.delete(self.page("/node")).timeout(CALL_TIMEOUT);
+        self.send(self.authorized(call)).await.map(drop)
+    }
+
+    /// Opens the map stream, from after the event `last_event_id` where it is known.
+    pub(crate) async fn map_stream(&self, last_event_id: Option<&str>) -> Result<Response, CallError> {
+        let mut call = self.http.get(self.page("/map")).header(ACCEPT, "text/event-stream");
+        if let Some(id) = last_event_id {
+            call = call.header("Last-Event-ID", id);
+        }
+        // No timeout for the whole: the stream has no end. The wait for its beginning has one.
+        match tokio::time::timeout(CALL_TIMEOUT, self.send(self.authorized(call))).await {
+            Ok(answer) => answer,
+            Err(_) => Err(CallError::TimedOut { url: self.url.to_string() }),
+        }
+    }
+
+    /// How long the coordinator takes to answer over an open connection, or what it takes to open one the first time.
+    pub(crate) async fn rtt(&self) -> Result<Duration, CallError> {
+        let start = Instant::now();
+        let call = self.http.get(self.url.page("/healthz")).timeout(CALL_TIMEOUT);
+        call.send().await.map_err(|error| CallError::from_reqwest(&self.url, &error))?;
+        Ok(start.elapsed())
+    }
+
+    fn page(&self, path: &str) -> reqwest::Url {
+        self.url.page(&format!("{API_PREFIX}{path}"))
+    }
+
+    fn authorized(&self, call: RequestBuilder) -> RequestBuilder {
+        match &self.token {
+            Some(token) => call.bearer_auth(token.reveal()),
+            None => call,
+        }
+    }
+
+    async fn read<T: DeserializeOwned>(&self, call: RequestBuilder) -> Result<T, CallError> {
+        let answer = self.send(call).await?;
+        let body = self.body(answer).await?;
+        serde_json::from_slice(&body).map_err(|error| CallError::Malformed {
+            url: self.url.to_string(),
+            why: format!("line {}, column {} of the answer is not as agreed", error.line(), error.column()),
+        })
+    }
+
+    async fn send(&self, call: RequestBuilder) -> Result<Response, CallError> {
+        let answer = call.send().await.map_err(|error| CallError::from_reqwest(&self.url, &error))?;
+        if answer.status().is_success() {
+            return Ok(answer);
+        }
+        let (status, retry_after) = (answer.status(), retry_after(answer.headers()));
+        let location = answer.headers().get("location").and_then(|value| value.to_str().ok()).map(printable);
+        if status.is_redirection() {
+            let target = location.unwrap_or_else(|| "another place".to_owned());
+            let why = format!("it redirects to {target}; use the coordinator's final URL");
+            return Err(CallError::Malformed { url: self.url.to_string(), why });
+        }
+        let body = self.body(answer).await.unwrap_or_default();
+        Err(self.refusal(status, retry_after, &body))
+    }
+
+    fn refusal(&self, status: StatusCode, retry_after: Option<Duration>, body: &[u8]) -> CallError {
+        let problem = serde_json::from_slice::<Problem>(body).ok();
+        let code = problem.as_ref().map(|problem| problem.code);
+        if status.is_server_error() || code == Some(ProblemCode::Unavailable) {
+            let why =
+                problem.map_or_else(|| format!("status {status}"), |problem| printable(&problem.to_string()));
+            return CallError::Unavailable { url: self.url.to_string(), why, retry_after };
+        }
+        match problem {
+            Some(Problem { code, title, detail, .. }) => {
+                let advice = call_error::advice(code, detail.as_deref());
+                CallError::Refused { code, why: printable(&format!("{title}; {advice}")), retry_after }
+            }
+            None => CallError::Malformed {
+                url: self.url.to_string(),
+                why: format!("it answers with status {status} and no problem document"),
+            },
+        }
+    }
+
+    async fn body(&self, mut answer: Response) -> Result<Vec<u8>, CallError> {
+        let mut body = Vec::new();
+        while let Some(chunk) =
+            answer.chunk().await.map_err(|error| CallError::from_reqwest(&self.url, &error))?
+        {
+            if body.len() + chunk.len() > ANSWER_BYTES_MAX {
+                let why = format!("the answer is larger than {ANSWER_BYTES_MAX} bytes");
+                return Err(CallError::Malformed { url: self.url.to_string(), why });
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body)
+    }
+}
+
+/// `Retry-After` in seconds (RFC 9110 §10.2.3); its date form is taken as absent, our coordinator does not use it.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds).min(RETRY_AFTER_MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client() -> CoordinatorClient {
+        CoordinatorClient::new("http://127.0.0.1:1".parse().unwrap(), None).unwrap()
+    }
+
+    #[test]
+    fn a_problem_document_becomes_a_refusal_and_a_server_error_an_outage() {
+        let used = br#"{"type":"x","title":"used \u001b[31mup","status":403,"code":"enrollment-key-used"}"#;
+        let error = client().refusal(StatusCode::FORBIDDEN, None, used);
+        let CallError::Refused { code: ProblemCode::EnrollmentKeyUsed, why, .. } = error else {
+            panic!("{error:?}");
+        };
+        assert_eq!(
+            why.split(';').next(),
+            Some("used [31mup"),
+            "control characters of the other side never reach the terminal"
+        );
+        let error = client().refusal(StatusCode::BAD_GATEWAY, Some(Duration::from_secs(3)), b"<html>");
+        assert!(matches!(error, CallError::Unavailable { retry_after: Some(_), .. }), "{error:?}");
+        let error = client().refusal(StatusCode::NOT_FOUND, None, b"<html>");
+        assert!(matches!(error, CallError::Malformed { .. }), "{error:?}");
+    }
+
+    #[test]
+    fn retry_after_is_believed_within_reason() {
+        let read = |text: &str| retry_after(&HeaderMap::from_iter([(RETRY_AFTER, text.parse().unwrap())]));
+        assert_eq!(read("7"), Some(Duration::from_secs(7)));
+        assert_eq!(read("99999999"), Some(RETRY_AFTER_MAX));
+        assert_eq!(read("-1"), None);
+        assert_eq!(read("Wed, 21 Oct 2015 07:28:00 GMT"), None);
+    }
+}

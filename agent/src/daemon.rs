@@ -1,0 +1,137 @@
+//! The daemon: one loop that owns the node, serves the control socket, and ends in order.
+
+mod describe;
+mod happening;
+mod map_saver;
+mod netcheck;
+mod node;
+mod requests;
+mod standing;
+mod tunnel_keeper;
+mod verdict;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::time::MissedTickBehavior;
+
+use crate::clock::Clock;
+use crate::control::Server;
+use crate::exit::{Code, Failure};
+use crate::state::{Identity, StateError, StateFolder};
+use requests::Departure;
+use standing::Standing;
+
+/// How often the daemon looks around: traffic, interfaces, what is to be saved.
+const TICK: Duration = Duration::from_secs(1);
+
+/// Requests that wait for the loop.
+const CALLS_MAX: usize = 64;
+
+/// What a daemon is started with.
+#[derive(Debug, Clone)]
+pub(crate) struct Options {
+    /// Where the state is kept.
+    pub(crate) state_dir: PathBuf,
+    /// Where the control socket is made.
+    pub(crate) socket: PathBuf,
+    /// The name of the tunnel's interface.
+    pub(crate) interface: String,
+}
+
+struct Daemon {
+    options: Options,
+    state: StateFolder,
+    clock: Clock,
+    standing: Standing,
+    departures: mpsc::Sender<Departure>,
+}
+
+/// Runs until SIGTERM or SIGINT, or until the tunnel proves impossible on this machine.
+///
+/// # Errors
+/// Where the state folder or the socket is another agent's, or the machine gives no tunnel.
+pub(crate) async fn run(options: Options) -> Result<(), Failure> {
+    let mut terminate = handle(SignalKind::terminate())?;
+    let mut interrupt = handle(SignalKind::interrupt())?;
+    // Checked first, so that a wrong name is told before anything is touched.
+    tunnel::TunInterface::new(&options.interface)
+        .map_err(|error| Failure::new(Code::Usage, format!("--interface: {error}")))?;
+    let state = StateFolder::new(&options.state_dir);
+    let _lock = state.lock("agent.lock").map_err(|error| match error {
+        StateError::Busy { path } => {
+            let message = format!(
+                "another agent works on {}: stop it, or choose another folder with --state-dir",
+                path.display()
+            );
+            Failure::new(Code::Failed, message)
+        }
+        error @ (StateError::Io { .. } | StateError::Damaged { .. }) => error.into(),
+    })?;
+    let (calls_sender, mut calls) = mpsc::channel(CALLS_MAX);
+    let (departures_sender, mut departures) = mpsc::channel(CALLS_MAX);
+    let _server = Server::start(&options.socket, calls_sender)?;
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), socket = %options.socket.display(), "agent started");
+    let standing = Standing::NotEnrolled;
+    let mut daemon =
+        Daemon { options, state, clock: Clock::start(), standing, departures: departures_sender };
+    let mut outcome = daemon.reload().await;
+    let mut ticks = tokio::time::interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while outcome.is_ok() {
+        tokio::select! {
+            Some(call) = calls.recv() => daemon.on_call(call).await,
+            Some(departure) = departures.recv() => daemon.on_departure(departure).await,
+            happening = daemon.standing.next() => daemon.standing.handle(happening),
+            _ = ticks.tick() => daemon.standing.tick(),
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+        }
+        outcome = daemon.settle().await;
+    }
+    tracing::info!("agent stops");
+    daemon.standing.stop().await;
+    outcome
+}
+
+fn handle(kind: SignalKind) -> Result<Signal, Failure> {
+    signal(kind)
+        .map_err(|error| Failure::from_io(&error, format!("cannot wait for signals: {error}; try again")))
+}
+
+impl Daemon {
+    /// Becomes what the state folder says.
+    async fn reload(&mut self) -> Result<(), Failure> {
+        self.standing.stop().await;
+        self.standing = match Identity::load(&self.state)? {
+            None => {
+                tracing::info!("not enrolled: waiting for `warren join`");
+                Standing::NotEnrolled
+            }
+            Some(identity) if self.state.is_down()? => {
+                tracing::info!("the tunnel is to be down: waiting for `warren up`");
+                Standing::Down(identity)
+            }
+            Some(identity) => Standing::up(identity, &self.state, &self.options.interface, self.clock)?,
+        };
+        self.settle().await
+    }
+
+    /// Does what the node wants done, and lets it go where the coordinator says so.
+    async fn settle(&mut self) -> Result<(), Failure> {
+        let Standing::Up(node) = &mut self.standing else { return Ok(()) };
+        node.settle()?;
+        let Some(why) = node.take_deletion() else { return Ok(()) };
+        tracing::error!(%why, "the coordinator deleted this node: the tunnel goes down");
+        let identity = node.identity().clone();
+        self.standing.stop().await;
+        // Else the next start would bring a network up that the node is no part of any more.
+        if let Err(error) = self.state.forget_map() {
+            tracing::warn!(%error, "cannot remove the saved network map");
+        }
+        self.standing = Standing::Deleted(identity, why);
+        Ok(())
+    }
+}

@@ -1,0 +1,20 @@
+//! What can happen to a running node, outside of user's requests.
+
+use protocol::api::ReportResponse;
+use tunnel::Received;
+
+use crate::coordinator_client::CallError;
+use crate::map_stream::StreamNews;
+
+/// One thing that happened.
+#[derive(Debug)]
+pub(crate) enum Happening {
+    /// A datagram for the engine.
+    Datagram(Received),
+    /// The map stream has news.
+    Stream(StreamNews),
+    /// A report's fate.
+    Reported(Result<ReportResponse, CallError>),
+    /// A deadline of the engine passed.
+    Deadline,
+}

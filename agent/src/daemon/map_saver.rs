@@ -1,0 +1,57 @@
+//! Keeps the copy of the network map on disk: once a second at most, never two writes at once.
+
+use protocol::api::NetworkMap;
+use tokio::task::JoinHandle;
+
+use crate::state::StateFolder;
+
+/// Saves the maps of one node.
+pub(crate) struct MapSaver {
+    state: StateFolder,
+    is_due: bool,
+    writing: Option<JoinHandle<()>>,
+}
+
+impl MapSaver {
+    /// A saver with nothing to do.
+    pub(crate) const fn new(state: StateFolder) -> Self {
+        Self { state, is_due: false, writing: None }
+    }
+
+    /// The map changed.
+    pub(crate) const fn touch(&mut self) {
+        self.is_due = true;
+    }
+
+    /// Starts a write where one is due and the last one has ended.
+    pub(crate) fn tick(&mut self, map: Option<&NetworkMap>) {
+        if !self.is_due || self.writing.as_ref().is_some_and(|writing| !writing.is_finished()) {
+            return;
+        }
+        let Some(map) = map.cloned() else { return };
+        self.is_due = false;
+        let state = self.state.clone();
+        self.writing = Some(tokio::task::spawn_blocking(move || save(&state, &map)));
+    }
+
+    /// Saves what is due, and returns when it is on disk.
+    pub(crate) async fn finish(&mut self, map: Option<&NetworkMap>) {
+        self.wait().await;
+        self.tick(map);
+        self.wait().await;
+    }
+
+    async fn wait(&mut self) {
+        if let Some(writing) = self.writing.take()
+            && let Err(error) = writing.await
+        {
+            tracing::error!(%error, "saving the network map ended badly");
+        }
+    }
+}
+
+fn save(state: &StateFolder, map: &NetworkMap) {
+    if let Err(error) = state.set_network_map(map) {
+        tracing::warn!(%error, "the network map is not saved: a restart begins with an older one");
+    }
+}

@@ -1,0 +1,382 @@
+//! A working node: the engine, and everything that it asks for done for real.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use engine::{Engine, EngineConfig, Input, LocalAddress, Output, PingAnswer, TunnelPath};
+use protocol::api::{MapEvent, Report, ReportResponse};
+use protocol::key::PublicKey;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+use tunnel::{Embedded, Path, PathLayer, Received, TunInterface, TunnelError};
+
+use crate::clock::Clock;
+use crate::coordinator_client::{CallError, CoordinatorClient};
+use crate::entropy;
+use crate::exit::{Code, Failure};
+use crate::map_stream::{MapStream, StreamNews, StreamWish};
+use crate::net;
+use crate::state::{Identity, StateFolder};
+
+use super::happening::Happening;
+use super::map_saver::MapSaver;
+use super::tunnel_keeper::TunnelKeeper;
+
+/// Datagrams that wait for the engine; at 1400 bytes each about 1.4 MB. More are dropped and counted.
+const DATAGRAMS_MAX: usize = 1024;
+
+/// Map events that wait for the engine: they are large, and the stream can wait.
+const NEWS_MAX: usize = 2;
+
+/// Sleep of the machine that is worth learning everything anew: mappings of NATs live 30 s and more.
+const SLEEP_MIN: Duration = Duration::from_secs(5);
+
+/// The longest wait that a report respects; the engine's own back-off goes on after it.
+const REPORT_PAUSE_MAX: Duration = Duration::from_secs(300);
+
+/// The node at work.
+pub(crate) struct Node {
+    identity: Identity,
+    interface: String,
+    clock: Clock,
+    engine: Engine,
+    // Declared before the path layer: a tunnel lets go of the port before the port closes.
+    pub(super) tunnel: TunnelKeeper,
+    pub(super) paths: PathLayer,
+    client: CoordinatorClient,
+    saver: MapSaver,
+    datagrams: mpsc::Receiver<Received>,
+    news: mpsc::Receiver<StreamNews>,
+    wishes: mpsc::Sender<StreamWish>,
+    reports: mpsc::Receiver<Result<ReportResponse, CallError>>,
+    reports_sender: mpsc::Sender<Result<ReportResponse, CallError>>,
+    tasks: JoinSet<()>,
+    pings: BTreeMap<u64, oneshot::Sender<Option<PingAnswer>>>,
+    next_ping: u64,
+    addresses: Vec<LocalAddress>,
+    slept: Duration,
+    connection: Connection,
+    deletion: Option<String>,
+}
+
+/// How it stands with the coordinator.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Connection {
+    /// Whether the map stream is open.
+    pub(crate) is_open: bool,
+    /// Why it is not, or why a report did not get through.
+    pub(crate) error: Option<String>,
+}
+
+impl Node {
+    /// A node that begins with what the last life knew, so that it needs no coordinator to find its peers.
+    ///
+    /// # Errors
+    /// Where the machine gives no UDP port, no certificates, or takes no such interface name.
+    pub(crate) fn start(
+        identity: Identity,
+        state: StateFolder,
+        interface: String,
+        clock: Clock,
+    ) -> Result<Self, Failure> {
+        let opener = TunInterface::new(&interface).map_err(|error| failure(&error))?;
+        let client = CoordinatorClient::new(identity.coordinator.clone(), Some(identity.token.clone()))?;
+        let (datagrams_sender, datagrams) = mpsc::channel(DATAGRAMS_MAX);
+        let accept = move |received| datagrams_sender.try_send(received).is_ok();
+        let paths =
+            PathLayer::bind(state.udp_port().unwrap_or(0), accept).map_err(|error| failure(&error))?;
+        if paths.port_was_taken() {
+            tracing::warn!(
+                port = paths.local_port(),
+                "the UDP port of the last life is taken: using another one"
+            );
+        }
+        if let Err(error) = state.set_udp_port(paths.local_port()) {
+            tracing::warn!(%error, "the UDP port is not remembered");
+        }
+        let config = EngineConfig {
+            private_key: identity.private_key.clone(),
+            local_port: paths.local_port(),
+            seed: entropy::bytes(),
+            agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+        };
+        let (news_sender, news) = mpsc::channel(NEWS_MAX);
+        let (wishes, wishes_receiver) = mpsc::channel(4);
+        let (reports_sender, reports) = mpsc::channel(1);
+        let map = state.network_map(identity.node_id);
+        let revision = map.as_ref().map(|map| map.revision);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(MapStream::new(client.clone(), revision, wishes_receiver, news_sender).run());
+        let mut node = Self {
+            engine: Engine::new(config, clock.now()),
+            tunnel: TunnelKeeper::new(Box::new(Embedded::new(&paths, opener))),
+            paths,
+            saver: MapSaver::new(state),
+            identity,
+            interface,
+            clock,
+            client,
+            datagrams,
+            news,
+            wishes,
+            reports,
+            reports_sender,
+            tasks,
+            pings: BTreeMap::new(),
+            next_ping: 0,
+            addresses: Vec::new(),
+            slept: Clock::slept(),
+            connection: Connection::default(),
+            deletion: None,
+        };
+        node.look_at_interfaces();
+        if let Some(map) = map {
+            tracing::info!(
+                revision = map.revision,
+                peers = map.peers.len(),
+                "starting from the saved network map"
+            );
+            node.input(Input::Map(MapEvent::Snapshot(map)));
+        }
+        Ok(node)
+    }
+
+    /// Who the node is.
+    pub(crate) const fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// The interface's name.
+    pub(crate) fn interface(&self) -> &str {
+        &self.interface
+    }
+
+    /// The client for calls to the coordinator.
+    pub(crate) const fn client(&self) -> &CoordinatorClient {
+        &self.client
+    }
+
+    /// How it stands with the coordinator.
+    pub(crate) const fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// What the engine knows, and the time at which it does.
+    pub(crate) fn status(&self) -> (engine::Status, endpoint_selection::Timestamp) {
+        (self.engine.status(), self.clock.now())
+    }
+
+    /// Addresses of the machine, as of the last look.
+    pub(crate) fn addresses(&self) -> &[LocalAddress] {
+        &self.addresses
+    }
+
+    /// Why the coordinator deleted the node, once, where it did.
+    pub(crate) fn take_deletion(&mut self) -> Option<String> {
+        self.deletion.take()
+    }
+
+    /// Waits for the next happening. May be dropped at any time without losing one.
+    pub(crate) async fn next(&mut self) -> Happening {
+        let now = self.clock.now();
+        let wait = self.engine.poll_timeout().map(|(at, _)| at.since(now));
+        tokio::select! {
+            // Deadlines first: a flood of datagrams must not hold up what is due.
+            biased;
+            () = sleep(wait.unwrap_or(Duration::MAX)), if wait.is_some() => Happening::Deadline,
+            Some(news) = self.news.recv() => Happening::Stream(news),
+            Some(report) = self.reports.recv() => Happening::Reported(report),
+            Some(datagram) = self.datagrams.recv() => Happening::Datagram(datagram),
+            // All senders gone and no deadline: nothing happens any more.
+            else => std::future::pending().await,
+        }
+    }
+
+    /// Takes in what happened.
+    pub(crate) fn handle(&mut self, happening: Happening) {
+        match happening {
+            Happening::Datagram(Received { from, datagram, .. }) => {
+                self.input(Input::Datagram { from, datagram: &datagram });
+            }
+            Happening::Stream(news) => self.on_news(news),
+            Happening::Reported(Ok(response)) => {
+                if self.connection.is_open {
+                    self.connection.error = None;
+                }
+                self.input(Input::ReportAccepted(response));
+            }
+            Happening::Reported(Err(error)) => self.on_report_failed(error),
+            Happening::Deadline => self.engine.handle_timeout(self.clock.now()),
+        }
+    }
+
+    /// Looks around, once a second.
+    pub(crate) fn tick(&mut self) {
+        let traffic = self.tunnel.tick(self.clock.now());
+        self.input(Input::Traffic(traffic));
+        if self.look_at_interfaces() {
+            self.wish(StreamWish::Reconnect);
+        }
+        let slept = Clock::slept();
+        if slept.saturating_sub(self.slept) >= SLEEP_MIN {
+            tracing::info!("the machine slept: learning the network anew");
+            self.rediscover();
+            self.wish(StreamWish::Reconnect);
+        }
+        self.slept = slept;
+        self.saver.tick(self.engine.network_map());
+        // Finished report tasks; the set must not grow.
+        while self.tasks.try_join_next().is_some() {}
+    }
+
+    /// Learns everything about the network anew.
+    pub(crate) fn rediscover(&mut self) {
+        if self.look_at_interfaces() {
+            self.wish(StreamWish::Reconnect);
+        }
+        self.input(Input::Rediscover);
+    }
+
+    /// Starts one round trip to a peer; the answer comes through the receiver, `None` where none came in time.
+    pub(crate) fn ping(&mut self, peer: PublicKey) -> oneshot::Receiver<Option<PingAnswer>> {
+        let (sender, receiver) = oneshot::channel();
+        self.next_ping += 1;
+        // Callers that went away.
+        self.pings.retain(|_, waiting| !waiting.is_closed());
+        self.pings.insert(self.next_ping, sender);
+        self.input(Input::Ping { peer, id: self.next_ping });
+        receiver
+    }
+
+    /// Does what the engine asks for.
+    ///
+    /// # Errors
+    /// Where this machine gives no tunnel at all.
+    pub(crate) fn settle(&mut self) -> Result<(), Failure> {
+        while let Some(output) = self.engine.poll_output() {
+            match output {
+                Output::Transmit { to, datagram } => {
+                    if let Err(error) = self.paths.send_to(&datagram, to) {
+                        // Usual with candidates of a family or network that this machine has no route to.
+                        tracing::trace!(%error, %to, "not sent");
+                    }
+                }
+                Output::SetPath { peer, path } => self.paths.set_path(&peer, path.map(tunnel_path)),
+                Output::SetRelays(relays) => self.paths.set_relays(relays),
+                Output::SetTunnel(config) => self.tunnel.want(config, self.clock.now())?,
+                Output::Report(report) => self.report(report),
+                Output::SaveMap => self.saver.touch(),
+                Output::RequestSnapshot => self.wish(StreamWish::Snapshot),
+                Output::Pinged { id, answer } => {
+                    if let Some(waiting) = self.pings.remove(&id) {
+                        // The caller may have given up.
+                        let _ = waiting.send(answer);
+                    }
+                }
+                Output::PathChanged { name, kind, remote } => {
+                    tracing::info!(peer = %name, ?kind, ?remote, "path changed");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes everything down: the interface is gone and the map on disk on return.
+    pub(crate) async fn stop(mut self: Box<Self>) {
+        self.tasks.shutdown().await;
+        self.tunnel.remove();
+        self.saver.finish(self.engine.network_map()).await;
+    }
+
+    fn input(&mut self, input: Input<'_>) {
+        self.engine.handle_input(self.clock.now(), input);
+    }
+
+    fn on_news(&mut self, news: StreamNews) {
+        match news {
+            StreamNews::Connected => {
+                tracing::info!(coordinator = %self.identity.coordinator, "map stream open");
+                self.connection = Connection { is_open: true, error: None };
+            }
+            StreamNews::Event(event) => self.on_map(event),
+            StreamNews::Lost(why) => {
+                if self.connection.is_open || self.connection.error.as_ref() != Some(&why) {
+                    tracing::warn!(%why, "no map stream: working from the last map, trying again");
+                }
+                self.connection = Connection { is_open: false, error: Some(why) };
+            }
+            StreamNews::Deleted(why) => self.deletion = Some(why),
+        }
+    }
+
+    fn on_map(&mut self, event: MapEvent) {
+        if let MapEvent::Snapshot(map) = &event
+            && map.own.id != self.identity.node_id
+        {
+            tracing::error!(own = %self.identity.node_id, got = %map.own.id, "ignored another node's network map");
+            return;
+        }
+        self.input(Input::Map(event));
+    }
+
+    fn on_report_failed(&mut self, error: CallError) {
+        if error.is_node_deleted() {
+            self.deletion = Some(error.to_string());
+            return;
+        }
+        tracing::debug!(%error, "a report did not get through");
+        if self.connection.error.is_none() {
+            self.connection.error = Some(error.to_string());
+        }
+        self.input(Input::ReportFailed);
+    }
+
+    /// Sends a report; the engine has one under way at most.
+    fn report(&mut self, report: Report) {
+        let (client, sender) = (self.client.clone(), self.reports_sender.clone());
+        self.tasks.spawn(async move {
+            let outcome = client.report(&report).await;
+            if let Some(pause) = outcome.as_ref().err().and_then(CallError::retry_after) {
+                sleep(pause.min(REPORT_PAUSE_MAX)).await;
+            }
+            // Where nobody listens the node is being stopped.
+            let _ = sender.send(outcome).await;
+        });
+    }
+
+    fn wish(&self, wish: StreamWish) {
+        if let Err(error) = self.wishes.try_send(wish) {
+            // Full: enough wishes wait already, and each one makes a new stream.
+            tracing::debug!(%error, "the map stream is busy");
+        }
+    }
+
+    /// Tells the engine the machine's addresses where they changed; says whether they did.
+    fn look_at_interfaces(&mut self) -> bool {
+        let addresses = match net::local_addresses(&self.interface) {
+            Ok(addresses) => addresses,
+            Err(error) => {
+                tracing::warn!(%error, "cannot read the machine's addresses: keeping the known ones");
+                return false;
+            }
+        };
+        let changed = addresses != self.addresses;
+        if changed {
+            self.addresses.clone_from(&addresses);
+            self.input(Input::LocalAddresses(addresses));
+        }
+        changed
+    }
+}
+
+const fn tunnel_path(path: TunnelPath) -> Path {
+    match path {
+        TunnelPath::Direct { remote } => Path::Direct { remote },
+        TunnelPath::Relay { server, prefix } => Path::Relay { server, prefix },
+    }
+}
+
+fn failure(error: &TunnelError) -> Failure {
+    Failure::new(Code::Failed, error.to_string())
+}

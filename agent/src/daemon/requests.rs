@@ -1,0 +1,216 @@
+//! What users ask of the daemon, each with its answer.
+
+use serde::Serialize;
+use serde_json::Value;
+use tokio::sync::oneshot;
+
+use crate::control::answer::{DoneAnswer, PingReply};
+use crate::control::{Call, Request};
+use crate::coordinator_client::{CallError, CoordinatorClient};
+use crate::departure;
+use crate::exit::{Code, Failure};
+use crate::state::Identity;
+
+use super::netcheck;
+use super::node::Node;
+use super::standing::Standing;
+use super::{Daemon, describe};
+
+type Reply = oneshot::Sender<Result<Value, Failure>>;
+
+/// The coordinator's answer to the wish to leave, on its way back to the loop.
+#[derive(Debug)]
+pub(crate) struct Departure {
+    outcome: Result<(), CallError>,
+    force: bool,
+    reply: Reply,
+}
+
+impl Daemon {
+    /// Answers a request, at once or from a task of its own.
+    pub(crate) async fn on_call(&mut self, call: Call) {
+        let Call { request, reply } = call;
+        let answer = match request {
+            Request::Status => self.status(),
+            Request::Why { peer } => self.why(&peer),
+            Request::Ping { peer } => return self.ping(&peer, reply),
+            Request::Netcheck => return self.netcheck(reply),
+            Request::Rediscover => self.rediscover(),
+            Request::Up => self.set_down(false).await,
+            Request::Down => self.set_down(true).await,
+            Request::Leave { force } => return self.leave(force, reply),
+            Request::Reload => self.reload_for_caller().await,
+        };
+        send(reply, answer);
+    }
+
+    /// Ends the node where the coordinator agreed, or where the user insisted.
+    pub(crate) async fn on_departure(&mut self, departure: Departure) {
+        let Departure { outcome, force, reply } = departure;
+        let answer = match departure::judge(outcome, force) {
+            Err(failure) => Err(failure),
+            Ok(verdict) => {
+                self.standing.stop().await;
+                Identity::forget(&self.state).map_err(Failure::from).and_then(|()| self.done(verdict))
+            }
+        };
+        send(reply, answer);
+    }
+
+    fn status(&self) -> Result<Value, Failure> {
+        let answer = match &self.standing {
+            Standing::NotEnrolled => return Err(Failure::not_enrolled()),
+            Standing::Up(node) => describe::status(node),
+            Standing::Down(identity) => describe::status_down(identity, &self.options.interface, None),
+            Standing::Deleted(identity, why) => {
+                describe::status_down(identity, &self.options.interface, Some(why))
+            }
+        };
+        value(&answer)
+    }
+
+    fn why(&self, peer: &str) -> Result<Value, Failure> {
+        let node = up(&self.standing)?;
+        describe::why(node, peer).and_then(|answer| value(&answer))
+    }
+
+    fn rediscover(&mut self) -> Result<Value, Failure> {
+        up_mut(&mut self.standing)?.rediscover();
+        self.done("learning the network anew")
+    }
+
+    fn ping(&mut self, peer: &str, reply: Reply) {
+        let started = up_mut(&mut self.standing).and_then(|node| {
+            let (key, name) = describe::find_peer(&node.status().0, peer)?;
+            Ok((name, node.ping(key)))
+        });
+        match started {
+            Err(failure) => send(reply, Err(failure)),
+            Ok((peer, answer)) => {
+                tokio::spawn(async move {
+                    // A node that was stopped meanwhile answers as little as a silent peer.
+                    let answer = answer.await.ok().flatten();
+                    let (rtt_us, path_kind) = (answer.map(|a| a.rtt_us), answer.map(|a| a.kind));
+                    send(reply, value(&PingReply { peer, rtt_us, path_kind }));
+                });
+            }
+        }
+    }
+
+    fn netcheck(&self, reply: Reply) {
+        match up(&self.standing) {
+            Err(failure) => send(reply, Err(failure)),
+            Ok(node) => {
+                let (status, client) = (node.status().0, node.client().clone());
+                let addresses = node.addresses().to_vec();
+                tokio::spawn(async move {
+                    let rtt = netcheck::measure(&client).await;
+                    send(reply, value(&netcheck::answer(status, &addresses, client.url().to_string(), rtt)));
+                });
+            }
+        }
+    }
+
+    async fn set_down(&mut self, down: bool) -> Result<Value, Failure> {
+        if self.standing.identity().is_none() {
+            return Err(Failure::not_enrolled());
+        }
+        if let Standing::Deleted(_, why) = &self.standing
+            && !down
+        {
+            return Err(Failure::new(Code::Refused, why.clone()));
+        }
+        self.state.set_down(down)?;
+        let is_up = matches!(self.standing, Standing::Up(_));
+        if is_up == down {
+            self.become_anew().await?;
+        }
+        self.done(if down {
+            "the tunnel is down and stays down until `warren up`"
+        } else {
+            "the tunnel is up"
+        })
+    }
+
+    fn leave(&self, force: bool, reply: Reply) {
+        let Some(identity) = self.standing.identity() else {
+            send(reply, Err(Failure::not_enrolled()));
+            return;
+        };
+        let client = CoordinatorClient::new(identity.coordinator.clone(), Some(identity.token.clone()));
+        let departures = self.departures.clone();
+        tokio::spawn(async move {
+            let outcome = match client {
+                Ok(client) => client.delete_node().await,
+                Err(error) => Err(error),
+            };
+            // Where the loop is gone the agent stops, and the caller is told so by the closed channel.
+            let _ = departures.send(Departure { outcome, force, reply }).await;
+        });
+    }
+
+    async fn reload_for_caller(&mut self) -> Result<Value, Failure> {
+        self.become_anew().await?;
+        match self.standing {
+            Standing::NotEnrolled => Err(Failure::not_enrolled()),
+            Standing::Down(_) => self.done("enrolled; the tunnel is down until `warren up`"),
+            Standing::Up(_) | Standing::Deleted(..) => self.done("the tunnel comes up"),
+        }
+    }
+
+    /// As [`Daemon::reload`], for a caller: what goes wrong is the caller's to hear, and the loop goes on.
+    async fn become_anew(&mut self) -> Result<(), Failure> {
+        let outcome = self.reload().await;
+        if let Err(error) = &outcome {
+            tracing::error!(%error, "cannot become what the state folder says");
+            self.standing.stop().await;
+            if let Ok(Some(identity)) = Identity::load(&self.state) {
+                self.standing = Standing::Down(identity);
+            }
+        }
+        outcome
+    }
+
+    fn done(&self, verdict: impl Into<String>) -> Result<Value, Failure> {
+        value(&DoneAnswer {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            verdict: verdict.into(),
+            state_dir: self.state.path().display().to_string(),
+        })
+    }
+}
+
+fn up(standing: &Standing) -> Result<&Node, Failure> {
+    match standing {
+        Standing::Up(node) => Ok(node),
+        Standing::NotEnrolled => Err(Failure::not_enrolled()),
+        Standing::Down(_) => Err(is_down()),
+        Standing::Deleted(_, why) => Err(Failure::new(Code::Refused, why.clone())),
+    }
+}
+
+fn up_mut(standing: &mut Standing) -> Result<&mut Node, Failure> {
+    up(standing)?;
+    match standing {
+        Standing::Up(node) => Ok(node),
+        Standing::NotEnrolled | Standing::Down(_) | Standing::Deleted(..) => Err(is_down()),
+    }
+}
+
+fn is_down() -> Failure {
+    Failure::new(Code::Failed, "the tunnel is down: run `warren up` first")
+}
+
+fn value<T: Serialize>(answer: &T) -> Result<Value, Failure> {
+    serde_json::to_value(answer).map_err(|error| {
+        Failure::new(
+            Code::Failed,
+            format!("the answer cannot be written as JSON: {error}; report this as a bug"),
+        )
+    })
+}
+
+/// The caller may have gone away; then nobody misses the answer.
+fn send(reply: Reply, answer: Result<Value, Failure>) {
+    let _ = reply.send(answer);
+}

@@ -1,0 +1,131 @@
+//! The one sentence that a person wants first.
+
+use protocol::api::PathKind;
+
+use crate::control::answer::PeerAnswer;
+
+use super::node::Connection;
+
+/// How the node as a whole is doing.
+pub(crate) fn of_node(peers: &[PeerAnswer], connection: &Connection, trouble: Option<&str>) -> String {
+    if let Some(trouble) = trouble {
+        return format!("failing: {trouble}");
+    }
+    let mut verdict = if peers.is_empty() {
+        if connection.is_open {
+            "connected: no peers yet".to_owned()
+        } else {
+            "starting: no network map yet".to_owned()
+        }
+    } else {
+        of_peers(peers)
+    };
+    if !connection.is_open {
+        let why = connection.error.as_deref().unwrap_or("connecting");
+        verdict.push_str(&format!("; without the coordinator ({why})"));
+    }
+    verdict
+}
+
+fn of_peers(peers: &[PeerAnswer]) -> String {
+    let count = |kind: PathKind| peers.iter().filter(|peer| peer.path.kind == kind).count();
+    let (direct, relayed) = (count(PathKind::Direct), count(PathKind::Relay));
+    let reachable = direct + relayed;
+    let missing_online = peers.iter().filter(|peer| peer.path.kind == PathKind::None && peer.online).count();
+    let missing_offline = peers.len() - reachable - missing_online;
+    let word = match (reachable, missing_online) {
+        (_, 0) => "connected",
+        (0, _) => "not connected",
+        _ => "partly connected",
+    };
+    let mut parts = vec![format!("{reachable} of {} peers reachable", peers.len())];
+    if direct > 0 {
+        parts.push(format!("{direct} direct"));
+    }
+    if relayed > 0 {
+        parts.push(format!("{relayed} through {}", relay_names(peers)));
+    }
+    if missing_offline > 0 {
+        parts.push(format!("{missing_offline} offline"));
+    }
+    format!("{word}: {}", parts.join(", "))
+}
+
+/// "relay main", or "2 relays" where there are several.
+fn relay_names(peers: &[PeerAnswer]) -> String {
+    let mut names: Vec<&str> = peers.iter().filter_map(|peer| peer.path.relay.as_deref()).collect();
+    names.sort_unstable();
+    names.dedup();
+    match names.as_slice() {
+        [name] => format!("relay {name}"),
+        [] => "a relay".to_owned(),
+        names => format!("{} relays", names.len()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::key::PublicKey;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::control::answer::PathAnswer;
+
+    fn peer(kind: PathKind, online: bool) -> PeerAnswer {
+        let relay = (kind == PathKind::Relay).then(|| "main".to_owned());
+        let path = PathAnswer {
+            kind,
+            local: None,
+            remote: None,
+            candidate_kind: None,
+            relay,
+            rtt_us: None,
+            since_ms: 0,
+        };
+        PeerAnswer {
+            name: "p".into(),
+            id: Uuid::nil(),
+            addresses: Vec::new(),
+            public_key: PublicKey::from_bytes([0; 32]),
+            online,
+            path,
+            switches: 0,
+            rx_bytes: 0,
+            tx_bytes: 0,
+            latest_handshake_ms: None,
+        }
+    }
+
+    fn open() -> Connection {
+        Connection { is_open: true, error: None }
+    }
+
+    #[test]
+    fn the_verdict_counts_peers_by_how_they_are_reached() {
+        let (direct, relay) = (peer(PathKind::Direct, true), peer(PathKind::Relay, true));
+        let peers = [direct.clone(), direct.clone(), direct, relay];
+        let expected = "connected: 4 of 4 peers reachable, 3 direct, 1 through relay main";
+        assert_eq!(of_node(&peers, &open(), None), expected);
+    }
+
+    #[test]
+    fn an_offline_peer_is_no_trouble_and_an_unreached_online_one_is() {
+        let direct = peer(PathKind::Direct, true);
+        let offline = [direct.clone(), peer(PathKind::None, false)];
+        assert_eq!(
+            of_node(&offline, &open(), None),
+            "connected: 1 of 2 peers reachable, 1 direct, 1 offline"
+        );
+        let unreached = [direct, peer(PathKind::None, true)];
+        assert!(of_node(&unreached, &open(), None).starts_with("partly connected: 1 of 2 peers"));
+        assert!(of_node(&unreached[1..], &open(), None).starts_with("not connected: 0 of 1 peers"));
+    }
+
+    #[test]
+    fn trouble_and_a_missing_coordinator_are_told() {
+        assert_eq!(of_node(&[], &open(), Some("no TUN")), "failing: no TUN");
+        let lost = Connection { is_open: false, error: Some("closed".into()) };
+        let verdict = of_node(&[peer(PathKind::Direct, true)], &lost, None);
+        assert_eq!(verdict, "connected: 1 of 1 peers reachable, 1 direct; without the coordinator (closed)");
+    }
+}

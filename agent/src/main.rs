@@ -1,0 +1,22 @@
+//! `warren`: the node's command line and daemon, the only IO shell around the engine.
+
+mod cli;
+mod clock;
+mod control;
+mod coordinator_client;
+mod daemon;
+mod departure;
+mod entropy;
+mod exit;
+mod logging;
+mod map_stream;
+mod net;
+mod printable;
+mod sse;
+mod state;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::run()
+}

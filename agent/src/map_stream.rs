@@ -1,0 +1,213 @@
+//! The map stream, held open for a node's whole life: reconnects by itself, never in a storm.
+
+use std::time::Duration;
+
+use protocol::api::{MAP_EVENT_BYTES_MAX, MapEvent};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout};
+
+use crate::coordinator_client::{CallError, CoordinatorClient};
+use crate::entropy;
+use crate::sse::{SseEvent, SseParser};
+
+/// The longest silence of a healthy stream: three of the coordinator's comment lines, which come every 15 s.
+const SILENCE_MAX: Duration = Duration::from_secs(45);
+
+/// The widest first pause, and the widest of all.
+const PAUSE_FIRST: Duration = Duration::from_secs(1);
+const PAUSE_MAX: Duration = Duration::from_secs(60);
+
+/// A stream that lived this long was no failure: the next pause is short again.
+const HEALTHY_AFTER: Duration = Duration::from_secs(30);
+
+/// What the stream brings.
+#[derive(Debug)]
+pub(crate) enum StreamNews {
+    /// It is open.
+    Connected,
+    /// The coordinator said something about the map.
+    Event(MapEvent),
+    /// It is closed, for this reason; it will be opened again.
+    Lost(String),
+    /// The coordinator says that the node is no more; the stream is over.
+    Deleted(String),
+}
+
+/// What the node asks of its stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum StreamWish {
+    /// The network changed: a pause is over, and an open stream may be dead without knowing.
+    Reconnect,
+    /// The changes do not fit our map: begin again with a whole one.
+    Snapshot,
+}
+
+/// The pauses between attempts: full jitter below a doubling bound, so that a thousand nodes never return at once.
+#[derive(Debug, Default)]
+struct BackOff {
+    failures: u32,
+}
+
+impl BackOff {
+    /// The next pause; `fraction` is random, from 0 to 1.
+    fn next(&mut self, retry_after: Option<Duration>, fraction: f64) -> Duration {
+        let bound = PAUSE_FIRST.saturating_mul(1 << self.failures.min(16)).min(PAUSE_MAX);
+        self.failures = self.failures.saturating_add(1);
+        // Jitter on top of what was asked for: all were told the same number.
+        retry_after.unwrap_or_default() + bound.mul_f64(fraction)
+    }
+
+    const fn reset(&mut self) {
+        self.failures = 0;
+    }
+}
+
+/// Why a stream ended.
+enum End {
+    /// The coordinator or the network.
+    Failed(String, Option<Duration>),
+    /// The node wished it.
+    Wished(StreamWish),
+    /// The node is no more.
+    Deleted(String),
+    /// Nobody listens to the news any more.
+    Unheard,
+}
+
+impl From<CallError> for End {
+    fn from(error: CallError) -> Self {
+        if error.is_node_deleted() {
+            Self::Deleted(error.to_string())
+        } else {
+            Self::Failed(error.to_string(), error.retry_after())
+        }
+    }
+}
+
+/// A node's stream.
+pub(crate) struct MapStream {
+    client: CoordinatorClient,
+    last_event_id: Option<String>,
+    wishes: mpsc::Receiver<StreamWish>,
+    news: mpsc::Sender<StreamNews>,
+}
+
+impl MapStream {
+    /// A stream that goes on after `revision`, where a map is known already.
+    pub(crate) fn new(
+        client: CoordinatorClient,
+        revision: Option<u64>,
+        wishes: mpsc::Receiver<StreamWish>,
+        news: mpsc::Sender<StreamNews>,
+    ) -> Self {
+        Self { client, last_event_id: revision.map(|revision| revision.to_string()), wishes, news }
+    }
+
+    /// Runs until the node is deleted or nobody listens.
+    pub(crate) async fn run(mut self) {
+        let mut back_off = BackOff::default();
+        loop {
+            let started = Instant::now();
+            let end = self.read_one().await;
+            if started.elapsed() >= HEALTHY_AFTER {
+                back_off.reset();
+            }
+            let (why, retry_after) = match end {
+                End::Failed(why, retry_after) => (why, retry_after),
+                End::Wished(wish) => {
+                    self.heed(wish);
+                    ("reconnecting".to_owned(), None)
+                }
+                End::Deleted(why) => {
+                    // Where nobody hears it there is nobody to stop.
+                    let _ = self.news.send(StreamNews::Deleted(why)).await;
+                    return;
+                }
+                End::Unheard => return,
+            };
+            let pause = back_off.next(retry_after, entropy::fraction());
+            tracing::debug!(%why, pause_ms = pause.as_millis(), "the map stream ended");
+            if self.news.send(StreamNews::Lost(why)).await.is_err() {
+                return;
+            }
+            match timeout(pause, self.wishes.recv()).await {
+                Err(_) => {}
+                Ok(None) => return,
+                Ok(Some(wish)) => {
+                    self.heed(wish);
+                    if retry_after.is_none() {
+                        back_off.reset();
+                    } else {
+                        tokio::time::sleep(pause).await;
+                    }
+                }
+            }
+        }
+    }
+
+    fn heed(&mut self, wish: StreamWish) {
+        if wish == StreamWish::Snapshot {
+            self.last_event_id = None;
+        }
+    }
+
+    /// Opens the stream once and reads it to its end.
+    async fn read_one(&mut self) -> End {
+        let mut answer = match self.client.map_stream(self.last_event_id.as_deref()).await {
+            Ok(answer) => answer,
+            Err(error) => return error.into(),
+        };
+        if self.news.send(StreamNews::Connected).await.is_err() {
+            return End::Unheard;
+        }
+        let mut parser = SseParser::new(MAP_EVENT_BYTES_MAX);
+        loop {
+            let chunk = tokio::select! {
+                wish = self.wishes.recv() => return wish.map_or(End::Unheard, End::Wished),
+                chunk = timeout(SILENCE_MAX, answer.chunk()) => chunk,
+            };
+            let chunk = match chunk {
+                Err(_) => return End::Failed("the coordinator fell silent".to_owned(), None),
+                Ok(Err(error)) => return CallError::from_reqwest(self.client.url(), &error).into(),
+                Ok(Ok(None)) => return End::Failed("the coordinator closed the map stream".to_owned(), None),
+                Ok(Ok(Some(chunk))) => chunk,
+            };
+            let events = match parser.push(&chunk) {
+                Ok(events) => events,
+                Err(error) => return self.unreadable(&error.to_string()),
+            };
+            for event in events {
+                if let Err(end) = self.pass_on(event).await {
+                    return end;
+                }
+            }
+        }
+    }
+
+    async fn pass_on(&mut self, event: SseEvent) -> Result<(), End> {
+        let parsed = match MapEvent::parse(&event.name, &event.data) {
+            Ok(parsed) => parsed,
+            Err(error) => {
+                let place = format!("line {}, column {}", error.line(), error.column());
+                return Err(self.unreadable(&format!("{:?} event, {place}", event.name)));
+            }
+        };
+        let Some(parsed) = parsed else { return Ok(()) };
+        // An id that cannot stand in a header would make every later request impossible.
+        let sound = |id: &String| id.len() <= 64 && id.bytes().all(|byte| byte.is_ascii_graphic());
+        let id = event.id.filter(sound).unwrap_or_else(|| parsed.revision().to_string());
+        self.news.send(StreamNews::Event(parsed)).await.map_err(|_| End::Unheard)?;
+        // Only now: what was not passed on must come again.
+        self.last_event_id = Some(id);
+        Ok(())
+    }
+
+    /// What cannot be read is not skipped: the next stream begins with a whole map.
+    fn unreadable(&mut self, why: &str) -> End {
+        self.last_event_id = None;
+        End::Failed(format!("the map stream is not as agreed ({why})"), None)
+    }
+}
+
+#[cfg(test)]
+mod tests;

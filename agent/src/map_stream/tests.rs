@@ -1,0 +1,137 @@
+//! The stream against a coordinator of a few lines.
+
+use protocol::api::{NetworkMap, OwnNode};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use uuid::Uuid;
+
+use super::*;
+use crate::state::Token;
+
+#[test]
+fn pauses_double_up_to_a_bound_and_are_jittered_from_zero() {
+    let mut back_off = BackOff::default();
+    let bounds: Vec<u64> = (0..9).map(|_| back_off.next(None, 1.0).as_secs()).collect();
+    assert_eq!(bounds, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
+    assert_eq!(back_off.next(None, 0.0), Duration::ZERO);
+    back_off.reset();
+    assert_eq!(back_off.next(None, 1.0), PAUSE_FIRST);
+}
+
+#[test]
+fn retry_after_is_the_least_pause() {
+    let asked = Duration::from_secs(7);
+    assert_eq!(BackOff::default().next(Some(asked), 0.0), asked);
+}
+
+fn snapshot(revision: u64) -> MapEvent {
+    let own = OwnNode {
+        id: Uuid::from_u128(1),
+        name: "a".parse().unwrap(),
+        network: "n".into(),
+        addresses: Vec::new(),
+    };
+    MapEvent::Snapshot(NetworkMap {
+        revision,
+        own,
+        peers: Vec::new(),
+        relays: Vec::new(),
+        stun_servers: Vec::new(),
+    })
+}
+
+fn event(event: &MapEvent) -> String {
+    format!(": hello\nevent: {}\nid: {}\ndata: {}\n\n", event.name(), event.revision(), event.data())
+}
+
+fn ok(body: &str) -> String {
+    format!("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n{body}")
+}
+
+struct Fixture {
+    listener: TcpListener,
+    news: mpsc::Receiver<StreamNews>,
+    wishes: mpsc::Sender<StreamWish>,
+}
+
+impl Fixture {
+    async fn start(revision: Option<u64>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let token = Token::from_bytes(b"token").unwrap();
+        let client = CoordinatorClient::new(url.parse().unwrap(), Some(token)).unwrap();
+        let (news_sender, news) = mpsc::channel(2);
+        let (wishes, wishes_receiver) = mpsc::channel(4);
+        tokio::spawn(MapStream::new(client, revision, wishes_receiver, news_sender).run());
+        Self { listener, news, wishes }
+    }
+
+    /// Takes the next connection, answers it, and gives the request's head in lower case; the connection stays open
+    /// as long as the stream that is returned.
+    async fn answer(&self, answer: &str) -> (String, tokio::net::TcpStream) {
+        let (mut stream, _) = self.listener.accept().await.unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(stream.read_u8().await.unwrap());
+        }
+        stream.write_all(answer.as_bytes()).await.unwrap();
+        (String::from_utf8(head).unwrap().to_lowercase(), stream)
+    }
+
+    async fn expect_event(&mut self, expected: &MapEvent) {
+        assert!(matches!(self.news.recv().await, Some(StreamNews::Connected)));
+        match self.news.recv().await {
+            Some(StreamNews::Event(event)) => assert_eq!(event, *expected),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_ends_goes_on_after_the_last_event() {
+    let mut fixture = Fixture::start(None).await;
+    let (head, stream) = fixture.answer(&ok(&event(&snapshot(7)))).await;
+    assert!(head.contains("authorization: bearer token") && !head.contains("last-event-id"), "{head}");
+    fixture.expect_event(&snapshot(7)).await;
+    drop(stream);
+    assert!(matches!(fixture.news.recv().await, Some(StreamNews::Lost(_))));
+    let (head, _stream) = fixture.answer(&ok(&event(&snapshot(9)))).await;
+    assert!(head.contains("last-event-id: 7\r\n"), "{head}");
+    fixture.expect_event(&snapshot(9)).await;
+}
+
+#[tokio::test]
+async fn a_stream_begins_after_the_saved_map_and_anew_after_an_unreadable_event() {
+    let mut fixture = Fixture::start(Some(5)).await;
+    let (head, _stream) = fixture.answer(&ok("event: delta\nid: 6\ndata: {\"half\"\n\n")).await;
+    assert!(head.contains("last-event-id: 5\r\n"), "{head}");
+    assert!(matches!(fixture.news.recv().await, Some(StreamNews::Connected)));
+    match fixture.news.recv().await {
+        Some(StreamNews::Lost(why)) => assert!(why.contains("not as agreed"), "{why}"),
+        other => panic!("{other:?}"),
+    }
+    let (head, _stream) = fixture.answer(&ok("")).await;
+    assert!(!head.contains("last-event-id"), "{head}");
+}
+
+#[tokio::test]
+async fn a_wish_for_a_snapshot_ends_the_stream_and_forgets_the_revision() {
+    let mut fixture = Fixture::start(Some(5)).await;
+    let (_, _stream) = fixture.answer(&ok(&event(&snapshot(6)))).await;
+    fixture.expect_event(&snapshot(6)).await;
+    fixture.wishes.send(StreamWish::Snapshot).await.unwrap();
+    assert!(matches!(fixture.news.recv().await, Some(StreamNews::Lost(_))));
+    let (head, _stream) = fixture.answer(&ok("")).await;
+    assert!(!head.contains("last-event-id"), "{head}");
+}
+
+#[tokio::test]
+async fn a_deleted_node_asks_no_more() {
+    let mut fixture = Fixture::start(None).await;
+    let problem = r#"{"type":"x","title":"gone","status":410,"code":"node-deleted"}"#;
+    let length = problem.len();
+    let answer = format!("HTTP/1.1 410 Gone\r\nContent-Length: {length}\r\n\r\n{problem}");
+    let (_, _stream) = fixture.answer(&answer).await;
+    assert!(matches!(fixture.news.recv().await, Some(StreamNews::Deleted(_))));
+    assert!(fixture.news.recv().await.is_none(), "the stream's task has ended");
+}

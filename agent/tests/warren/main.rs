@@ -1,0 +1,15 @@
+//! The real `warren` binary: its exit codes, its words, what it leaves on disk, and what it never says.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "all of it is tests, helpers of tests included"
+)]
+
+mod agent;
+mod coordinator;
+mod join;
+mod leave;
+mod machine;
+mod secrets;
+mod tunnel;
