@@ -8,8 +8,9 @@
 //!    answer, authenticated end to end, makes a path usable; a NAT's type never does.
 //! 3. A usable path has a [`Score`]: first its tier (same network, internet, relay), then its smoothed RTT, then
 //!    its kind and address, so that equal evidence gives equal answers everywhere.
-//! 4. [`Selector::select`] takes the best score, but leaves the current path only for a better tier or an RTT that
-//!    is better by the **switch margin**, and at once when the current path falls silent.
+//! 4. [`Selector::select`] takes the best score among the path in use and those with fresh evidence, but leaves the
+//!    path in use only for a better tier or an RTT that is better by the **switch margin**, and at once when it falls
+//!    silent.
 //! 5. Every candidate gets exactly one [`Reason`], chosen or not.
 //!
 //! Pure: time comes in as [`Timestamp`], nothing is random, and iteration is ordered, so native code and WASM answer

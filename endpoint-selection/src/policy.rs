@@ -11,6 +11,9 @@ pub struct Policy {
     pub switch_margin_percent: u32,
     /// Unanswered probes in a row after which a path that worked counts as silent.
     pub unanswered_max: u8,
+    /// A path that is not in use is chosen only if it answered within this many microseconds: older evidence says that
+    /// it worked once, not that it works.
+    pub evidence_age_us_max: u64,
     /// The most candidates kept per peer; further ones are refused, so that a hostile map cannot grow us.
     pub candidates_max: usize,
 }
@@ -24,6 +27,8 @@ impl Default for Policy {
             switch_margin_percent: 10,
             // One loss is common, two in a row are not rare at 10 % loss (1 %), three are (0.1 %).
             unanswered_max: 3,
+            // The path in use is asked every 5 s, so evidence on it is hardly older; another one deserves no more trust.
+            evidence_age_us_max: 10_000_000,
             candidates_max: 64,
         }
     }

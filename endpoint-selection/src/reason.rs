@@ -20,6 +20,8 @@ pub enum Reason {
     WorseTier,
     /// It answers, but not faster than the chosen one by the switch margin.
     NotFasterByMargin,
+    /// It answered, but too long ago to be trusted without a new probe.
+    AnsweredTooLongAgo,
     /// A relay in reserve, because a direct path works.
     Standby,
     /// No probe has left yet.
@@ -56,6 +58,9 @@ impl Reason {
             Self::WorseTier => "answers, but a shorter way is in use".into(),
             Self::NotFasterByMargin => {
                 "answers, but not faster than the path in use by enough to switch".into()
+            }
+            Self::AnsweredTooLongAgo => {
+                "answered once, but not lately: it is probed before it is used".into()
             }
             Self::Standby => "ready, in reserve: a direct path is in use".into(),
             Self::NotProbedYet => "not probed yet".into(),

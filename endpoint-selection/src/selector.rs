@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use crate::candidate::{Candidate, CandidateKind, Unusable, check_address};
 use crate::observation::Observation;
@@ -10,6 +11,7 @@ use crate::policy::Policy;
 use crate::reason::Reason;
 use crate::score::{Score, Tier};
 use crate::selection::{Selection, Verdict};
+use crate::time::Timestamp;
 
 /// The paths to one peer. Bounded by [`Policy::candidates_max`].
 #[derive(Debug, Clone, Default)]
@@ -105,12 +107,12 @@ impl Selector {
         self.paths.get(&remote).map(|path| &path.status)
     }
 
-    /// Decides. Two calls with nothing observed between give the same answer.
-    pub fn select(&mut self) -> Selection {
+    /// Decides at `now`. Two calls with nothing observed between give the same answer.
+    pub fn select(&mut self, now: Timestamp) -> Selection {
         let scores: BTreeMap<SocketAddr, Score> = self
             .paths
             .iter()
-            .filter(|(_, path)| path.unusable.is_none() && path.status.is_usable())
+            .filter(|(_, path)| self.is_trusted(path, now))
             .map(|(address, path)| (*address, Score::new(&path.candidate, path.status.rtt_us())))
             .collect();
         let best = scores.values().min().copied();
@@ -126,10 +128,20 @@ impl Selector {
             .map(|path| Verdict {
                 candidate: path.candidate.clone(),
                 status: path.status,
-                reason: reason_for(path, chosen, best),
+                reason: reason_for(path, scores.contains_key(&path.candidate.address), chosen, best),
             })
             .collect();
         Selection { chosen: self.current().cloned(), verdicts }
+    }
+
+    /// Whether a path may carry traffic: the one in use until it falls silent, a relay while it holds our session,
+    /// another one only on fresh evidence.
+    fn is_trusted(&self, path: &Path, now: Timestamp) -> bool {
+        let PathStatus::Answered { at, .. } = path.status else { return false };
+        let is_fresh = now.since(at) <= Duration::from_micros(self.policy.evidence_age_us_max);
+        let is_relayed = path.candidate.kind == CandidateKind::Relayed;
+        let is_current = self.current == Some(path.candidate.address);
+        path.unusable.is_none() && (is_current || is_relayed || is_fresh)
     }
 
     fn is_worth_a_switch(&self, current: Score, best: Score) -> bool {
@@ -142,7 +154,7 @@ impl Selector {
     }
 }
 
-fn reason_for(path: &Path, chosen: Option<Score>, best: Option<Score>) -> Reason {
+fn reason_for(path: &Path, is_trusted: bool, chosen: Option<Score>, best: Option<Score>) -> Reason {
     if let Some(why) = path.unusable {
         return Reason::Unusable { why };
     }
@@ -154,6 +166,7 @@ fn reason_for(path: &Path, chosen: Option<Score>, best: Option<Score>) -> Reason
         PathStatus::Untried => Reason::NotProbedYet,
         PathStatus::Probing { sent } => Reason::NoAnswer { probes: sent },
         PathStatus::Silent { .. } => Reason::WentSilent,
+        PathStatus::Answered { .. } if !is_trusted => Reason::AnsweredTooLongAgo,
         PathStatus::Answered { .. } => {
             let tier = Tier::of(&path.candidate);
             match chosen {

@@ -54,6 +54,8 @@ pub(crate) struct Peer {
     path: Option<TunnelPath>,
     since: Timestamp,
     switches: u32,
+    /// When the paths were judged last.
+    judged_at: Timestamp,
     traffic: Option<PeerTraffic>,
 }
 
@@ -100,6 +102,7 @@ impl Peer {
             path: None,
             since: now,
             switches: 0,
+            judged_at: now,
             traffic: None,
         }
     }
@@ -314,7 +317,8 @@ impl Peer {
     }
 
     fn apply_selection(&mut self, context: &mut Context<'_>) {
-        let chosen = self.selector.select().chosen;
+        self.judged_at = context.now;
+        let chosen = self.selector.select(context.now).chosen;
         let path = chosen.and_then(|candidate| match candidate.kind {
             CandidateKind::Relayed => {
                 let prefix = context.relay_prefix(candidate.address, &self.info.public_key)?;

@@ -5,7 +5,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::candidate::CandidateSource;
 use crate::observation::ObservationKind;
-use crate::time::Timestamp;
+
+const NOW: Timestamp = Timestamp::from_micros(1);
 
 fn candidate(kind: CandidateKind, address: &str) -> Candidate {
     Candidate { kind, address: address.parse().unwrap(), base: None, source: CandidateSource::Peer }
@@ -24,7 +25,7 @@ fn relay() -> Candidate {
 }
 
 fn see(selector: &mut Selector, candidate: &Candidate, kind: ObservationKind) {
-    selector.observe(Observation { remote: candidate.address, at: Timestamp::from_micros(1), kind });
+    selector.observe(Observation { remote: candidate.address, at: NOW, kind });
 }
 
 fn answer(selector: &mut Selector, candidate: &Candidate, rtt_us: u32) {
@@ -49,7 +50,7 @@ fn reason(selection: &Selection, candidate: &Candidate) -> Reason {
 #[test]
 fn traffic_starts_on_the_relay_before_anything_is_probed() {
     let mut selector = selector(&[host(), relay()]);
-    let selection = selector.select();
+    let selection = selector.select(NOW);
     assert_eq!(selection.chosen, Some(relay()));
     assert_eq!(reason(&selection, &relay()), Reason::NoDirectPathAnswers);
     assert_eq!(reason(&selection, &host()), Reason::NotProbedYet);
@@ -58,9 +59,9 @@ fn traffic_starts_on_the_relay_before_anything_is_probed() {
 #[test]
 fn the_first_direct_answer_replaces_the_relay_even_if_slower() {
     let mut selector = selector(&[reflexive(1), relay()]);
-    selector.select();
+    selector.select(NOW);
     answer(&mut selector, &reflexive(1), 900_000);
-    let selection = selector.select();
+    let selection = selector.select(NOW);
     assert_eq!(selection.chosen, Some(reflexive(1)));
     assert_eq!(reason(&selection, &relay()), Reason::Standby);
 }
@@ -69,9 +70,9 @@ fn the_first_direct_answer_replaces_the_relay_even_if_slower() {
 fn the_same_network_beats_the_internet_whatever_answered_first() {
     let mut selector = selector(&[host(), reflexive(1)]);
     answer(&mut selector, &reflexive(1), 300);
-    selector.select();
+    selector.select(NOW);
     answer(&mut selector, &host(), 500);
-    let selection = selector.select();
+    let selection = selector.select(NOW);
     assert_eq!(selection.chosen, Some(host()));
     assert_eq!(reason(&selection, &reflexive(1)), Reason::WorseTier);
 }
@@ -82,9 +83,9 @@ fn a_faster_path_wins_only_by_the_switch_margin() {
     for (rtt_us, switches) in [(10_000 - margin, true), (10_001 - margin, false)] {
         let mut selector = selector(&[reflexive(1), reflexive(2)]);
         answer(&mut selector, &reflexive(1), 10_000);
-        selector.select();
+        selector.select(NOW);
         answer(&mut selector, &reflexive(2), rtt_us);
-        assert_eq!(selector.select().chosen == Some(reflexive(2)), switches, "{rtt_us}");
+        assert_eq!(selector.select(NOW).chosen == Some(reflexive(2)), switches, "{rtt_us}");
     }
 }
 
@@ -94,12 +95,35 @@ fn a_path_that_leaves_three_probes_unanswered_gives_way_to_the_relay() {
     answer(&mut selector, &reflexive(1), 10_000);
     for _ in 0..2 {
         see(&mut selector, &reflexive(1), ObservationKind::ProbeUnanswered);
-        assert_eq!(selector.select().chosen, Some(reflexive(1)));
+        assert_eq!(selector.select(NOW).chosen, Some(reflexive(1)));
     }
     see(&mut selector, &reflexive(1), ObservationKind::ProbeUnanswered);
-    let selection = selector.select();
+    let selection = selector.select(NOW);
     assert_eq!(selection.chosen, Some(relay()));
     assert_eq!(reason(&selection, &reflexive(1)), Reason::WentSilent);
+}
+
+#[test]
+fn a_standby_path_is_trusted_only_while_its_answer_is_fresh() {
+    let age_max = Duration::from_micros(Policy::default().evidence_age_us_max);
+    for (age, chosen) in [(age_max, reflexive(2)), (age_max + Duration::from_micros(1), relay())] {
+        let mut selector = selector(&[reflexive(1), reflexive(2), relay()]);
+        answer(&mut selector, &reflexive(2), 20_000);
+        answer(&mut selector, &reflexive(1), 10_000);
+        assert_eq!(selector.select(NOW).chosen, Some(reflexive(1)));
+        for _ in 0..3 {
+            see(&mut selector, &reflexive(1), ObservationKind::ProbeUnanswered);
+        }
+        assert_eq!(selector.select(NOW + age).chosen, Some(chosen), "{age:?}");
+    }
+}
+
+#[test]
+fn the_path_in_use_needs_no_fresh_answer_while_nothing_says_that_it_is_dead() {
+    let mut selector = selector(&[reflexive(1), relay()]);
+    answer(&mut selector, &reflexive(1), 10_000);
+    selector.select(NOW);
+    assert_eq!(selector.select(NOW + Duration::from_secs(3600)).chosen, Some(reflexive(1)));
 }
 
 #[test]
@@ -107,7 +131,7 @@ fn a_working_address_outlives_a_map_that_no_longer_names_it() {
     let mut selector = selector(&[reflexive(1), reflexive(2)]);
     answer(&mut selector, &reflexive(1), 10_000);
     selector.set_candidates(&[reflexive(3)]);
-    let selection = selector.select();
+    let selection = selector.select(NOW);
     assert_eq!(selection.chosen, Some(reflexive(1)));
     assert_eq!(selection.verdicts.len(), 2);
 }
@@ -118,7 +142,7 @@ fn a_mesh_address_is_never_chosen() {
     let inside = candidate(CandidateKind::Host, "100.92.0.7:4000");
     selector.add_candidate(inside.clone());
     answer(&mut selector, &inside, 1);
-    let selection = selector.select();
+    let selection = selector.select(NOW);
     assert_eq!(selection.chosen, None);
     assert_eq!(reason(&selection, &inside), Reason::Unusable { why: Unusable::InsideMesh });
 }
@@ -129,7 +153,7 @@ fn a_flood_of_candidates_is_bounded() {
     for port in 1..10_000 {
         selector.add_candidate(candidate(CandidateKind::Host, &format!("10.0.0.1:{port}")));
     }
-    assert_eq!(selector.select().verdicts.len(), Policy::default().candidates_max);
+    assert_eq!(selector.select(NOW).verdicts.len(), Policy::default().candidates_max);
 }
 
 #[test]
@@ -160,7 +184,7 @@ proptest! {
             for (index, rtt_us) in rtts.iter().enumerate() {
                 answer(&mut selector, &reflexive(u8::try_from(index).unwrap()), *rtt_us);
             }
-            answers.push(selector.select());
+            answers.push(selector.select(NOW));
             candidates.rotate_left(rotation % rtts.len());
         }
         prop_assert_eq!(&answers[0], &answers[1]);
@@ -174,8 +198,8 @@ proptest! {
         let mut selector = selector(&all);
         for (index, kind) in events {
             see(&mut selector, &all[usize::from(index)], kind);
-            let selection = selector.select();
-            prop_assert_eq!(&selector.select(), &selection);
+            let selection = selector.select(NOW);
+            prop_assert_eq!(&selector.select(NOW), &selection);
             let usable = selection.verdicts.iter().any(|verdict| verdict.status.is_usable());
             prop_assert_eq!(selection.chosen.is_some(), usable);
             if let Some(chosen) = &selection.chosen {

@@ -11,7 +11,7 @@ impl Peer {
         let (chosen, verdicts) = match self.plain_verdict() {
             Some(verdict) => (Some(verdict.candidate.kind), vec![verdict]),
             None => {
-                let selection = self.selector.clone().select();
+                let selection = self.selector.clone().select(self.judged_at);
                 (selection.chosen.map(|candidate| candidate.kind), selection.verdicts)
             }
         };
