@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use endpoint_selection::{Candidate, CandidateKind, CandidateSource, ObservationKind};
-use protocol::probe::{Message, Probe};
+use protocol::probe::Message;
 use protocol::replay::Freshness;
 
 use super::{Peer, REPLY_TIMEOUT, Route};
@@ -14,21 +14,24 @@ impl Peer {
     pub(crate) fn handle_probe(&mut self, context: &mut Context<'_>, route: Route, datagram: &[u8]) -> bool {
         let Some(probe) = self.keys.as_ref().and_then(|keys| keys.open(datagram)) else { return false };
         let freshness = self.replay.judge(&probe, context.epoch);
-        if freshness == Freshness::Replayed {
-            return true;
-        }
-        self.claimed_epoch = probe.sender_epoch;
-        if let Route::Relay(relay) = route {
-            // It came through, so the peer is at that relay.
-            self.on_relay(context, relay, true);
-        }
-        let Probe { message, .. } = probe;
-        match message {
-            Message::Request { transaction } => self.on_request(context, route, transaction, freshness),
-            Message::Reply { transaction, .. } if freshness == Freshness::Fresh => {
-                self.on_reply(context, route, transaction);
+        if freshness != Freshness::Replayed {
+            self.claimed_epoch = probe.sender_epoch;
+            if let Route::Relay(relay) = route {
+                // It came through, so the peer is at that relay.
+                self.on_relay(context, relay, true);
             }
-            Message::Call { candidates } if matches!(route, Route::Relay(_)) => {
+        }
+        let is_for_this_life = probe.receiver_epoch == context.epoch;
+        match probe.message {
+            Message::Request { transaction } => self.on_request(context, route, transaction, freshness),
+            // A reply counts once because its request does, not because of its counter: a copy that a neighbour sent
+            // ahead over another path must not spoil the reply over the right one.
+            Message::Reply { transaction, .. } if is_for_this_life => {
+                self.on_reply(context, route, transaction)
+            }
+            Message::Call { candidates }
+                if freshness != Freshness::Replayed && matches!(route, Route::Relay(_)) =>
+            {
                 self.on_call(context, &candidates);
             }
             Message::Reply { .. } | Message::Call { .. } => {}
@@ -36,7 +39,7 @@ impl Peer {
         true
     }
 
-    /// Answers. A fresh request from an address that we do not use yet is a candidate (RFC 8445 §7.3.1.3), and is
+    /// Answers, a copy too: the copy may have come first, and the reply is no longer than the request. A fresh request from an address that we do not use yet is a candidate (RFC 8445 §7.3.1.3), and is
     /// probed at once (§7.3.1.4): its mapping is open right now.
     fn on_request(
         &mut self,
@@ -63,9 +66,13 @@ impl Peer {
     }
 
     fn on_reply(&mut self, context: &mut Context<'_>, route: Route, transaction: u64) {
-        let Some(sent) = self.outstanding.remove(&transaction) else { return };
+        let Some(sent) = self.outstanding.get(&transaction).copied().filter(|sent| sent.route == route)
+        else {
+            return;
+        };
+        self.outstanding.remove(&transaction);
         let elapsed = context.now.since(sent.at);
-        if sent.route != route || elapsed > REPLY_TIMEOUT {
+        if elapsed > REPLY_TIMEOUT {
             return;
         }
         let rtt_us = u32::try_from(elapsed.as_micros()).unwrap_or(u32::MAX);
