@@ -88,11 +88,11 @@ impl Selector {
     }
 
     /// The direct addresses that may be probed, in order of address.
-    pub fn probe_targets(&self) -> impl Iterator<Item = (&Candidate, &PathStatus)> {
+    pub fn probe_targets(&self) -> impl Iterator<Item = SocketAddr> {
         self.paths
             .values()
             .filter(|path| path.unusable.is_none() && path.candidate.kind != CandidateKind::Relayed)
-            .map(|path| (&path.candidate, &path.status))
+            .map(|path| path.candidate.address)
     }
 
     /// The candidate that carries the traffic as of the last [`Self::select`].
@@ -134,8 +134,14 @@ impl Selector {
         Selection { chosen: self.current().cloned(), verdicts }
     }
 
-    /// Whether a path may carry traffic: the one in use until it falls silent, a relay while it holds our session,
-    /// another one only on fresh evidence.
+    /// Whether the path to `remote` may carry traffic at `now`; one that may not is worth a probe.
+    #[must_use]
+    pub fn may_carry(&self, remote: SocketAddr, now: Timestamp) -> bool {
+        self.paths.get(&remote).is_some_and(|path| self.is_trusted(path, now))
+    }
+
+    /// The path in use may carry traffic until it falls silent, a relay while it holds our session, another one only on
+    /// fresh evidence.
     fn is_trusted(&self, path: &Path, now: Timestamp) -> bool {
         let PathStatus::Answered { at, .. } = path.status else { return false };
         let is_fresh = now.since(at) <= Duration::from_micros(self.policy.evidence_age_us_max);

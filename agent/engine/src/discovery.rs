@@ -78,12 +78,12 @@ impl Discovery {
         changed
     }
 
-    pub(crate) fn set_seen_by_relay(&mut self, relay: SocketAddr, observed: Option<SocketAddr>) -> bool {
-        match observed {
-            Some(observed) => self.seen_by_relays.insert(relay, observed) != Some(observed),
-            // What a lost relay saw may still hold; STUN and the next registration correct it.
-            None => false,
-        }
+    /// Notes what a relay saw us as. Returns whether that is an address that we did not know. What a lost relay saw
+    /// stays until it or STUN sees another: it may still hold.
+    pub(crate) fn set_seen_by_relay(&mut self, relay: SocketAddr, observed: SocketAddr) -> bool {
+        let is_known = self.candidates().iter().any(|candidate| candidate.address == observed);
+        self.seen_by_relays.insert(relay, observed);
+        !is_known
     }
 
     /// Asks every STUN server.

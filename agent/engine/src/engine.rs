@@ -332,7 +332,7 @@ impl Engine {
         match event {
             Some(Event::Registered { session, observed }) => {
                 self.sessions.insert(relay, session);
-                if self.discovery.set_seen_by_relay(relay, Some(observed)) {
+                if self.discovery.set_seen_by_relay(relay, observed) {
                     self.discovery.ask_all(&mut context!(self, now));
                     self.on_own_candidates_changed(now);
                 }

@@ -9,14 +9,15 @@ use endpoint_selection::{
 };
 use protocol::api::{self, PathKind, PathReport};
 use protocol::key::PrivateKey;
-use protocol::probe::{Message, PairKeys, Probe};
+use protocol::probe::PairKeys;
 use protocol::replay::ReplayWindow;
 
 use crate::context::Context;
 use crate::input::PeerTraffic;
-use crate::output::{Output, PingAnswer, TunnelPath};
-use crate::schedule::{Due, Schedule};
+use crate::output::{Output, TunnelPath};
+use crate::schedule::Schedule;
 
+mod probing;
 mod receive;
 mod upkeep;
 mod view;
@@ -25,12 +26,6 @@ use upkeep::Upkeep;
 
 /// How long a reply may take; replies after that count for nothing.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(3);
-
-/// A call answered by a call within this time is not answered again.
-const CALL_SPACING: Duration = Duration::from_secs(5);
-
-/// The most requests remembered at once: a full round to 64 candidates, thrice.
-const OUTSTANDING_MAX: usize = 256;
 
 /// How long a user's ping waits.
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
@@ -232,85 +227,6 @@ impl Peer {
         }
     }
 
-    /// Sends what a round's step asks for: to every address that does not answer yet; at its start to all, and a
-    /// call over the relays, so that both sides probe at the same time.
-    fn probe_candidates(&mut self, context: &mut Context<'_>, due: Due) {
-        if due == Due::RoundStart {
-            let is_calling = self.is_worth_a_call(context);
-            let relays: Vec<SocketAddr> = context.sessions.keys().copied().collect();
-            for relay in relays {
-                if is_calling {
-                    self.call(context, relay);
-                } else {
-                    self.send_request(context, Route::Relay(relay));
-                }
-            }
-        }
-        let targets: Vec<SocketAddr> = self
-            .selector
-            .probe_targets()
-            .filter(|(_, status)| due == Due::RoundStart || !status.is_usable())
-            .map(|(candidate, _)| candidate.address)
-            .collect();
-        for target in targets {
-            self.send_request(context, Route::Direct(target));
-            self.observe(context, target, ObservationKind::ProbeSent);
-        }
-    }
-
-    /// Tells the peer our candidates through a relay, and asks whether it is there at all.
-    fn call(&mut self, context: &mut Context<'_>, relay: SocketAddr) {
-        let candidates = context.own_addresses.to_vec();
-        self.last_call = Some((context.now, candidates.clone()));
-        self.send(context, Route::Relay(relay), Message::Call { candidates });
-        self.send_request(context, Route::Relay(relay));
-    }
-
-    /// A round that answers a call does not call back what the peer was just told, or two nodes would call each
-    /// other for ever.
-    fn is_worth_a_call(&mut self, context: &Context<'_>) -> bool {
-        let is_answer = std::mem::take(&mut self.is_called);
-        let is_told = self.last_call.as_ref().is_some_and(|(at, addresses)| {
-            context.now.since(*at) < CALL_SPACING && addresses == context.own_addresses
-        });
-        !(is_answer && is_told)
-    }
-
-    fn send_request(&mut self, context: &mut Context<'_>, route: Route) -> Option<u64> {
-        let transaction = context.entropy.number();
-        let now = context.now;
-        if self.outstanding.len() >= OUTSTANDING_MAX {
-            self.outstanding.retain(|_, sent| now.since(sent.at) < REPLY_TIMEOUT);
-            if self.outstanding.len() >= OUTSTANDING_MAX {
-                return None;
-            }
-        }
-        self.send(context, route, Message::Request { transaction })?;
-        self.outstanding.insert(transaction, Sent { route, at: now, receiver_epoch: self.claimed_epoch });
-        Some(transaction)
-    }
-
-    /// Seals and sends a message. `None` where there is no way: the peer's key is unusable, or no relay session.
-    fn send(&mut self, context: &mut Context<'_>, route: Route, message: Message) -> Option<()> {
-        let keys = self.keys.as_ref()?;
-        self.counter += 1;
-        let probe = Probe {
-            sender_epoch: context.epoch,
-            receiver_epoch: self.claimed_epoch,
-            counter: self.counter,
-            message,
-        };
-        let sealed = keys.seal(&probe, context.entropy.bytes());
-        match route {
-            Route::Direct(remote) => context.transmit(remote, sealed),
-            Route::Relay(relay) => {
-                let prefix = context.relay_prefix(relay, &self.info.public_key)?;
-                context.transmit(relay, [&prefix[..], &sealed].concat());
-            }
-        }
-        Some(())
-    }
-
     fn observe(&mut self, context: &mut Context<'_>, remote: SocketAddr, kind: ObservationKind) {
         self.selector.observe(Observation { remote, at: context.now, kind });
         self.apply_selection(context);
@@ -382,18 +298,5 @@ fn ends(path: TunnelPath) -> (bool, SocketAddr) {
     match path {
         TunnelPath::Direct { remote } => (true, remote),
         TunnelPath::Relay { server, .. } => (false, server),
-    }
-}
-
-impl Peer {
-    fn finish_ping(&mut self, context: &mut Context<'_>, transaction: u64, route: Route, rtt_us: u32) {
-        if let Some(ping) = self.pings.remove(&transaction) {
-            let kind = match route {
-                Route::Direct(_) => PathKind::Direct,
-                Route::Relay(_) => PathKind::Relay,
-            };
-            let answer = Some(PingAnswer { rtt_us, kind });
-            context.outputs.push_back(Output::Pinged { id: ping.id, answer });
-        }
     }
 }

@@ -55,6 +55,11 @@ impl Schedule {
         self.next_at = Some(earliest);
     }
 
+    /// The round had nothing to send: it does not hold up the next one.
+    pub(crate) const fn forget_start(&mut self) {
+        self.started_at = None;
+    }
+
     pub(crate) const fn next_at(&self) -> Option<Timestamp> {
         self.next_at
     }

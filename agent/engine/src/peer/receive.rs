@@ -56,9 +56,8 @@ impl Peer {
         if let (Some(address), Freshness::Fresh) = (observed, freshness) {
             let source = CandidateSource::Peer;
             let candidate = Candidate { kind: CandidateKind::PeerReflexive, address, base: None, source };
-            let usable = self.selector.status(address).is_some_and(|status| status.is_usable());
             self.selector.add_candidate(candidate);
-            if !usable {
+            if !self.selector.may_carry(address, context.now) {
                 self.send_request(context, route);
                 self.observe(context, address, ObservationKind::ProbeSent);
             }
