@@ -1,0 +1,107 @@
+//! A long-running process under test: its log, its life and its end.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use crate::deadline::wait_for;
+use crate::error::{LabError, Trying};
+
+/// How long a process may take to end after it was asked to.
+const FAREWELL: Duration = Duration::from_secs(5);
+/// Lines of a log that are shown when a scenario fails.
+const TAIL_LINES: usize = 15;
+
+/// A process that writes to a log of its own; dropping it kills it.
+#[derive(Debug)]
+pub(crate) struct Daemon {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Daemon {
+    /// Starts the command with both outputs appended to the log.
+    pub(crate) fn start(command: &mut Command, log: &Path) -> Result<Self, LabError> {
+        let open = || File::options().create(true).append(true).open(log);
+        let output = open().map_err(|error| LabError::at_path("write", log, error))?;
+        let errors = output.try_clone().trying("share a log")?;
+        let shown = format!("start {command:?}");
+        let child = command.stdin(Stdio::null()).stdout(output).stderr(errors).spawn().trying(shown)?;
+        Ok(Self { child, log: log.to_owned() })
+    }
+
+    /// How it ended, if it did.
+    pub(crate) fn ended(&mut self) -> Result<Option<ExitStatus>, LabError> {
+        self.child.try_wait().trying("look after a process")
+    }
+
+    /// Fails with the last words of a process that should still be running.
+    pub(crate) fn must_run(&mut self) -> Result<(), LabError> {
+        match self.ended()? {
+            None => Ok(()),
+            Some(status) => Err(LabError::Command {
+                command: self.log.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
+                output: format!("ended with {status}\n{}", tail(&self.log)),
+            }),
+        }
+    }
+
+    /// Asks it to end (SIGTERM) and waits; gives how it ended.
+    pub(crate) fn stop(mut self) -> Result<ExitStatus, LabError> {
+        let pid = nix::unistd::Pid::from_raw(self.child.id().cast_signed());
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).trying("ask a process to end")?;
+        let what = format!("the end of {}", self.log.display());
+        wait_for(&what, FAREWELL, || self.ended()).map(|(status, _)| status)
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The last lines of a log.
+pub(crate) fn tail(log: &Path) -> String {
+    let bytes = std::fs::read(log).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n")
+}
+
+/// What a finished command left: its exit code and its words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Ran {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+/// Runs a command to its end and appends what it said to a log.
+pub(crate) fn run_logged(command: &mut Command, log: &Path) -> Result<Ran, LabError> {
+    let output = command.stdin(Stdio::null()).output().trying(format!("run {command:?}"))?;
+    let ran = Ran {
+        code: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    };
+    let file = File::options().create(true).append(true).open(log);
+    let mut file = file.map_err(|error| LabError::at_path("write", log, error))?;
+    use std::io::Write;
+    let arguments: Vec<_> = command.get_args().map(|argument| argument.to_string_lossy()).collect();
+    let entry = format!("$ {}\n{}{}[exit {}]\n", arguments.join(" "), ran.stdout, ran.stderr, ran.code);
+    file.write_all(entry.as_bytes()).map_err(|error| LabError::at_path("write", log, error))?;
+    Ok(ran)
+}
+
+/// A command of the product: nothing of the caller's own settings reaches it.
+pub(crate) fn product_command(namespace: &crate::namespace::Namespace, program: &Path) -> Command {
+    let mut command = namespace.command(program);
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("WARREN_")) {
+        command.env_remove(name);
+    }
+    command.env("RUST_BACKTRACE", "1");
+    command
+}

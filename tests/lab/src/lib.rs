@@ -1,0 +1,39 @@
+//! Internets in Linux network namespaces, built from a description, for the real agents to prove themselves in.
+//!
+//! Everything lives in private namespaces of one process tree and vanishes with it.
+
+mod bad_input;
+pub mod behaviour;
+mod capture;
+pub mod classification;
+mod classifier;
+mod coordinator;
+mod daemon;
+mod deadline;
+pub mod demo;
+pub mod error;
+pub mod internet;
+mod lab_itself;
+mod matrix;
+mod mesh;
+pub mod namespace;
+mod netcheck;
+mod node;
+mod opening;
+pub mod output;
+pub mod ping;
+mod plan;
+pub mod preflight;
+mod rebinding;
+pub mod recipe;
+mod relay_secrecy;
+mod report;
+pub mod runner;
+pub mod sandbox;
+pub mod scenario;
+mod status;
+mod stun_message;
+mod stun_server;
+pub mod topology;
+pub mod wire;
+mod wireguard_go;

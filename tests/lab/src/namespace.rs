@@ -1,0 +1,126 @@
+//! One network namespace of the lab: commands, sockets and settings inside it.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use nix::sched::{CloneFlags, setns};
+
+use crate::error::{LabError, Trying};
+
+/// A named network namespace. Dropping the value does not remove it: the internet that made it does.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Namespace {
+    name: String,
+}
+
+impl Namespace {
+    /// Refers to a namespace by its name; it need not exist yet.
+    #[must_use]
+    pub fn named(name: impl Into<String>) -> Self {
+        Self { name: name.into() }
+    }
+
+    /// Its name under `/run/netns`.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// A command that runs inside the namespace, with `/sys` of that namespace.
+    #[must_use]
+    pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &self.name]).arg(program);
+        command
+    }
+
+    /// Runs a closure in a thread that lives inside the namespace. Sockets it opens stay there for good.
+    ///
+    /// # Errors
+    /// When the namespace cannot be entered, or what the closure itself returns.
+    pub fn within<T: Send>(&self, work: impl FnOnce() -> Result<T, LabError> + Send) -> Result<T, LabError> {
+        let path = PathBuf::from("/run/netns").join(&self.name);
+        std::thread::scope(|scope| {
+            scope
+                .spawn(move || {
+                    let file = File::open(&path).map_err(|error| LabError::at_path("open", &path, error))?;
+                    setns(&file, CloneFlags::CLONE_NEWNET)
+                        .trying(format!("enter namespace {}", self.name))?;
+                    work()
+                })
+                .join()
+                .unwrap_or_else(|_| Err(LabError::Unmet(format!("a thread inside {} panicked", self.name))))
+        })
+    }
+
+    /// Feeds lines to `ip -batch` inside the namespace.
+    ///
+    /// # Errors
+    /// When `ip` rejects a line.
+    pub fn configure(&self, lines: &[String]) -> Result<(), LabError> {
+        run_with_input(Command::new("ip").args(["-n", &self.name, "-batch", "-"]), &lines.join("\n"))
+    }
+
+    /// Loads an nft script.
+    ///
+    /// # Errors
+    /// When `nft` rejects it.
+    pub fn load_rules(&self, script: &str) -> Result<(), LabError> {
+        run_with_input(self.command("nft").args(["-f", "-"]), script)
+    }
+
+    /// Writes kernel settings of the namespace, such as `ipv4/ip_forward`. A setting the kernel lacks is skipped.
+    ///
+    /// # Errors
+    /// When an existing setting cannot be written.
+    pub fn set(&self, settings: &[(&str, &str)]) -> Result<(), LabError> {
+        self.within(|| {
+            for (name, value) in settings {
+                let path = PathBuf::from("/proc/sys/net").join(name);
+                if path.exists() {
+                    std::fs::write(&path, value).map_err(|error| LabError::at_path("write", &path, error))?;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Forgets every connection that the namespace's NAT or firewall tracks.
+    ///
+    /// # Errors
+    /// When `conntrack` fails.
+    pub fn flush_connections(&self) -> Result<(), LabError> {
+        run(self.command("conntrack").arg("-F"))
+    }
+}
+
+/// Runs a command to its end.
+///
+/// # Errors
+/// With everything it printed, when it does not end with success.
+pub fn run(command: &mut Command) -> Result<(), LabError> {
+    run_with_input(command, "")
+}
+
+/// Runs a command to its end with text on its standard input.
+///
+/// # Errors
+/// With everything it printed, when it does not end with success.
+pub fn run_with_input(command: &mut Command, input: &str) -> Result<(), LabError> {
+    let shown = format!("{command:?}").replace('"', "");
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().trying(format!("start {shown}"))?;
+    if let Some(mut stdin) = child.stdin.take() {
+        // A child that ends without reading tells its own reason below.
+        let _ = stdin.write_all(input.as_bytes());
+    }
+    let output = child.wait_with_output().trying(format!("wait for {shown}"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said =
+        format!("{}{}", String::from_utf8_lossy(&output.stderr), String::from_utf8_lossy(&output.stdout));
+    Err(LabError::Command { command: shown, output: said.trim().to_owned() })
+}

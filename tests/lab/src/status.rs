@@ -1,0 +1,87 @@
+//! The parts of `warren status --json` that the lab judges.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+/// The whole answer.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Status {
+    /// The node itself.
+    #[serde(rename = "self")]
+    pub(crate) own: Own,
+    /// How it stands with the coordinator.
+    pub(crate) coordinator: Connection,
+    /// Everybody it may talk to.
+    #[serde(default)]
+    pub(crate) peers: Vec<Peer>,
+}
+
+/// The node itself.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Own {
+    pub(crate) addresses: Vec<String>,
+    pub(crate) public_key: String,
+    /// What it knows of its NAT: words of RFC 4787, or null.
+    #[serde(default)]
+    pub(crate) nat: BTreeMap<String, Value>,
+}
+
+/// How the node stands with the coordinator.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Connection {
+    pub(crate) connected: bool,
+}
+
+/// One peer.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Peer {
+    pub(crate) name: String,
+    #[serde(default)]
+    pub(crate) path: Path,
+}
+
+/// The path in use.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub(crate) struct Path {
+    /// `direct`, `relay` or `none`.
+    pub(crate) kind: String,
+    pub(crate) local: Option<String>,
+    pub(crate) remote: Option<String>,
+    pub(crate) rtt_us: Option<u64>,
+}
+
+impl Status {
+    /// The mesh address of the wanted family.
+    pub(crate) fn mesh_address(&self, ipv6: bool) -> Option<IpAddr> {
+        let bare = |text: &String| text.split('/').next().and_then(|text| text.parse::<IpAddr>().ok());
+        self.own.addresses.iter().filter_map(bare).find(|address| address.is_ipv6() == ipv6)
+    }
+
+    /// The path to a peer; one of kind `none` if it is not known yet.
+    pub(crate) fn path_to(&self, peer: &str) -> Path {
+        let found = self.peers.iter().find(|one| one.name == peer).map(|one| one.path.clone());
+        found.unwrap_or_else(|| Path { kind: "none".to_owned(), ..Path::default() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Status;
+
+    #[test]
+    fn a_status_as_the_contract_has_it_is_read() {
+        let text = r#"{"version":"0.1.0","verdict":"ok","self":{"name":"a","id":"1","addresses":["100.100.0.1/32","fd00::1"],
+            "public_key":"K"},"coordinator":{"url":"http://x","connected":true,"revision":4},"peers":[{"name":"b","id":"2",
+            "addresses":[],"online":true,"path":{"kind":"direct","local":"192.168.1.10:4000","remote":"192.168.1.11:4000",
+            "candidate_kind":"host","relay":null,"rtt_us":210,"since_ms":5},"switches":1}]}"#;
+        let status: Status = serde_json::from_str(text).unwrap();
+        assert_eq!(status.mesh_address(false), Some([100, 100, 0, 1].into()));
+        assert_eq!(status.mesh_address(true), Some("fd00::1".parse().unwrap()));
+        assert_eq!(status.path_to("b").rtt_us, Some(210));
+        assert_eq!(status.path_to("c").kind, "none");
+    }
+}
