@@ -1,0 +1,162 @@
+//! The configuration file, and what `serve` runs with after flags, environment and file.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use actix_web::http::Uri;
+use serde::Deserialize;
+
+use super::args::{LogFormat, PlaceArgs, ServeArgs};
+use super::error::CliError;
+use crate::store::DataDir;
+
+const DATA_DIR: &str = "/var/lib/warren-coordinator";
+const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 8080);
+/// The STUN port (RFC 8489 §8.1), and its neighbour as the second one that mapping discovery needs.
+const STUN_PORTS: [u16; 2] = [3478, 3479];
+
+/// The file: the long flags with `_` for `-`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ConfigFile {
+    data_dir: Option<PathBuf>,
+    listen: Option<SocketAddr>,
+    public_url: Option<String>,
+    stun: Option<Vec<SocketAddr>>,
+    relay: Option<SocketAddr>,
+    announce: Option<Vec<IpAddr>>,
+    log_format: Option<LogFormat>,
+}
+
+/// What `serve` runs with.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct ServeConfig {
+    pub(super) data_dir: PathBuf,
+    pub(super) listen: SocketAddr,
+    pub(super) public_url: Option<String>,
+    pub(super) stun: Vec<SocketAddr>,
+    pub(super) relay: Option<SocketAddr>,
+    pub(super) announce: Vec<IpAddr>,
+    pub(super) log_format: LogFormat,
+}
+
+impl ServeConfig {
+    /// Flag over variable (which clap has put in the flag's place) over file over default.
+    pub(super) fn load(args: &ServeArgs) -> Result<Self, CliError> {
+        let file = read_file(args.place.config.as_deref())?;
+        let default_stun =
+            || STUN_PORTS.map(|port| SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port)).into();
+        let stun: Vec<SocketAddr> = args.stun.clone().or(file.stun).unwrap_or_else(default_stun);
+        let listen = args.listen.or(file.listen).unwrap_or(LISTEN);
+        let public_url = args.public_url.clone().or(file.public_url);
+        Ok(Self {
+            data_dir: args.place.data_dir.clone().or(file.data_dir).unwrap_or_else(|| DATA_DIR.into()),
+            listen,
+            public_url: public_url.map(|url| parse_public_url(&url)).transpose()?,
+            relay: args.relay.or(file.relay).or_else(|| stun.first().copied()),
+            stun,
+            announce: args.announce.clone().or(file.announce).unwrap_or_default(),
+            log_format: args.log_format.or(file.log_format).unwrap_or(LogFormat::Human),
+        })
+    }
+}
+
+/// The data directory of the commands that need nothing else.
+pub(super) fn data_dir(args: &PlaceArgs) -> Result<DataDir, CliError> {
+    let file = read_file(args.config.as_deref())?;
+    Ok(DataDir::new(args.data_dir.clone().or(file.data_dir).unwrap_or_else(|| DATA_DIR.into())))
+}
+
+/// Checks a public URL and drops a slash at its end: the dashboard and the API live at the root of a host.
+pub(super) fn parse_public_url(text: &str) -> Result<String, CliError> {
+    let wrong = || {
+        CliError::Usage(format!(
+            "the public URL `{text}` is not usable; give http:// or https://, a host and perhaps a port, and no path"
+        ))
+    };
+    let uri: Uri = text.trim_end_matches('/').parse().map_err(|_| wrong())?;
+    let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else { return Err(wrong()) };
+    let rooted = uri.path().trim_matches('/').is_empty() && uri.query().is_none();
+    let known = scheme == "http" || scheme == "https";
+    if !known || !rooted || authority.host().is_empty() || authority.as_str().contains('@') {
+        return Err(wrong());
+    }
+    Ok(format!("{scheme}://{authority}"))
+}
+
+fn read_file(path: Option<&Path>) -> Result<ConfigFile, CliError> {
+    let Some(path) = path else { return Ok(ConfigFile::default()) };
+    let text = std::fs::read_to_string(path)
+        .map_err(CliError::io(format!("cannot read the configuration file {}", path.display())))?;
+    parse_file(&text)
+        .map_err(|(line, why)| CliError::Usage(format!("{}, line {line}: {why}", path.display())))
+}
+
+fn parse_file(text: &str) -> Result<ConfigFile, (usize, String)> {
+    toml::from_str(text).map_err(|error| {
+        let start = error.span().map_or(0, |span| span.start);
+        let line = text.as_bytes().iter().take(start).filter(|byte| **byte == b'\n').count() + 1;
+        (line, error.message().replace('\n', "; "))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::super::args::{Cli, Command};
+    use super::*;
+
+    fn serve(words: &[&str]) -> ServeConfig {
+        let words = ["warren-coordinator", "serve"].iter().chain(words);
+        let Command::Serve(args) = Cli::try_parse_from(words).unwrap().command else { panic!("serve") };
+        ServeConfig::load(&args).unwrap()
+    }
+
+    #[test]
+    fn the_relay_shares_the_first_stun_port_unless_told_otherwise() {
+        let config = serve(&["--stun", "127.0.0.1:1,127.0.0.1:2"]);
+        assert_eq!(config.relay, Some("127.0.0.1:1".parse().unwrap()));
+        let config = serve(&["--stun", "127.0.0.1:1", "--relay", "127.0.0.1:9"]);
+        assert_eq!(config.relay, Some("127.0.0.1:9".parse().unwrap()));
+    }
+
+    #[test]
+    fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("c.toml");
+        std::fs::write(&file, "listen = \"127.0.0.1:1\"\nstun = [\"127.0.0.1:2\"]\n").unwrap();
+        let file = file.to_str().unwrap();
+        let config = serve(&["--config", file, "--listen", "127.0.0.1:7"]);
+        assert_eq!(config.listen, "127.0.0.1:7".parse().unwrap());
+        assert_eq!(config.stun, ["127.0.0.1:2".parse().unwrap()]);
+        assert_eq!(config.data_dir, Path::new(DATA_DIR));
+    }
+
+    #[test]
+    fn an_unknown_key_and_a_wrong_value_are_refused_with_their_line() {
+        let (line, why) = parse_file("listen = \"127.0.0.1:1\"\n\nlisten_on = 5\n").unwrap_err();
+        assert_eq!(line, 3, "{why}");
+        assert!(why.contains("listen_on"), "{why}");
+        let (line, _) = parse_file("data_dir = \"/x\"\nlisten = \"nowhere\"\n").unwrap_err();
+        assert_eq!(line, 2);
+    }
+
+    #[test]
+    fn a_public_url_is_a_scheme_a_host_and_perhaps_a_port() {
+        assert_eq!(parse_public_url("https://a.example/").unwrap(), "https://a.example");
+        assert_eq!(parse_public_url("http://[2001:db8::1]:80").unwrap(), "http://[2001:db8::1]:80");
+        for bad in [
+            "",
+            "a.example",
+            "ftp://a",
+            "https://",
+            "https://a/b",
+            "https://u@a",
+            "https://a?x=1",
+            "https://ä b",
+        ] {
+            assert!(parse_public_url(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! From the command line to an exit code.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use super::args::{Cli, Command};
+use super::error::CliError;
+use super::{admin, maintenance, relay, serve};
+
+/// Runs the command that the process was started with. Exit codes: 0 done, 1 failed, 2 usage, 5 no permission.
+#[must_use]
+pub fn run() -> ExitCode {
+    // Wrong usage ends inside, with code 2 and what is wrong on standard error.
+    let cli = Cli::parse();
+    match carry_out(cli.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nobody is left to tell when standard error is gone.
+            let _ = writeln!(std::io::stderr(), "warren-coordinator: {error}");
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn carry_out(command: Command) -> Result<(), CliError> {
+    match command {
+        Command::Serve(args) => serve::serve(&args),
+        Command::Admin(args) => admin::admin(&args),
+        Command::Backup(args) => maintenance::backup(&args),
+        Command::Restore(args) => maintenance::restore(&args),
+        Command::Check(args) => maintenance::check(&args),
+        Command::Relay(args) => relay::relay(&args),
+    }
+}

@@ -1,0 +1,164 @@
+//! `serve`: the coordinator as a service.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::web;
+use protocol::api::RelayInfo;
+use protocol::key::PrivateKey;
+use protocol::relay_token::TokenVerifyingKey;
+use relay::core::{RelayConfig, RelayCore};
+use relay::server::{Config, UdpServer};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::announce::{announced, host_addresses};
+use super::args::ServeArgs;
+use super::config::ServeConfig;
+use super::error::CliError;
+use super::logs;
+use crate::http::{self, Site, now_ms};
+use crate::store::{DataDir, Store};
+use crate::{Announced, Coordinator, Entropy};
+
+/// How soon an admin command of another process shows: its commit is looked for this often.
+const SYNC_INTERVAL: Duration = Duration::from_secs(1);
+
+pub(super) fn serve(args: &ServeArgs) -> Result<(), CliError> {
+    let config = ServeConfig::load(args)?;
+    logs::start(config.log_format);
+    let dir = DataDir::new(&config.data_dir);
+    dir.create()?;
+    let _lock = dir.lock()?;
+    let store = Store::open_or_create(&dir)?;
+    if store.read(|tx| tx.first_owner())?.is_none() {
+        let hint = format!("warren-coordinator admin --data-dir {} init", dir.path().display());
+        tracing::info!("there is no owner yet; go on with `{hint}`");
+    }
+    runtime()?.block_on(run(&config, store))
+}
+
+/// A runtime with a thread per core.
+pub(super) fn runtime() -> Result<tokio::runtime::Runtime, CliError> {
+    let built = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    built.map_err(CliError::io("cannot start threads"))
+}
+
+async fn run(config: &ServeConfig, store: Store) -> Result<(), CliError> {
+    let host = announced_hosts(config)?;
+    let mut udp = None;
+    let coordinator = Coordinator::open(store, Entropy::system(), now_ms(), |private_key, verifying_key| {
+        let (server, announced) = start_udp(config, &host, private_key, verifying_key)?;
+        udp = Some(server);
+        Ok::<_, CliError>(announced)
+    })?;
+    let public_url = remember_public_url(config, &coordinator)?;
+    let site = web::Data::new(Site::new(Arc::clone(&coordinator), public_url.as_deref()));
+    let (server, addresses) = http::bind(site, config.listen)?;
+    let handle = server.handle();
+    let server = tokio::spawn(server);
+    let sync = tokio::spawn(sync_forever(Arc::clone(&coordinator)));
+    tracing::info!(listen = ?addresses, public_url = public_url.as_deref(), "the coordinator answers");
+
+    let stopped = stop_signal().await;
+    tracing::info!("stopping");
+    coordinator.close_streams();
+    handle.stop(true).await;
+    sync.abort();
+    // Both have been told to end; a task that was aborted says so as an error.
+    let _ = (server.await, sync.await);
+    if let Some(udp) = udp {
+        udp.stop().await;
+    }
+    stopped
+}
+
+/// The host's addresses for sockets on a wildcard.
+fn announced_hosts(config: &ServeConfig) -> Result<Vec<IpAddr>, CliError> {
+    let wildcard = config.stun.iter().chain(&config.relay).any(|address| address.ip().is_unspecified());
+    match &config.public_url {
+        _ if !config.announce.is_empty() => Ok(config.announce.clone()),
+        Some(url) if wildcard => host_addresses(url),
+        _ => Ok(Vec::new()),
+    }
+}
+
+fn start_udp(
+    config: &ServeConfig,
+    host: &[IpAddr],
+    private_key: &PrivateKey,
+    verifying_key: TokenVerifyingKey,
+) -> Result<(UdpServer, Announced), CliError> {
+    let relay_config = RelayConfig::new(private_key.clone(), vec![verifying_key]);
+    let core = RelayCore::new(relay_config, *Entropy::system().secret());
+    let server = UdpServer::bind(Config { stun: config.stun.clone(), relay: config.relay, core })
+        .map_err(CliError::io("STUN and relay"))?;
+    let relay: Vec<SocketAddr> = server.relay_addr().into_iter().collect();
+    let relays = announced(&relay, host).into_iter().map(|address| RelayInfo {
+        name: "coordinator".to_owned(),
+        address,
+        public_key: private_key.public_key(),
+    });
+    let stun = distinct(&config.stun);
+    let stun_bound = server.local_addrs().get(..stun).unwrap_or_default();
+    let announced = Announced { relays: relays.collect(), stun_servers: announced(stun_bound, host) };
+    if announced.relays.is_empty() || announced.stun_servers.is_empty() {
+        tracing::warn!(
+            "STUN or relay listen on all addresses and none is announced; give --public-url or --announce"
+        );
+    }
+    let named = (&announced.stun_servers, announced.relays.first().map(|relay| relay.address));
+    tracing::info!(bound = ?server.local_addrs(), stun = ?named.0, relay = ?named.1, %verifying_key, "STUN and relay answer");
+    Ok((server, announced))
+}
+
+/// How many sockets a list of addresses stands for.
+fn distinct(addresses: &[SocketAddr]) -> usize {
+    addresses.iter().enumerate().filter(|(index, address)| !addresses[..*index].contains(address)).count()
+}
+
+/// Notes the public URL for admin commands; without one, the listen address is it where it is a definite one.
+fn remember_public_url(config: &ServeConfig, coordinator: &Coordinator) -> Result<Option<String>, CliError> {
+    let definite = !config.listen.ip().is_unspecified() && config.listen.port() != 0;
+    let listen = definite.then(|| format!("http://{}", config.listen));
+    let url = config.public_url.clone().or(listen);
+    if let Some(url) = url.clone() {
+        coordinator.store().write(move |tx| tx.set_public_url(&url))?;
+    }
+    Ok(url)
+}
+
+async fn sync_forever(coordinator: Arc<Coordinator>) {
+    let mut failing = false;
+    loop {
+        tokio::time::sleep(SYNC_INTERVAL).await;
+        let coordinator = Arc::clone(&coordinator);
+        let synced = tokio::task::spawn_blocking(move || coordinator.sync()).await;
+        let error = match synced {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(error.to_string()),
+            Err(error) => Some(error.to_string()),
+        };
+        // One line when it begins to fail, one when it is over: a full disk must not fill the log too.
+        match &error {
+            Some(error) if !failing => {
+                tracing::error!(error, "the database cannot be read; maps stay as they are")
+            }
+            None if failing => tracing::info!("the database can be read again"),
+            Some(_) | None => {}
+        }
+        failing = error.is_some();
+    }
+}
+
+/// Waits for SIGTERM or SIGINT.
+pub(super) async fn stop_signal() -> Result<(), CliError> {
+    let wait_for = |kind| signal(kind).map_err(CliError::io("cannot wait for signals"));
+    let (mut terminate, mut interrupt) =
+        (wait_for(SignalKind::terminate())?, wait_for(SignalKind::interrupt())?);
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}

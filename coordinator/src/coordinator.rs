@@ -1,0 +1,282 @@
+//! The services over one open database: what HTTP handlers and simulations call. Blocking, never asynchronous.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use protocol::api::{EnrollRequest, EnrollResponse, RelayInfo, Report, ReportResponse};
+use protocol::key::PrivateKey;
+use protocol::relay_token::{TokenSigningKey, TokenVerifyingKey};
+use uuid::Uuid;
+
+use crate::Entropy;
+use crate::service::{
+    self, AuthError, Directory, EnrollError, MapSubscription, MapView, NodeIdentity, NodeToken, Overview,
+    RELAY_TOKEN_LIFETIME_S, REPORT_INTERVAL_S, ReportRefused, StreamEnd,
+};
+use crate::store::{CandidatesRow, SessionRow, Store, StoreError};
+
+/// Rows of deleted nodes stay for 90 days: a laptop that comes back from a long rest is told that it was deleted.
+const DELETED_NODES_KEPT_MS: i64 = 90 * 24 * 60 * 60 * 1000;
+
+/// Servers that every map names.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Announced {
+    /// The relays.
+    pub relays: Vec<RelayInfo>,
+    /// The STUN servers.
+    pub stun_servers: Vec<SocketAddr>,
+}
+
+/// The coordinator.
+pub struct Coordinator {
+    store: Store,
+    entropy: Entropy,
+    announced: Announced,
+    signing_key: TokenSigningKey,
+    directory: Mutex<Directory>,
+    /// The database's change number that the directory stands for.
+    seen_changes: AtomicI64,
+    /// Set when a change could not be read back; the next [`Coordinator::sync`] reads everything.
+    stale: AtomicBool,
+}
+
+impl std::fmt::Debug for Coordinator {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Coordinator").field("store", &self.store).finish_non_exhaustive()
+    }
+}
+
+impl Coordinator {
+    /// Starts on a database: counts the start and reads all nodes. `announce` is told the relay's private key and
+    /// the key that relays verify tokens with, and says which servers the maps name.
+    ///
+    /// # Errors
+    /// Where the database does not answer, or what `announce` returns.
+    pub fn open<E: From<StoreError>>(
+        store: Store,
+        entropy: Entropy,
+        now_ms: i64,
+        announce: impl FnOnce(&PrivateKey, TokenVerifyingKey) -> Result<Announced, E>,
+    ) -> Result<Arc<Self>, E> {
+        let (relay, signing) = (entropy.secret(), entropy.secret());
+        let row = store.write(move |tx| {
+            tx.purge_deleted_nodes(now_ms - DELETED_NODES_KEPT_MS)?;
+            tx.count_boot(&relay, &signing)
+        })?;
+        let relay_key = PrivateKey::from_random(*row.relay_private_key);
+        let signing_key = TokenSigningKey::from_random(&row.token_signing_key);
+        let coordinator = Self {
+            announced: announce(&relay_key, signing_key.verifying_key())?,
+            signing_key,
+            directory: Mutex::new(Directory::new(row.boot_count)),
+            seen_changes: AtomicI64::new(0),
+            stale: AtomicBool::new(true),
+            store,
+            entropy,
+        };
+        coordinator.sync()?;
+        let candidates = coordinator.store.read(|tx| tx.candidates())?;
+        coordinator.directory().put_old_candidates(candidates);
+        Ok(Arc::new(coordinator))
+    }
+
+    /// The database.
+    #[must_use]
+    pub const fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The source of random bytes.
+    #[must_use]
+    pub const fn entropy(&self) -> &Entropy {
+        &self.entropy
+    }
+
+    /// The servers that every map names.
+    #[must_use]
+    pub const fn announced(&self) -> &Announced {
+        &self.announced
+    }
+
+    /// Notices what other processes (admin commands) wrote. `serve` calls it every second.
+    ///
+    /// # Errors
+    /// Where the database does not answer; everything known stays.
+    pub fn sync(&self) -> Result<(), StoreError> {
+        let changes = self.store.foreign_changes()?;
+        if !self.stale.load(Ordering::Relaxed) && self.seen_changes.load(Ordering::Relaxed) == changes {
+            return Ok(());
+        }
+        let mut directory = self.directory();
+        let (networks, nodes) = self.store.read(|tx| Ok::<_, StoreError>((tx.networks()?, tx.nodes()?)))?;
+        directory.replace_all(networks, nodes);
+        // Under the lock, as where it is set: no later doubt is forgotten.
+        self.stale.store(false, Ordering::Relaxed);
+        self.seen_changes.store(changes, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// `POST /enroll`: what is returned is durable, and the node is in its peers' maps.
+    ///
+    /// # Errors
+    /// Why the machine does not become a node.
+    pub fn enroll(&self, now_ms: i64, request: &EnrollRequest) -> Result<EnrollResponse, EnrollError> {
+        let response = service::enroll(&self.store, &self.entropy, now_ms, request)?;
+        self.refresh(response.node_id);
+        Ok(response)
+    }
+
+    /// Who a token belongs to. The first use of a token that was given out again makes the older one void.
+    ///
+    /// # Errors
+    /// Unknown token, deleted node, or a database that does not answer.
+    pub fn authenticate(&self, token: &NodeToken) -> Result<NodeIdentity, AuthError> {
+        let hash = token.hash();
+        let known = self.directory().identify(hash);
+        let (identity, first_use) = match known {
+            Some(known) => known,
+            None => {
+                // Not in memory: deleted, or written by another process a moment ago.
+                let row = self.store.read(|tx| tx.node_by_token(hash))?.ok_or(AuthError::Unauthenticated)?;
+                if row.deleted_at_ms.is_some() {
+                    return Err(AuthError::NodeDeleted);
+                }
+                self.refresh(row.id);
+                self.directory().identify(hash).ok_or(AuthError::Unauthenticated)?
+            }
+        };
+        if first_use {
+            self.store.write(move |tx| tx.confirm_token(hash))?;
+            self.refresh(identity.node);
+        }
+        Ok(identity)
+    }
+
+    /// `POST /report`: takes over what a node observed, answers with a fresh relay token.
+    ///
+    /// # Errors
+    /// A field out of bounds, or a node that is gone.
+    pub fn report(
+        &self,
+        now_ms: i64,
+        identity: &NodeIdentity,
+        report: Report,
+    ) -> Result<ReportResponse, ReportRefused> {
+        let mut directory = self.directory();
+        let network = directory.network_mut(identity.network).ok_or(AuthError::NodeDeleted)?;
+        let report = service::clean(report, network.row())?;
+        let candidates = report.candidates.clone();
+        let changed =
+            network.put_report(identity.node, report, now_ms).map_err(|_| AuthError::NodeDeleted)?;
+        drop(directory);
+        if changed {
+            self.keep_candidates(CandidatesRow {
+                node_id: identity.node,
+                candidates,
+                reported_at_ms: now_ms,
+            });
+        }
+        Ok(ReportResponse {
+            relay_token: service::relay_token(identity, &self.signing_key, now_ms),
+            relay_token_lifetime_s: RELAY_TOKEN_LIFETIME_S,
+            report_interval_s: REPORT_INTERVAL_S,
+        })
+    }
+
+    /// `GET /map`: opens the node's stream. With the revision that it has, it gets only what it missed, where that
+    /// is still known.
+    ///
+    /// # Errors
+    /// A node that is gone.
+    pub fn open_map(
+        self: &Arc<Self>,
+        identity: &NodeIdentity,
+        revision: Option<u64>,
+    ) -> Result<MapSubscription, AuthError> {
+        let mut directory = self.directory();
+        let stream = directory.next_stream();
+        let network = directory.network_mut(identity.network).ok_or(AuthError::NodeDeleted)?;
+        let revisions = network.open_stream(identity.node, stream).map_err(|_| AuthError::NodeDeleted)?;
+        drop(directory);
+        Ok(MapSubscription::new(Arc::clone(self), *identity, stream, revision, revisions))
+    }
+
+    /// Deletes a node: its stream ends, its token is refused, its peers are told. Also what `DELETE /node` does.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub fn delete_node(&self, now_ms: i64, node: Uuid) -> Result<bool, StoreError> {
+        let deleted = self.store.write(move |tx| tx.delete_node(node, now_ms))?;
+        self.refresh(node);
+        Ok(deleted)
+    }
+
+    /// What a person may see.
+    #[must_use]
+    pub fn overview(&self, now_ms: i64, session: SessionRow) -> Overview {
+        self.directory().overview(session.person.name, &session.organizations, now_ms)
+    }
+
+    /// Ends all map streams, now and later: the coordinator stops.
+    pub fn close_streams(&self) {
+        self.directory().close();
+    }
+
+    /// What a stream sends next.
+    pub(crate) fn map_view(&self, identity: &NodeIdentity, stream: u64, sent: Option<u64>) -> MapView {
+        let mut directory = self.directory();
+        if directory.is_closing() {
+            return MapView::Ended(StreamEnd::ShuttingDown);
+        }
+        match directory.network_mut(identity.network) {
+            Some(network) => network.view(identity.node, stream, sent),
+            None => MapView::Ended(StreamEnd::NodeDeleted),
+        }
+    }
+
+    /// Closes a stream.
+    pub(crate) fn close_stream(&self, identity: &NodeIdentity, stream: u64) {
+        if let Some(network) = self.directory().network_mut(identity.network) {
+            network.close_stream(identity.node, stream);
+        }
+    }
+
+    /// Brings one node in memory to the state of the database. The row is read under the lock, so the last writer's
+    /// row is what stays.
+    fn refresh(&self, node: Uuid) {
+        let mut directory = self.directory();
+        let read = self.store.read(|tx| {
+            let Some(row) = tx.node(node)? else { return Ok(None) };
+            let network = tx.network(row.network_id)?;
+            Ok::<_, StoreError>(Some((row, network)))
+        });
+        match read {
+            Ok(Some((row, network))) => {
+                if let Some(network) = network
+                    && !directory.knows_network(network.id)
+                {
+                    directory.put_network(network);
+                }
+                directory.put_node(row);
+            }
+            Ok(None) => {}
+            Err(error) => {
+                tracing::error!(%node, %error, "a node could not be read back; what was known of it stays");
+                self.stale.store(true, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Stores candidates for the next start. Where that fails the report counts all the same: its peers have it.
+    fn keep_candidates(&self, row: CandidatesRow) {
+        let node = row.node_id;
+        if let Err(error) = self.store.write(move |tx| tx.set_candidates(&row)) {
+            tracing::error!(%node, %error, "a node's candidates are not stored; a restart would forget them");
+        }
+    }
+
+    fn directory(&self) -> MutexGuard<'_, Directory> {
+        self.directory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,25 @@
+//! The HTTP API and the dashboard: extract, call a service, answer. One table names every URL ([`ROUTES`]); a route
+//! cannot exist without saying who may call it.
+
+mod body;
+mod dashboard;
+mod enroll;
+mod health;
+mod map;
+mod node;
+mod overview;
+mod policy;
+mod problem;
+mod rate_limit;
+mod report;
+mod responses;
+mod routes;
+mod server;
+mod sign_in;
+mod site;
+
+pub use policy::Policy;
+pub use routes::{ROUTES, RouteSpec, configure};
+pub use server::{ServerError, bind};
+pub use site::Site;
+pub(crate) use site::now_ms;

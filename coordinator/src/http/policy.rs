@@ -1,0 +1,96 @@
+//! Who may call a route. The check runs before the handler and leaves what it found in the request; a handler that
+//! needs a caller takes it from there, so it cannot run under a policy that does not look for one.
+
+use std::sync::Arc;
+
+use actix_web::body::BoxBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::Method;
+use actix_web::http::header::{AUTHORIZATION, COOKIE};
+use actix_web::middleware::Next;
+use actix_web::{Error, HttpMessage, ResponseError, web};
+
+use super::problem::ApiError;
+use super::rate_limit::Limit;
+use super::{Site, sign_in};
+use crate::service::{self, AuthError, NodeToken, SessionToken};
+
+/// Who may call a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Policy {
+    /// Anybody.
+    Public,
+    /// A node, by its bearer token.
+    Node,
+    /// A person who is signed in, by the session cookie.
+    Person,
+}
+
+/// Checks rate and caller, then lets the handler run.
+pub(super) async fn enforce(
+    policy: Policy,
+    limit: Limit,
+    request: ServiceRequest,
+    next: Next<BoxBody>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    match admit(policy, limit, &request).await {
+        Ok(()) => next.call(request).await,
+        Err(refusal) => Ok(request.into_response(refusal.error_response())),
+    }
+}
+
+async fn admit(policy: Policy, limit: Limit, request: &ServiceRequest) -> Result<(), ApiError> {
+    let site = request.app_data::<web::Data<Site>>().ok_or_else(ApiError::unavailable)?;
+    if let Some(peer) = request.peer_addr() {
+        site.limits.check(limit, peer.ip())?;
+    }
+    match policy {
+        Policy::Public => {}
+        Policy::Node => {
+            let token = bearer(request).ok_or_else(ApiError::no_bearer_token)?;
+            let identity = site.call(move |coordinator, _| coordinator.authenticate(&token)).await?;
+            request.extensions_mut().insert(identity);
+        }
+        Policy::Person => {
+            let token = session_token(request, site.https).ok_or_else(ApiError::not_signed_in)?;
+            let token = Arc::new(token);
+            let hashed = Arc::clone(&token);
+            let session = site
+                .call(move |coordinator, now_ms| {
+                    service::sign_in::session(coordinator.store(), now_ms, &hashed).map_err(|error| {
+                        match error {
+                            AuthError::Store(error) => error.into(),
+                            AuthError::Unauthenticated | AuthError::NodeDeleted => ApiError::not_signed_in(),
+                        }
+                    })
+                })
+                .await?;
+            request.extensions_mut().insert(session);
+            request.extensions_mut().insert(token);
+        }
+    }
+    if policy != Policy::Node && request.method() != Method::GET && is_cross_site(request) {
+        return Err(ApiError::cross_site());
+    }
+    Ok(())
+}
+
+fn bearer(request: &ServiceRequest) -> Option<NodeToken> {
+    let (scheme, token) = request.headers().get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    if scheme.eq_ignore_ascii_case("bearer") { token.trim().parse().ok() } else { None }
+}
+
+fn session_token(request: &ServiceRequest, https: bool) -> Option<SessionToken> {
+    let name = sign_in::cookie_name(https);
+    let cookies = request.headers().get_all(COOKIE).filter_map(|header| header.to_str().ok());
+    let mut pairs =
+        cookies.flat_map(|header| header.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    pairs.find(|(found, _)| *found == name).and_then(|(_, value)| value.parse().ok())
+}
+
+/// A browser says which site a request comes from (Fetch Metadata); a program that is no browser says nothing, and
+/// carries no cookie that somebody else could abuse.
+fn is_cross_site(request: &ServiceRequest) -> bool {
+    let site = request.headers().get("sec-fetch-site").map(|value| value.as_bytes());
+    site.is_some_and(|site| !matches!(site, b"same-origin" | b"none"))
+}

@@ -1,0 +1,201 @@
+//! Refusals as problem documents (RFC 9457): the only file that knows status codes.
+
+use std::fmt;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
+use actix_web::{HttpResponse, ResponseError};
+use protocol::api::{PROBLEM_CONTENT_TYPE, Problem, ProblemCode};
+
+use crate::service::{AuthError, EnrollError, ReportRefused};
+use crate::store::StoreError;
+
+/// Seconds after which to try again while the database does not answer.
+const UNAVAILABLE_RETRY_S: u64 = 2;
+
+/// A refusal.
+#[derive(Debug)]
+pub(super) struct ApiError {
+    problem: Problem,
+    status: StatusCode,
+    retry_after_s: Option<u64>,
+}
+
+impl ApiError {
+    fn new(code: ProblemCode, status: StatusCode, title: impl fmt::Display, detail: Option<&str>) -> Self {
+        let problem = Problem::new(code, status.as_u16(), title.to_string(), detail.map(str::to_owned));
+        Self { problem, status, retry_after_s: None }
+    }
+
+    pub(super) fn unavailable() -> Self {
+        let detail = "try again; if it lasts, the coordinator's log says why";
+        let mut error = Self::new(
+            ProblemCode::Unavailable,
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the coordinator cannot answer now",
+            Some(detail),
+        );
+        error.retry_after_s = Some(UNAVAILABLE_RETRY_S);
+        error
+    }
+
+    pub(super) fn invalid(title: impl fmt::Display) -> Self {
+        Self::new(ProblemCode::InvalidRequest, StatusCode::BAD_REQUEST, title, None)
+    }
+
+    pub(super) fn too_large(bytes_max: usize) -> Self {
+        let title = format!("the body has more than {bytes_max} bytes");
+        Self::new(ProblemCode::TooLarge, StatusCode::PAYLOAD_TOO_LARGE, title, None)
+    }
+
+    pub(super) fn body_timeout() -> Self {
+        let title = "the body did not arrive in time";
+        Self::new(ProblemCode::InvalidRequest, StatusCode::REQUEST_TIMEOUT, title, None)
+    }
+
+    pub(super) fn too_many_requests(retry_after_s: u64) -> Self {
+        let title = format!("too many requests from this address; try again in {retry_after_s} s");
+        let mut error = Self::new(ProblemCode::TooManyRequests, StatusCode::TOO_MANY_REQUESTS, title, None);
+        error.retry_after_s = Some(retry_after_s);
+        error
+    }
+
+    pub(super) fn no_bearer_token() -> Self {
+        let detail = "send the node token as `Authorization: Bearer wnt_…`";
+        Self::new(
+            ProblemCode::Unauthenticated,
+            StatusCode::UNAUTHORIZED,
+            "no node token was given",
+            Some(detail),
+        )
+    }
+
+    pub(super) fn not_signed_in() -> Self {
+        let detail = "make a link with `warren-coordinator admin sign-in-link` and open it in this browser";
+        Self::new(ProblemCode::Unauthenticated, StatusCode::UNAUTHORIZED, "not signed in", Some(detail))
+    }
+
+    pub(super) fn link_unusable() -> Self {
+        let detail = "make a new one with `warren-coordinator admin sign-in-link`";
+        let title = "this sign-in link is unknown, used or expired";
+        Self::new(ProblemCode::Unauthenticated, StatusCode::FORBIDDEN, title, Some(detail))
+    }
+
+    pub(super) fn cross_site() -> Self {
+        let title = "this request came from a page of another site";
+        Self::new(ProblemCode::InvalidRequest, StatusCode::FORBIDDEN, title, None)
+    }
+
+    pub(super) fn not_found() -> Self {
+        Self::new(ProblemCode::NotFound, StatusCode::NOT_FOUND, "there is nothing at this address", None)
+    }
+
+    pub(super) fn method_not_allowed() -> Self {
+        let title = "this address does not answer to this method";
+        Self::new(ProblemCode::InvalidRequest, StatusCode::METHOD_NOT_ALLOWED, title, None)
+    }
+
+    /// The problem of a status that the web framework chose itself.
+    pub(super) fn of_status(status: StatusCode) -> Self {
+        match status {
+            StatusCode::NOT_FOUND => Self::not_found(),
+            StatusCode::METHOD_NOT_ALLOWED => Self::method_not_allowed(),
+            StatusCode::PAYLOAD_TOO_LARGE => {
+                Self::new(ProblemCode::TooLarge, status, "the request is too large", None)
+            }
+            status if status.is_server_error() => Self::unavailable(),
+            status => {
+                let title = status.canonical_reason().unwrap_or("refused").to_lowercase();
+                Self::new(ProblemCode::InvalidRequest, status, title, None)
+            }
+        }
+    }
+}
+
+impl fmt::Display for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.problem.fmt(f)
+    }
+}
+
+impl ResponseError for ApiError {
+    fn status_code(&self) -> StatusCode {
+        self.status
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let mut response = HttpResponse::build(self.status);
+        response.content_type(PROBLEM_CONTENT_TYPE);
+        if let Some(seconds) = self.retry_after_s {
+            response.insert_header((RETRY_AFTER, seconds));
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            response.insert_header((WWW_AUTHENTICATE, "Bearer"));
+        }
+        #[expect(clippy::expect_used, reason = "a problem has no map with keys other than strings")]
+        let json = serde_json::to_string(&self.problem).expect("a problem is JSON");
+        response.body(json)
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        tracing::error!(%error, "the database did not answer a request");
+        Self::unavailable()
+    }
+}
+
+impl From<EnrollError> for ApiError {
+    fn from(error: EnrollError) -> Self {
+        let new_key = Some("ask for a new one: `warren-coordinator admin enrollment-key create`");
+        let (code, status, detail) = match error {
+            EnrollError::Store(error) => return error.into(),
+            EnrollError::KeyUnknown => {
+                let detail = Some("check that the key was copied whole and belongs to this coordinator");
+                (ProblemCode::EnrollmentKeyUnknown, StatusCode::FORBIDDEN, detail)
+            }
+            EnrollError::KeyUsed => (ProblemCode::EnrollmentKeyUsed, StatusCode::FORBIDDEN, new_key),
+            EnrollError::KeyExpired | EnrollError::KeyRevoked => {
+                (ProblemCode::EnrollmentKeyExpired, StatusCode::FORBIDDEN, new_key)
+            }
+            EnrollError::PublicKeyTaken => {
+                let detail = Some("delete that node first, or enroll with a new key pair");
+                (ProblemCode::PublicKeyTaken, StatusCode::CONFLICT, detail)
+            }
+            EnrollError::UnusablePublicKey => {
+                (ProblemCode::InvalidRequest, StatusCode::BAD_REQUEST, Some("make a new key pair"))
+            }
+            EnrollError::NetworkFull => {
+                let detail = Some("delete nodes that are gone, or make another network");
+                (ProblemCode::NetworkFull, StatusCode::CONFLICT, detail)
+            }
+            EnrollError::NameExhausted => (ProblemCode::InvalidRequest, StatusCode::CONFLICT, None),
+        };
+        Self::new(code, status, error, detail)
+    }
+}
+
+impl From<AuthError> for ApiError {
+    fn from(error: AuthError) -> Self {
+        match error {
+            AuthError::Store(error) => error.into(),
+            AuthError::Unauthenticated => {
+                let detail = Some("enroll the node again with a new enrollment key");
+                Self::new(ProblemCode::Unauthenticated, StatusCode::UNAUTHORIZED, error, detail)
+            }
+            AuthError::NodeDeleted => {
+                let detail = Some("enroll again with a new enrollment key if that was a mistake");
+                Self::new(ProblemCode::NodeDeleted, StatusCode::GONE, error, detail)
+            }
+        }
+    }
+}
+
+impl From<ReportRefused> for ApiError {
+    fn from(error: ReportRefused) -> Self {
+        match error {
+            ReportRefused::Auth(error) => error.into(),
+            ReportRefused::Invalid(_) | ReportRefused::LongInterfaceName(_) => Self::invalid(error),
+        }
+    }
+}

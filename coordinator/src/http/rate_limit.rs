@@ -1,0 +1,120 @@
+//! How often one address may ask for what costs us something before we know who it is.
+
+use std::net::{IpAddr, Ipv6Addr};
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use governor::clock::{Clock, DefaultClock};
+use governor::{DefaultDirectRateLimiter, DefaultKeyedRateLimiter, Quota, RateLimiter};
+
+use super::problem::ApiError;
+
+/// Which budget a route draws from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Limit {
+    /// None: the caller is known, or it costs nothing.
+    Unlimited,
+    /// Enrollments: 300 at once (a rack behind one address), then 10 a second.
+    Enroll,
+    /// Sign-ins: 30 at once, then one a second. The secrets have 256 bits; this saves work, not the secret.
+    SignIn,
+}
+
+/// The budgets.
+#[derive(Debug)]
+pub(super) struct RateLimits {
+    enroll: Budget,
+    sign_in: Budget,
+}
+
+/// A budget per address, and one over all addresses, which bounds the memory: an address is remembered only until
+/// its budget is full again (30 s), and all together spend at most `all` a second.
+#[derive(Debug)]
+struct Budget {
+    per_address: DefaultKeyedRateLimiter<IpAddr>,
+    all: DefaultDirectRateLimiter,
+    checks: AtomicU32,
+}
+
+/// Checks between two sweeps of addresses whose budget is full again.
+const SWEEP_EVERY: u32 = 1024;
+
+impl RateLimits {
+    pub(super) fn new() -> Self {
+        Self { enroll: Budget::new(300, 10, 1000), sign_in: Budget::new(30, 1, 100) }
+    }
+
+    /// Draws from a budget.
+    ///
+    /// # Errors
+    /// When to come back.
+    pub(super) fn check(&self, limit: Limit, address: IpAddr) -> Result<(), ApiError> {
+        match limit {
+            Limit::Unlimited => Ok(()),
+            Limit::Enroll => self.enroll.draw(address),
+            Limit::SignIn => self.sign_in.draw(address),
+        }
+    }
+}
+
+impl Budget {
+    fn new(burst: u32, per_second: u32, all_per_second: u32) -> Self {
+        let quota = |per_second, burst| {
+            let at_least_one = |number| NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN);
+            Quota::per_second(at_least_one(per_second)).allow_burst(at_least_one(burst))
+        };
+        Self {
+            per_address: RateLimiter::keyed(quota(per_second, burst)),
+            all: RateLimiter::direct(quota(all_per_second, all_per_second)),
+            checks: AtomicU32::new(0),
+        }
+    }
+
+    fn draw(&self, address: IpAddr) -> Result<(), ApiError> {
+        if self.checks.fetch_add(1, Ordering::Relaxed) % SWEEP_EVERY == SWEEP_EVERY - 1 {
+            self.per_address.retain_recent();
+            self.per_address.shrink_to_fit();
+        }
+        let now = DefaultClock::default().now();
+        let all = self.all.check().map_err(|early| early.wait_time_from(now));
+        let own = all.and_then(|()| {
+            self.per_address.check_key(&bucket(address)).map_err(|early| early.wait_time_from(now))
+        });
+        own.map_err(|wait| ApiError::too_many_requests(wait.as_secs() + 1))
+    }
+}
+
+/// Whose budget: an IPv4 address, or a whole IPv6 /64, which one machine gets to choose from.
+fn bucket(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX))),
+        v4 @ IpAddr::V4(_) => v4,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_address_spends_its_budget_and_another_still_has_its_own() {
+        let limits = RateLimits::new();
+        let refused = (0..40).filter(|_| limits.check(Limit::SignIn, "192.0.2.1".parse().unwrap()).is_err());
+        assert!(refused.count() >= 5);
+        assert!(limits.check(Limit::SignIn, "192.0.2.2".parse().unwrap()).is_ok());
+    }
+
+    #[test]
+    fn a_hundred_nodes_behind_one_address_enroll_at_once() {
+        let limits = RateLimits::new();
+        assert!((0..100).all(|_| limits.check(Limit::Enroll, "192.0.2.1".parse().unwrap()).is_ok()));
+    }
+
+    #[test]
+    fn an_ipv6_network_has_one_budget() {
+        let bucket_of = |text: &str| bucket(text.parse().unwrap());
+        assert_eq!(bucket_of("2001:db8::1"), bucket_of("2001:db8::ffff:1"));
+        assert_ne!(bucket_of("2001:db8::1"), bucket_of("2001:db8:0:1::1"));
+        assert_eq!(bucket_of("::ffff:192.0.2.1"), bucket_of("192.0.2.1"));
+    }
+}

@@ -1,0 +1,58 @@
+//! Sign in with a link that works once, and sign out.
+//!
+//! Opening the link (GET) changes nothing, so that a mail scanner or a chat preview cannot use it up; the button on
+//! that page does (POST).
+
+use actix_web::HttpResponse;
+use actix_web::http::header::{LOCATION, SET_COOKIE};
+use actix_web::web::{Data, Path, ReqData};
+
+use super::Site;
+use super::dashboard;
+use super::problem::ApiError;
+use crate::service::sign_in::{self, SESSION_LIFETIME_MS};
+use crate::service::{SessionToken, SignInToken};
+
+/// The session cookie's name. By https the prefix makes browsers refuse one set by a subdomain or without `Secure`
+/// (RFC 6265bis §4.1.3.2).
+pub(super) const fn cookie_name(https: bool) -> &'static str {
+    if https { "__Host-warren_session" } else { "warren_session" }
+}
+
+/// The page with the button.
+pub(super) async fn page() -> Result<HttpResponse, ApiError> {
+    dashboard::page("sign-in.html")
+}
+
+/// Uses the link.
+pub(super) async fn sign_in(site: Data<Site>, token: Path<String>) -> Result<HttpResponse, ApiError> {
+    let token: SignInToken = token.parse().map_err(|_| ApiError::link_unusable())?;
+    let session = site
+        .call(move |coordinator, now_ms| {
+            sign_in::use_link(coordinator.store(), coordinator.entropy(), now_ms, &token)
+        })
+        .await?
+        .ok_or_else(ApiError::link_unusable)?;
+    tracing::info!("a person signed in");
+    let max_age_s = SESSION_LIFETIME_MS / 1000;
+    Ok(HttpResponse::SeeOther()
+        .insert_header((LOCATION, "/"))
+        .insert_header((SET_COOKIE, cookie(site.https, &session.to_text(), max_age_s)))
+        .finish())
+}
+
+/// Ends the session.
+pub(super) async fn sign_out(
+    site: Data<Site>,
+    token: ReqData<std::sync::Arc<SessionToken>>,
+) -> Result<HttpResponse, ApiError> {
+    let token = token.into_inner();
+    site.call(move |coordinator, _| sign_in::sign_out(coordinator.store(), &token)).await?;
+    Ok(HttpResponse::NoContent().insert_header((SET_COOKIE, cookie(site.https, "", 0))).finish())
+}
+
+fn cookie(https: bool, value: &str, max_age_s: i64) -> String {
+    let secure = if https { "; Secure" } else { "" };
+    let name = cookie_name(https);
+    format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={max_age_s}{secure}")
+}

@@ -1,0 +1,52 @@
+//! What every handler has at hand.
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::problem::ApiError;
+use super::rate_limit::RateLimits;
+use crate::Coordinator;
+
+/// The coordinator as HTTP serves it.
+#[derive(Debug)]
+pub struct Site {
+    coordinator: Arc<Coordinator>,
+    pub(super) limits: RateLimits,
+    /// Whether browsers reach it by https, which allows stricter cookies.
+    pub(super) https: bool,
+}
+
+impl Site {
+    /// A site. `public_url` is where browsers reach it, where known.
+    #[must_use]
+    pub fn new(coordinator: Arc<Coordinator>, public_url: Option<&str>) -> Self {
+        let https = public_url.is_some_and(|url| url.starts_with("https://"));
+        Self { coordinator, limits: RateLimits::new(), https }
+    }
+
+    /// The coordinator.
+    #[must_use]
+    pub const fn coordinator(&self) -> &Arc<Coordinator> {
+        &self.coordinator
+    }
+
+    /// Runs a service call off the HTTP workers: services block on locks and on the disk.
+    pub(super) async fn call<T, E>(
+        &self,
+        work: impl FnOnce(&Arc<Coordinator>, i64) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, ApiError>
+    where
+        T: Send + 'static,
+        E: Into<ApiError> + Send + 'static,
+    {
+        let coordinator = Arc::clone(&self.coordinator);
+        let result = actix_web::web::block(move || work(&coordinator, now_ms())).await;
+        result.map_err(|_| ApiError::unavailable())?.map_err(Into::into)
+    }
+}
+
+/// The clock: Unix milliseconds.
+pub(crate) fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}

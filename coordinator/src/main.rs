@@ -1,0 +1,7 @@
+//! `warren-coordinator`: see [`coordinator::cli`].
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    coordinator::cli::run()
+}

@@ -1,0 +1,137 @@
+//! All networks in memory, kept in step with the database. On any doubt (a row that cannot be read, a database that
+//! does not answer) what was known stays.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use uuid::Uuid;
+
+use super::NodeIdentity;
+use super::network_map::NetworkState;
+use crate::store::{CandidatesRow, NetworkRow, NodeRow, NodeRows, SecretHash};
+
+/// All networks in memory.
+pub(crate) struct Directory {
+    boot_count: u32,
+    pub(super) networks: BTreeMap<Uuid, NetworkState>,
+    /// Node and network of each token.
+    tokens: HashMap<SecretHash, (Uuid, Uuid)>,
+    last_stream: u64,
+    closing: bool,
+}
+
+impl Directory {
+    /// An empty one. The boot count is the upper half of every revision.
+    pub(crate) fn new(boot_count: u32) -> Self {
+        Self { boot_count, networks: BTreeMap::new(), tokens: HashMap::new(), last_stream: 0, closing: false }
+    }
+
+    /// Takes over the whole database.
+    pub(crate) fn replace_all(&mut self, networks: Vec<NetworkRow>, (nodes, bad): NodeRows) {
+        for network in networks {
+            self.put_network(network);
+        }
+        let mut keep = BTreeSet::new();
+        for row in &bad {
+            tracing::error!(node = ?row.id, error = %row.error, "a node's row cannot be read; what was known of it stays");
+            keep.extend(row.id);
+        }
+        // An unreadable id may be any node's: then nothing is removed.
+        let removals_certain = bad.iter().all(|row| row.id.is_some());
+        keep.extend(nodes.iter().map(|node| node.id));
+        if removals_certain {
+            self.remove_all_but(&keep);
+        }
+        for node in nodes {
+            self.put_node(node);
+        }
+    }
+
+    /// Takes over the candidates that were reported before the coordinator started.
+    pub(crate) fn put_old_candidates(&mut self, rows: Vec<CandidatesRow>) {
+        for row in rows {
+            for network in self.networks.values_mut() {
+                network.put_old_candidates(row.node_id, row.candidates.clone(), row.reported_at_ms);
+            }
+        }
+    }
+
+    fn remove_all_but(&mut self, keep: &BTreeSet<Uuid>) {
+        for network in self.networks.values_mut() {
+            let gone: Vec<Uuid> = network.nodes.keys().filter(|id| !keep.contains(id)).copied().collect();
+            for id in gone {
+                network.remove(id);
+            }
+        }
+        self.tokens.retain(|_, (node, _)| keep.contains(node));
+    }
+
+    /// Adds a network that is not known yet.
+    pub(crate) fn put_network(&mut self, row: NetworkRow) {
+        let boot_count = self.boot_count;
+        self.networks.entry(row.id).or_insert_with(|| NetworkState::new(row, boot_count));
+    }
+
+    /// Whether the network is known.
+    pub(crate) fn knows_network(&self, id: Uuid) -> bool {
+        self.networks.contains_key(&id)
+    }
+
+    /// Takes over one node's row; a deleted one goes.
+    pub(crate) fn put_node(&mut self, row: NodeRow) {
+        let Some(network) = self.networks.get_mut(&row.network_id) else {
+            tracing::error!(node = %row.id, "a node's network cannot be read; the node is left out");
+            return;
+        };
+        let unchanged = network.nodes.get(&row.id).is_some_and(|known| known.row == row);
+        if unchanged {
+            return;
+        }
+        if let Some(known) = network.nodes.get(&row.id) {
+            for token in tokens(&known.row) {
+                self.tokens.remove(&token);
+            }
+        }
+        if row.deleted_at_ms.is_some() {
+            network.remove(row.id);
+        } else {
+            self.tokens.extend(tokens(&row).map(|token| (token, (row.id, row.network_id))));
+            network.put(row);
+        }
+    }
+
+    /// Who a token belongs to, and whether this is its first use.
+    pub(crate) fn identify(&self, token: SecretHash) -> Option<(NodeIdentity, bool)> {
+        let (node, network) = *self.tokens.get(&token)?;
+        let row = &self.networks.get(&network)?.nodes.get(&node)?.row;
+        let identity = NodeIdentity { node, network, public_key: row.public_key };
+        Some((identity, row.pending_token_hash == Some(token)))
+    }
+
+    /// A number for a new stream.
+    pub(crate) fn next_stream(&mut self) -> u64 {
+        self.last_stream += 1;
+        self.last_stream
+    }
+
+    /// The network of a node that was identified.
+    pub(crate) fn network_mut(&mut self, id: Uuid) -> Option<&mut NetworkState> {
+        self.networks.get_mut(&id)
+    }
+
+    /// Ends all streams, now and later.
+    pub(crate) fn close(&mut self) {
+        self.closing = true;
+        for network in self.networks.values() {
+            network.wake();
+        }
+    }
+
+    /// Whether the coordinator stops.
+    pub(crate) const fn is_closing(&self) -> bool {
+        self.closing
+    }
+}
+
+fn tokens(row: &NodeRow) -> impl Iterator<Item = SecretHash> {
+    row.token_hash.into_iter().chain(row.pending_token_hash)
+}

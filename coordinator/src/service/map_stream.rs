@@ -1,0 +1,101 @@
+//! A node's map stream: what it has been sent, and what comes next.
+//!
+//! There is no queue per stream. A stream is asked when its connection can take more, and answers with one event that
+//! holds everything since the last; a slow reader gets fewer, larger deltas and, after more than 1024 changes, a
+//! snapshot. So a stalled connection costs a constant amount of memory.
+
+use std::sync::Arc;
+
+use protocol::api::{MapDelta, MapEvent, NetworkMap};
+use tokio::sync::watch;
+
+use super::{MapView, NodeIdentity};
+use crate::Coordinator;
+
+/// A stream; the node is online as long as it exists.
+pub struct MapSubscription {
+    coordinator: Arc<Coordinator>,
+    identity: NodeIdentity,
+    stream: u64,
+    sent: Option<u64>,
+    revisions: watch::Receiver<u64>,
+}
+
+/// What a stream has to say now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MapPoll {
+    /// Send this.
+    Event(Box<MapEvent>),
+    /// Nothing; wait for [`MapSubscription::changed`].
+    Idle,
+    /// Send nothing more.
+    Ended(StreamEnd),
+}
+
+/// Why a stream is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StreamEnd {
+    /// The node was deleted or left.
+    NodeDeleted,
+    /// The node opened another stream.
+    Replaced,
+    /// The coordinator stops.
+    ShuttingDown,
+}
+
+impl std::fmt::Debug for MapSubscription {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MapSubscription")
+            .field("node", &self.identity.node)
+            .field("sent", &self.sent)
+            .finish_non_exhaustive()
+    }
+}
+
+impl MapSubscription {
+    pub(crate) const fn new(
+        coordinator: Arc<Coordinator>,
+        identity: NodeIdentity,
+        stream: u64,
+        sent: Option<u64>,
+        revisions: watch::Receiver<u64>,
+    ) -> Self {
+        Self { coordinator, identity, stream, sent, revisions }
+    }
+
+    /// What the node must hear now.
+    pub fn poll_event(&mut self) -> MapPoll {
+        self.revisions.mark_unchanged();
+        let event = match self.coordinator.map_view(&self.identity, self.stream, self.sent) {
+            MapView::Idle => return MapPoll::Idle,
+            MapView::Ended(why) => return MapPoll::Ended(why),
+            MapView::Snapshot { revision, own, peers } => MapEvent::Snapshot(NetworkMap {
+                revision,
+                own: *own,
+                peers: peers.iter().map(|peer| (**peer).clone()).collect(),
+                relays: self.coordinator.announced().relays.clone(),
+                stun_servers: self.coordinator.announced().stun_servers.clone(),
+            }),
+            MapView::Delta { revision, upserts, removals } => MapEvent::Delta(MapDelta {
+                from_revision: self.sent.unwrap_or(revision),
+                revision,
+                upserts: upserts.iter().map(|peer| (**peer).clone()).collect(),
+                removals,
+            }),
+        };
+        self.sent = Some(event.revision());
+        MapPoll::Event(Box::new(event))
+    }
+
+    /// Waits until [`MapSubscription::poll_event`] may have something new.
+    pub async fn changed(&mut self) {
+        // An error means that the network is gone from memory; the next poll says so.
+        let _ = self.revisions.changed().await;
+    }
+}
+
+impl Drop for MapSubscription {
+    fn drop(&mut self) {
+        self.coordinator.close_stream(&self.identity, self.stream);
+    }
+}

@@ -1,0 +1,269 @@
+//! One network as its nodes see it: the nodes, a revision that grows with each change, and the last changes, so that
+//! a node that was away gets only what it missed.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use endpoint_selection::Candidate;
+use protocol::api::{NodeName, OwnNode, Peer, Report};
+use protocol::key::PublicKey;
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use super::{StreamEnd, addressing};
+use crate::store::{NetworkRow, NodeRow};
+
+/// Changes that are remembered. A node that missed more gets the whole map.
+const CHANGES_MAX: usize = 1024;
+
+/// Who a token belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NodeIdentity {
+    /// The node.
+    pub node: Uuid,
+    /// Its network.
+    pub network: Uuid,
+    /// Its public key.
+    pub public_key: PublicKey,
+}
+
+/// A network in memory.
+pub(crate) struct NetworkState {
+    pub(super) row: NetworkRow,
+    pub(super) nodes: BTreeMap<Uuid, NodeState>,
+    /// The node of each public key.
+    keys: BTreeMap<PublicKey, Uuid>,
+    revision: u64,
+    /// The oldest revision from which the remembered changes lead to the newest.
+    oldest: u64,
+    changes: VecDeque<Change>,
+    /// Wakes the streams.
+    revisions: watch::Sender<u64>,
+}
+
+/// A node in memory: its row, and what changes by the minute.
+pub(crate) struct NodeState {
+    pub(super) row: NodeRow,
+    pub(super) report: Option<Report>,
+    pub(super) reported_at_ms: Option<i64>,
+    /// The one open map stream; its presence is what "online" means.
+    stream: Option<u64>,
+    peer: Arc<Peer>,
+}
+
+/// A node that changed, came or went.
+struct Change {
+    revision: u64,
+    node: Uuid,
+    public_key: PublicKey,
+}
+
+/// What a stream sends next. Peers are shared, so that copying them happens outside the lock.
+pub(crate) enum MapView {
+    /// Everything.
+    Snapshot { revision: u64, own: Box<OwnNode>, peers: Vec<Arc<Peer>> },
+    /// What changed.
+    Delta { revision: u64, upserts: Vec<Arc<Peer>>, removals: Vec<PublicKey> },
+    /// Nothing new.
+    Idle,
+    /// The stream is over.
+    Ended(StreamEnd),
+}
+
+impl NodeState {
+    pub(super) const fn is_online(&self) -> bool {
+        self.stream.is_some()
+    }
+}
+
+impl NetworkState {
+    pub(super) fn new(row: NetworkRow, boot_count: u32) -> Self {
+        let revision = u64::from(boot_count) << 32;
+        Self {
+            row,
+            nodes: BTreeMap::new(),
+            keys: BTreeMap::new(),
+            revision,
+            oldest: revision,
+            changes: VecDeque::new(),
+            revisions: watch::Sender::new(revision),
+        }
+    }
+
+    /// What the database says of the network.
+    pub(crate) const fn row(&self) -> &NetworkRow {
+        &self.row
+    }
+
+    /// Adds a node, or takes over its changed row.
+    pub(super) fn put(&mut self, row: NodeRow) {
+        let id = row.id;
+        let (report, reported_at_ms, stream) = match self.nodes.remove(&id) {
+            Some(old) if old.row == row => {
+                self.nodes.insert(id, old);
+                return;
+            }
+            Some(old) => {
+                if old.row.public_key != row.public_key {
+                    self.keys.remove(&old.row.public_key);
+                    self.note(id, old.row.public_key);
+                }
+                (old.report, old.reported_at_ms, old.stream)
+            }
+            None => (None, None, None),
+        };
+        let peer = Arc::new(peer(&self.row, &row, report.as_ref(), stream.is_some()));
+        let public_key = row.public_key;
+        self.keys.insert(public_key, id);
+        self.nodes.insert(id, NodeState { row, report, reported_at_ms, stream, peer });
+        self.note(id, public_key);
+    }
+
+    /// Removes a node; its stream ends.
+    pub(super) fn remove(&mut self, id: Uuid) -> Option<NodeState> {
+        let removed = self.nodes.remove(&id)?;
+        if self.keys.get(&removed.row.public_key) == Some(&id) {
+            self.keys.remove(&removed.row.public_key);
+        }
+        self.note(id, removed.row.public_key);
+        Some(removed)
+    }
+
+    /// Takes over a report; peers hear of it only where it changes what they see. `true` where its candidates are
+    /// others than before.
+    pub(crate) fn put_report(
+        &mut self,
+        id: Uuid,
+        mut report: Report,
+        now_ms: i64,
+    ) -> Result<bool, StreamEnd> {
+        report.paths.retain(|path| self.keys.contains_key(&path.peer));
+        let node = self.nodes.get_mut(&id).ok_or(StreamEnd::NodeDeleted)?;
+        let changed = node.peer.candidates != report.candidates;
+        node.report = Some(report);
+        node.reported_at_ms = Some(now_ms);
+        self.refresh_peer(id);
+        Ok(changed)
+    }
+
+    /// Takes over candidates that were reported before the coordinator started.
+    pub(super) fn put_old_candidates(&mut self, id: Uuid, candidates: Vec<Candidate>, reported_at_ms: i64) {
+        if let Some(node) = self.nodes.get_mut(&id)
+            && node.report.is_none()
+        {
+            node.report = Some(Report { candidates, ..Report::default() });
+            node.reported_at_ms = Some(reported_at_ms);
+            self.refresh_peer(id);
+        }
+    }
+
+    /// Opens the node's stream; an older one ends. The receiver wakes with each revision.
+    pub(crate) fn open_stream(&mut self, id: Uuid, stream: u64) -> Result<watch::Receiver<u64>, StreamEnd> {
+        let node = self.nodes.get_mut(&id).ok_or(StreamEnd::NodeDeleted)?;
+        let replaced = node.stream.replace(stream).is_some();
+        self.refresh_peer(id);
+        if replaced {
+            self.wake();
+        }
+        Ok(self.revisions.subscribe())
+    }
+
+    /// Closes the node's stream if it is still the one that counts.
+    pub(crate) fn close_stream(&mut self, id: Uuid, stream: u64) {
+        if let Some(node) = self.nodes.get_mut(&id)
+            && node.stream == Some(stream)
+        {
+            node.stream = None;
+            self.refresh_peer(id);
+        }
+    }
+
+    /// What the node sees beyond revision `sent`; `None` is "nothing yet".
+    pub(crate) fn view(&self, viewer: Uuid, stream: u64, sent: Option<u64>) -> MapView {
+        let Some(own) = self.nodes.get(&viewer) else { return MapView::Ended(StreamEnd::NodeDeleted) };
+        if own.stream != Some(stream) {
+            return MapView::Ended(StreamEnd::Replaced);
+        }
+        match sent {
+            Some(sent) if (self.oldest..=self.revision).contains(&sent) => self.delta(viewer, sent),
+            _ => self.snapshot(own),
+        }
+    }
+
+    /// The name of the node with this public key.
+    pub(super) fn name_of(&self, key: &PublicKey) -> Option<&NodeName> {
+        self.keys.get(key).and_then(|id| self.nodes.get(id)).map(|node| &node.row.name)
+    }
+
+    /// Wakes all streams.
+    pub(super) fn wake(&self) {
+        self.revisions.send_replace(self.revision);
+    }
+
+    fn snapshot(&self, own: &NodeState) -> MapView {
+        let others = self.nodes.values().filter(|node| node.row.id != own.row.id);
+        let mut peers: Vec<_> = others.map(|node| Arc::clone(&node.peer)).collect();
+        peers.sort_by_key(|peer| peer.public_key);
+        let own = Box::new(OwnNode {
+            id: own.row.id,
+            name: own.row.name.clone(),
+            network: self.row.name.clone(),
+            addresses: addressing::addresses(&self.row, own.row.host_index),
+        });
+        MapView::Snapshot { revision: self.revision, own, peers }
+    }
+
+    fn delta(&self, viewer: Uuid, sent: u64) -> MapView {
+        let first_new = self.changes.partition_point(|change| change.revision <= sent);
+        let (mut upserts, mut removals) = (BTreeMap::new(), BTreeSet::new());
+        for change in self.changes.range(first_new..).filter(|change| change.node != viewer) {
+            let now = self.nodes.get(&change.node).map(|node| &node.peer);
+            if let Some(peer) = now {
+                upserts.insert(peer.id, Arc::clone(peer));
+            }
+            if now.is_none_or(|peer| peer.public_key != change.public_key) {
+                removals.insert(change.public_key);
+            }
+        }
+        if upserts.is_empty() && removals.is_empty() {
+            return MapView::Idle;
+        }
+        let upserts = upserts.into_values().collect();
+        MapView::Delta { revision: self.revision, upserts, removals: removals.into_iter().collect() }
+    }
+
+    /// Rebuilds what peers see of a node and notes a change if it differs.
+    fn refresh_peer(&mut self, id: Uuid) {
+        let Some(node) = self.nodes.get_mut(&id) else { return };
+        let fresh = peer(&self.row, &node.row, node.report.as_ref(), node.stream.is_some());
+        if *node.peer != fresh {
+            node.peer = Arc::new(fresh);
+            let public_key = node.row.public_key;
+            self.note(id, public_key);
+        }
+    }
+
+    fn note(&mut self, node: Uuid, public_key: PublicKey) {
+        self.revision += 1;
+        if self.changes.len() == CHANGES_MAX
+            && let Some(forgotten) = self.changes.pop_front()
+        {
+            self.oldest = forgotten.revision;
+        }
+        self.changes.push_back(Change { revision: self.revision, node, public_key });
+        self.wake();
+    }
+}
+
+/// What other nodes see of a node.
+fn peer(network: &NetworkRow, node: &NodeRow, report: Option<&Report>, online: bool) -> Peer {
+    Peer {
+        id: node.id,
+        name: node.name.clone(),
+        public_key: node.public_key,
+        allowed_ips: addressing::host_prefixes(network, node.host_index),
+        online,
+        candidates: report.map(|report| report.candidates.clone()).unwrap_or_default(),
+        plain_endpoint: node.plain_endpoint,
+    }
+}

@@ -1,0 +1,122 @@
+//! What the dashboard shows: networks and nodes as the coordinator knows them now.
+
+use endpoint_selection::Candidate;
+use ipnet::IpNet;
+use protocol::api::{NatReport, NodeName, PathKind, PathReport};
+use protocol::key::PublicKey;
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::network_map::{NetworkState, NodeState};
+use super::{Directory, addressing};
+
+/// Everything that a person may see.
+#[derive(Debug, Clone, Serialize)]
+pub struct Overview {
+    /// Who looks.
+    pub person: String,
+    /// When, Unix milliseconds by the coordinator's clock.
+    pub now_ms: i64,
+    /// The networks, by name.
+    pub networks: Vec<NetworkOverview>,
+}
+
+/// A network.
+#[derive(Debug, Clone, Serialize)]
+pub struct NetworkOverview {
+    /// Its id.
+    pub id: Uuid,
+    /// Its name.
+    pub name: String,
+    /// Its ranges.
+    pub ranges: Vec<IpNet>,
+    /// Its nodes, by name.
+    pub nodes: Vec<NodeOverview>,
+}
+
+/// A node.
+#[derive(Debug, Clone, Serialize)]
+pub struct NodeOverview {
+    /// Its id.
+    pub id: Uuid,
+    /// Its name.
+    pub name: NodeName,
+    /// Its public key.
+    pub public_key: PublicKey,
+    /// Its mesh addresses, with the prefix of the network.
+    pub addresses: Vec<IpNet>,
+    /// Whether it holds a map stream open.
+    pub online: bool,
+    /// When it last reported, Unix milliseconds.
+    pub reported_at_ms: Option<i64>,
+    /// Its candidates.
+    pub candidates: Vec<Candidate>,
+    /// The NAT in front of it, where measured.
+    pub nat: NatReport,
+    /// Version of its agent.
+    pub agent_version: String,
+    /// Set for a plain WireGuard peer without an agent.
+    pub plain_endpoint: Option<std::net::SocketAddr>,
+    /// The path in use to each peer, by the node's last report.
+    pub paths: Vec<PathOverview>,
+}
+
+/// A path.
+#[derive(Debug, Clone, Serialize)]
+pub struct PathOverview {
+    /// The peer's name.
+    pub peer: NodeName,
+    /// What kind of path.
+    pub kind: PathKind,
+    /// Its remote address.
+    pub remote: Option<std::net::SocketAddr>,
+    /// Smoothed RTT in microseconds.
+    pub rtt_us: Option<u32>,
+}
+
+impl Directory {
+    /// The networks of these organizations.
+    pub(crate) fn overview(&self, person: String, organizations: &[Uuid], now_ms: i64) -> Overview {
+        let visible =
+            self.networks.values().filter(|network| organizations.contains(&network.row.organization_id));
+        let mut networks: Vec<_> = visible.map(network_overview).collect();
+        networks.sort_by(|a, b| a.name.cmp(&b.name));
+        Overview { person, now_ms, networks }
+    }
+}
+
+fn network_overview(network: &NetworkState) -> NetworkOverview {
+    let mut nodes: Vec<_> = network.nodes.values().map(|node| node_overview(network, node)).collect();
+    nodes.sort_by(|a, b| a.name.cmp(&b.name));
+    NetworkOverview {
+        id: network.row.id,
+        name: network.row.name.clone(),
+        ranges: vec![IpNet::V4(network.row.ipv4), IpNet::V6(network.row.ipv6)],
+        nodes,
+    }
+}
+
+fn node_overview(network: &NetworkState, node: &NodeState) -> NodeOverview {
+    let report = node.report.clone().unwrap_or_default();
+    let mut paths: Vec<_> =
+        report.paths.into_iter().filter_map(|path| path_overview(network, path)).collect();
+    paths.sort_by(|a, b| a.peer.cmp(&b.peer));
+    NodeOverview {
+        id: node.row.id,
+        name: node.row.name.clone(),
+        public_key: node.row.public_key,
+        addresses: addressing::addresses(&network.row, node.row.host_index),
+        online: node.is_online(),
+        reported_at_ms: node.reported_at_ms,
+        candidates: report.candidates,
+        nat: report.nat,
+        agent_version: report.agent_version,
+        plain_endpoint: node.row.plain_endpoint,
+        paths,
+    }
+}
+
+fn path_overview(network: &NetworkState, path: PathReport) -> Option<PathOverview> {
+    let peer = network.name_of(&path.peer)?;
+    Some(PathOverview { peer: peer.clone(), kind: path.kind, remote: path.remote, rtt_us: path.rtt_us })
+}

@@ -1,0 +1,53 @@
+//! What a node reports of itself: checked, cut to what peers need, and answered with a fresh relay token.
+
+use std::collections::BTreeSet;
+
+use endpoint_selection::CandidateSource;
+use ipnet::IpNet;
+use protocol::api::Report;
+use protocol::relay_token::{RelayToken, SignedToken, TokenSigningKey};
+
+use super::{NodeIdentity, ReportRefused};
+use crate::store::NetworkRow;
+
+/// Seconds between reports of a node where nothing changes: presence on the dashboard is at most that old, and the
+/// relay token is renewed sixty times before it expires.
+pub const REPORT_INTERVAL_S: u32 = 60;
+
+/// Seconds for which relays accept a token: an hour of coordinator outage costs no relayed path.
+pub const RELAY_TOKEN_LIFETIME_S: u32 = 3600;
+
+/// Interface names go to all peers; Linux has 15 bytes, other systems show longer ones.
+const INTERFACE_NAME_BYTES_MAX: usize = 64;
+
+/// Checks a report and brings it into the form that is kept: candidates in order and once each, none inside the mesh
+/// itself (a tunnel through the tunnel).
+pub(crate) fn clean(mut report: Report, network: &NetworkRow) -> Result<Report, ReportRefused> {
+    report.validate()?;
+    for (index, candidate) in report.candidates.iter().enumerate() {
+        if let CandidateSource::Interface(name) = &candidate.source
+            && name.len() > INTERFACE_NAME_BYTES_MAX
+        {
+            return Err(ReportRefused::LongInterfaceName(index));
+        }
+    }
+    let mesh = [IpNet::V4(network.ipv4), IpNet::V6(network.ipv6)];
+    let outside: BTreeSet<_> = std::mem::take(&mut report.candidates)
+        .into_iter()
+        .filter(|candidate| !mesh.iter().any(|range| range.contains(&candidate.address.ip())))
+        .collect();
+    report.candidates = outside.into_iter().collect();
+    report.agent_version.retain(|c| !c.is_control());
+    Ok(report)
+}
+
+/// A token for the relays of the node's network.
+pub(crate) fn relay_token(identity: &NodeIdentity, key: &TokenSigningKey, now_ms: i64) -> SignedToken {
+    let now_s = u64::try_from(now_ms / 1000).unwrap_or(0);
+    let token = RelayToken {
+        node: identity.public_key,
+        network: identity.network,
+        expires_unix_s: now_s + u64::from(RELAY_TOKEN_LIFETIME_S),
+    };
+    SignedToken(token.sign(key))
+}

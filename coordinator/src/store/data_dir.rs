@@ -1,0 +1,76 @@
+//! The data directory: one database, readable by its owner only, served by one process at a time.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use super::StoreError;
+
+/// Where the coordinator keeps its state.
+#[derive(Debug, Clone)]
+pub struct DataDir(PathBuf);
+
+/// The right to serve from a data directory; given back when dropped.
+#[derive(Debug)]
+pub struct ServeLock {
+    _file: File,
+}
+
+impl DataDir {
+    /// Names a directory; nothing is touched.
+    #[must_use]
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self(path.into())
+    }
+
+    /// The directory.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The database file.
+    #[must_use]
+    pub fn database(&self) -> PathBuf {
+        self.0.join("warren.db")
+    }
+
+    /// Creates the directory (mode 0700) where it is missing.
+    ///
+    /// # Errors
+    /// The directory and why it cannot be made.
+    pub fn create(&self) -> Result<(), StoreError> {
+        DirBuilder::new().recursive(true).mode(0o700).create(&self.0).map_err(StoreError::io(&self.0))
+    }
+
+    /// Takes the right to serve.
+    ///
+    /// # Errors
+    /// [`StoreError::Locked`] while another process has it.
+    pub fn lock(&self) -> Result<ServeLock, StoreError> {
+        let path = self.0.join("serve.lock");
+        let file = OpenOptions::new()
+            .create(true)
+            .write(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)
+            .map_err(StoreError::io(&path))?;
+        match file.try_lock() {
+            Ok(()) => Ok(ServeLock { _file: file }),
+            Err(std::fs::TryLockError::WouldBlock) => Err(StoreError::Locked(self.0.clone())),
+            Err(std::fs::TryLockError::Error(error)) => Err(StoreError::Io { path, error }),
+        }
+    }
+}
+
+/// Creates an empty file that only its owner reads; SQLite gives its `-wal` and `-shm` files the same mode.
+pub(super) fn create_private_file(path: &Path) -> Result<File, StoreError> {
+    OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path).map_err(|error| {
+        if error.kind() == std::io::ErrorKind::AlreadyExists {
+            StoreError::Exists(path.to_owned())
+        } else {
+            StoreError::Io { path: path.to_owned(), error }
+        }
+    })
+}

@@ -1,0 +1,116 @@
+//! Enrollment keys: their hashes, never the keys.
+
+use rusqlite::{OptionalExtension, Row};
+use uuid::Uuid;
+
+use super::row::{is_bad_row, parse};
+use super::{ReadTx, SecretHash, StoreError, WriteTx};
+
+/// An enrollment key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EnrollmentKeyRow {
+    /// Its id, which is no secret.
+    pub id: Uuid,
+    /// The network it leads into.
+    pub network_id: Uuid,
+    /// Whether one machine only may use it.
+    pub single_use: bool,
+    /// When it was made, Unix milliseconds.
+    pub created_at_ms: i64,
+    /// When it expires, Unix milliseconds.
+    pub expires_at_ms: i64,
+    /// When it was revoked, Unix milliseconds.
+    pub revoked_at_ms: Option<i64>,
+    /// How many machines used it.
+    pub use_count: u32,
+    /// When one did last, Unix milliseconds.
+    pub last_used_at_ms: Option<i64>,
+}
+
+const COLUMNS: &str =
+    "id, network_id, single_use, created_at, expires_at, revoked_at, use_count, last_used_at";
+
+fn enrollment_key(row: &Row<'_>) -> rusqlite::Result<EnrollmentKeyRow> {
+    Ok(EnrollmentKeyRow {
+        id: parse(row, "id")?,
+        network_id: parse(row, "network_id")?,
+        single_use: row.get("single_use")?,
+        created_at_ms: row.get("created_at")?,
+        expires_at_ms: row.get("expires_at")?,
+        revoked_at_ms: row.get("revoked_at")?,
+        use_count: row.get("use_count")?,
+        last_used_at_ms: row.get("last_used_at")?,
+    })
+}
+
+impl ReadTx<'_> {
+    /// The key with this hash.
+    ///
+    /// # Errors
+    /// Where the database does not answer or the row cannot be read.
+    pub fn enrollment_key(&self, hash: SecretHash) -> Result<Option<EnrollmentKeyRow>, StoreError> {
+        let sql = format!("SELECT {COLUMNS} FROM enrollment_keys WHERE key_hash = ?1");
+        let mut statement = self.sql().prepare_cached(&sql)?;
+        Ok(statement.query_row([hash.0], enrollment_key).optional()?)
+    }
+
+    /// All keys, oldest first. A row that cannot be read is logged and left out.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub fn enrollment_keys(&self) -> Result<Vec<EnrollmentKeyRow>, StoreError> {
+        let sql = format!("SELECT {COLUMNS} FROM enrollment_keys ORDER BY created_at, id");
+        let mut statement = self.sql().prepare_cached(&sql)?;
+        let mut keys = Vec::new();
+        for row in statement.query_map((), enrollment_key)? {
+            match row {
+                Ok(row) => keys.push(row),
+                Err(error) if is_bad_row(&error) => tracing::error!(%error, "an enrollment key is left out"),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(keys)
+    }
+}
+
+impl WriteTx<'_> {
+    /// Adds a key.
+    ///
+    /// # Errors
+    /// Where a rule of the schema forbids it or the database does not answer.
+    pub fn insert_enrollment_key(&self, key: &EnrollmentKeyRow, hash: SecretHash) -> Result<(), StoreError> {
+        self.sql().execute(
+            "INSERT INTO enrollment_keys (id, key_hash, network_id, single_use, created_at, expires_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            (
+                key.id.to_string(),
+                hash.0,
+                key.network_id.to_string(),
+                key.single_use,
+                key.created_at_ms,
+                key.expires_at_ms,
+            ),
+        )?;
+        Ok(())
+    }
+
+    /// Counts one use; `false` where the key has no use left. The condition and the count are one statement, so of
+    /// two machines with one single-use key exactly one gets `true`.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub fn use_enrollment_key(&self, id: Uuid, now_ms: i64) -> Result<bool, StoreError> {
+        let sql = "UPDATE enrollment_keys SET use_count = use_count + 1, last_used_at = ?2
+                   WHERE id = ?1 AND (single_use = 0 OR use_count = 0)";
+        Ok(self.sql().execute(sql, (id.to_string(), now_ms))? == 1)
+    }
+
+    /// Revokes a key; `false` where it is already, or unknown.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub fn revoke_enrollment_key(&self, id: Uuid, now_ms: i64) -> Result<bool, StoreError> {
+        let sql = "UPDATE enrollment_keys SET revoked_at = ?2 WHERE id = ?1 AND revoked_at IS NULL";
+        Ok(self.sql().execute(sql, (id.to_string(), now_ms))? == 1)
+    }
+}

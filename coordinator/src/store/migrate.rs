@@ -1,0 +1,140 @@
+//! Brings a database file to the schema of this version, or says why it cannot.
+
+use std::path::Path;
+
+use rusqlite::{Connection, ErrorCode, TransactionBehavior};
+
+use super::StoreError;
+
+/// "WrnC" in ASCII; in `schema.sql` too.
+const APPLICATION_ID: i32 = 0x5772_6E43;
+
+/// The readable truth.
+const SCHEMA: &str = include_str!("../../../schema.sql");
+
+/// Step `n` (counted from 1) leads to `user_version` n. Steps are never changed once released.
+const STEPS: &[&str] = &[include_str!("migrations/0001_initial.sql")];
+
+/// The newest schema that this version knows.
+fn known_version() -> u32 {
+    u32::try_from(STEPS.len()).unwrap_or(u32::MAX)
+}
+
+/// Checks the file's identity and runs the missing steps in one transaction.
+pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
+    let version = check_identity(connection, path)?;
+    if version == known_version() {
+        return Ok(());
+    }
+    let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    // Another process may have migrated while we waited for the lock.
+    let version: u32 = tx.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    for step in STEPS.iter().skip(version as usize) {
+        tx.execute_batch(step)?;
+    }
+    tx.pragma_update(None, "application_id", APPLICATION_ID)?;
+    tx.pragma_update(None, "user_version", known_version())?;
+    tx.commit()?;
+    Ok(())
+}
+
+/// Refuses files that are not ours, newer than we know, or unreadable; gives the schema version.
+pub(super) fn check_identity(connection: &Connection, path: &Path) -> Result<u32, StoreError> {
+    let damaged = |error| damage(error, path);
+    let application: i32 =
+        connection.pragma_query_value(None, "application_id", |row| row.get(0)).map_err(damaged)?;
+    let version: u32 =
+        connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(damaged)?;
+    let objects: i64 =
+        connection.query_row("SELECT count(*) FROM sqlite_schema", (), |row| row.get(0)).map_err(damaged)?;
+    let empty = objects == 0 && version == 0 && application == 0;
+    if !empty && application != APPLICATION_ID {
+        return Err(StoreError::Foreign { path: path.to_owned(), found: application });
+    }
+    if version > known_version() {
+        return Err(StoreError::Newer { path: path.to_owned(), found: version, known: known_version() });
+    }
+    Ok(version)
+}
+
+/// Tells damage of the file from other errors.
+pub(super) fn damage(error: rusqlite::Error, path: &Path) -> StoreError {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
+            StoreError::Corrupt { path: path.to_owned(), reason: error.to_string() }
+        }
+        _ => StoreError::Sqlite(error),
+    }
+}
+
+/// Compares the file's tables and indexes with `schema.sql`; gives the first that differs.
+pub(super) fn schema_difference(connection: &Connection) -> Result<Option<String>, StoreError> {
+    let wanted = Connection::open_in_memory()?;
+    wanted.execute_batch(SCHEMA)?;
+    let (wanted, found) = (objects(&wanted)?, objects(connection)?);
+    let differing = wanted.iter().find(|object| !found.contains(object));
+    let surplus = found.iter().find(|object| !wanted.contains(object));
+    Ok(differing.or(surplus).map(|(name, _)| name.clone()))
+}
+
+/// Names and statements of all objects, without comments and layout.
+fn objects(connection: &Connection) -> Result<Vec<(String, String)>, StoreError> {
+    let mut statement =
+        connection.prepare("SELECT name, coalesce(sql, '') FROM sqlite_schema ORDER BY name")?;
+    let rows = statement.query_map((), |row| {
+        let sql: String = row.get(1)?;
+        Ok((row.get(0)?, normalized(&sql)))
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn normalized(sql: &str) -> String {
+    let code = sql.lines().map(|line| line.split("--").next().unwrap_or_default());
+    code.flat_map(str::split_whitespace).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn migrated() -> Connection {
+        let mut connection = Connection::open_in_memory().unwrap();
+        migrate(&mut connection, Path::new("test.db")).unwrap();
+        connection
+    }
+
+    #[test]
+    fn the_migrated_database_is_the_one_that_schema_sql_describes() {
+        assert_eq!(schema_difference(&migrated()).unwrap(), None);
+    }
+
+    #[test]
+    fn the_identity_in_schema_sql_is_the_one_that_the_program_checks() {
+        let described = Connection::open_in_memory().unwrap();
+        described.execute_batch(SCHEMA).unwrap();
+        assert_eq!(check_identity(&described, Path::new("test.db")).unwrap(), known_version());
+    }
+
+    #[test]
+    fn a_table_that_differs_is_named() {
+        let connection = migrated();
+        connection.execute_batch("ALTER TABLE people ADD COLUMN extra TEXT").unwrap();
+        assert_eq!(schema_difference(&connection).unwrap().as_deref(), Some("people"));
+        let connection = migrated();
+        connection.execute_batch("CREATE TABLE stranger (id INTEGER)").unwrap();
+        assert_eq!(schema_difference(&connection).unwrap().as_deref(), Some("stranger"));
+    }
+
+    #[test]
+    fn a_foreign_file_and_a_newer_one_are_refused() {
+        let mut foreign = Connection::open_in_memory().unwrap();
+        foreign.execute_batch("CREATE TABLE cookies (id INTEGER)").unwrap();
+        let error = migrate(&mut foreign, Path::new("test.db")).unwrap_err();
+        assert!(matches!(error, StoreError::Foreign { found: 0, .. }), "{error}");
+
+        let mut newer = migrated();
+        newer.pragma_update(None, "user_version", known_version() + 1).unwrap();
+        let error = migrate(&mut newer, Path::new("test.db")).unwrap_err();
+        assert!(error.to_string().contains("newer coordinator"), "{error}");
+    }
+}

@@ -1,0 +1,181 @@
+//! The store on real files.
+
+use std::sync::Arc;
+
+use super::*;
+
+fn open(directory: &tempfile::TempDir) -> Store {
+    Store::open_or_create(&DataDir::new(directory.path())).unwrap()
+}
+
+fn add_organization(store: &Store, name: &str) -> Result<(), StoreError> {
+    let (id, name) = (uuid::Uuid::from_u128(name.bytes().map(u128::from).sum()), name.to_owned());
+    store.write(move |tx| tx.insert_organization(id, &name, 1))
+}
+
+fn organization(store: &Store) -> Option<String> {
+    store.read(|tx| tx.first_organization()).unwrap().map(|(_, name)| name)
+}
+
+#[test]
+fn an_acknowledged_write_is_there_after_the_file_is_opened_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory);
+    add_organization(&store, "a").unwrap();
+    // Opened while the first handle still is: nothing of what follows can come from a clean close.
+    assert_eq!(organization(&open(&directory)).as_deref(), Some("a"));
+    drop(store);
+    assert_eq!(organization(&open(&directory)).as_deref(), Some("a"));
+}
+
+#[test]
+fn a_failing_write_takes_nothing_with_it_and_leaves_nothing_behind() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Arc::new(open(&directory));
+    let writers: Vec<_> = (0..32)
+        .map(|number| {
+            let store = Arc::clone(&store);
+            std::thread::spawn(move || {
+                store.write(move |tx| {
+                    let id = uuid::Uuid::from_u128(number);
+                    tx.insert_organization(id, &format!("organization-{number}"), 1)?;
+                    if number % 2 == 0 { Ok(()) } else { Err(StoreError::Busy) }
+                })
+            })
+        })
+        .collect();
+    let kept = writers.into_iter().filter_map(|writer| writer.join().unwrap().ok()).count();
+    assert_eq!(kept, 16);
+    let stored: i64 = store
+        .read(|tx| {
+            Ok::<_, StoreError>(
+                tx.sql().query_row("SELECT count(*) FROM organizations", (), |row| row.get(0))?,
+            )
+        })
+        .unwrap();
+    assert_eq!(stored, 16);
+}
+
+#[test]
+fn a_write_that_panics_is_rolled_back_and_the_next_one_works() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory);
+    let panicked: Result<(), StoreError> = store.write(|tx| {
+        tx.insert_organization(uuid::Uuid::from_u128(1), "half", 1)?;
+        panic!("a bug, on purpose");
+    });
+    assert!(matches!(panicked, Err(StoreError::Panicked)));
+    assert_eq!(organization(&store), None);
+    add_organization(&store, "b").unwrap();
+    assert_eq!(organization(&store).as_deref(), Some("b"));
+}
+
+#[test]
+fn only_writes_of_other_processes_count_as_foreign_changes() {
+    let directory = tempfile::tempdir().unwrap();
+    let (ours, theirs) = (open(&directory), open(&directory));
+    let before = ours.foreign_changes().unwrap();
+    add_organization(&ours, "ours").unwrap();
+    assert_eq!(ours.foreign_changes().unwrap(), before);
+    add_organization(&theirs, "theirs").unwrap();
+    assert_ne!(ours.foreign_changes().unwrap(), before);
+}
+
+#[test]
+fn a_second_server_on_the_same_directory_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let dir = DataDir::new(directory.path());
+    let lock = dir.lock().unwrap();
+    assert!(matches!(dir.lock(), Err(StoreError::Locked(_))));
+    drop(lock);
+    assert!(dir.lock().is_ok());
+}
+
+#[test]
+fn a_damaged_file_and_one_of_another_program_are_refused_and_not_changed() {
+    let directory = tempfile::tempdir().unwrap();
+    let dir = DataDir::new(directory.path());
+    std::fs::write(dir.database(), "this is no database, it is a text of some length. ".repeat(40)).unwrap();
+    let error = Store::open(&dir).unwrap_err();
+    assert!(matches!(error, StoreError::Corrupt { .. }), "{error}");
+
+    std::fs::remove_file(dir.database()).unwrap();
+    let foreign = rusqlite::Connection::open(dir.database()).unwrap();
+    foreign.execute_batch("PRAGMA application_id = 7; CREATE TABLE cookies (id INTEGER)").unwrap();
+    drop(foreign);
+    let before = std::fs::read(dir.database()).unwrap();
+    let error = Store::open(&dir).unwrap_err();
+    assert!(matches!(error, StoreError::Foreign { found: 7, .. }), "{error}");
+    assert_eq!(std::fs::read(dir.database()).unwrap(), before);
+}
+
+#[test]
+fn opening_what_does_not_exist_says_how_to_begin_and_creates_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let error = Store::open(&DataDir::new(directory.path())).unwrap_err();
+    assert!(error.to_string().contains("admin init"), "{error}");
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn database_and_backup_are_readable_by_their_owner_only() {
+    use std::os::unix::fs::PermissionsExt;
+    let directory = tempfile::tempdir().unwrap();
+    let dir = DataDir::new(directory.path().join("state"));
+    let store = Store::open_or_create(&dir).unwrap();
+    add_organization(&store, "a").unwrap();
+    let copy = directory.path().join("copy.db");
+    backup(&dir, &copy).unwrap();
+    let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(dir.path()), 0o700);
+    for path in [dir.database(), dir.path().join("warren.db-wal"), copy] {
+        assert_eq!(mode(&path), 0o600, "{}", path.display());
+    }
+}
+
+#[test]
+fn a_backup_made_in_use_comes_back_and_never_overwrites() {
+    let directory = tempfile::tempdir().unwrap();
+    let dir = DataDir::new(directory.path().join("state"));
+    let copy = directory.path().join("copy.db");
+    let store = Store::open_or_create(&dir).unwrap();
+    store.write(|tx| tx.count_boot(&[1; 32], &[2; 32])).map(|_| ()).unwrap();
+    add_organization(&store, "before").unwrap();
+    backup(&dir, &copy).unwrap();
+    assert!(matches!(backup(&dir, &copy), Err(StoreError::Exists(_))));
+    store
+        .write(|tx| Ok::<_, StoreError>(tx.sql().execute("UPDATE organizations SET name = 'after'", ())?))
+        .unwrap();
+    drop(store);
+
+    let kept = restore(&dir, &copy, 5).unwrap().unwrap();
+    check(&dir).unwrap();
+    let store = Store::open(&dir).unwrap();
+    assert_eq!(organization(&store).as_deref(), Some("before"));
+    let boots = store.read(|tx| tx.coordinator()).unwrap().unwrap().boot_count;
+    assert!(boots > 1000, "revisions of the lost time must not come again, but the boot count is {boots}");
+    let old = rusqlite::Connection::open(kept).unwrap();
+    let name: String = old.query_row("SELECT name FROM organizations", (), |row| row.get(0)).unwrap();
+    assert_eq!(name, "after");
+}
+
+#[test]
+fn a_restore_refuses_a_running_server_and_a_damaged_backup() {
+    let directory = tempfile::tempdir().unwrap();
+    let dir = DataDir::new(directory.path().join("state"));
+    let store = Store::open_or_create(&dir).unwrap();
+    add_organization(&store, "kept").unwrap();
+    let copy = directory.path().join("copy.db");
+    backup(&dir, &copy).unwrap();
+    let lock = dir.lock().unwrap();
+    assert!(matches!(restore(&dir, &copy, 5), Err(StoreError::Locked(_))));
+    drop(lock);
+
+    let mut bytes = std::fs::read(&copy).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle..].fill(0xA5);
+    std::fs::write(&copy, bytes).unwrap();
+    let error = restore(&dir, &copy, 5).unwrap_err();
+    assert!(!matches!(error, StoreError::Locked(_)), "{error}");
+    assert_eq!(organization(&store).as_deref(), Some("kept"));
+}

@@ -1,0 +1,84 @@
+//! What a report is answered with, and which are refused.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod fixture;
+
+use coordinator::service::{RELAY_TOKEN_LIFETIME_S, ReportRefused};
+use endpoint_selection::CandidateSource;
+use fixture::{Fixture, START, report};
+use protocol::api::{PathKind, PathReport};
+use protocol::key::PublicKey;
+use protocol::relay_token::{RelayToken, TokenError};
+
+#[test]
+fn a_report_is_answered_with_a_token_that_relays_believe_for_an_hour() {
+    let directory = tempfile::tempdir().unwrap();
+    let dir = coordinator::store::DataDir::new(directory.path());
+    let store = coordinator::store::Store::open_or_create(&dir).unwrap();
+    let entropy = coordinator::Entropy::seeded(4);
+    let network = coordinator::service::administration::init(&store, &entropy, START, ("o", "o", "default"));
+    let mut verifying_key = None;
+    let coordinator = coordinator::Coordinator::open(store, entropy, START, |_, key| {
+        verifying_key = Some(key);
+        Ok::<_, coordinator::store::StoreError>(coordinator::Announced::default())
+    })
+    .unwrap();
+    let fixture = Fixture { directory, coordinator, network: network.unwrap().network };
+    let node = fixture.node("a");
+
+    let answer = fixture.coordinator.report(START, &node.identity, report(&["10.0.0.1:1"])).unwrap();
+    let start_s = u64::try_from(START / 1000).unwrap();
+    let end_s = start_s + u64::from(RELAY_TOKEN_LIFETIME_S);
+    let verify = |now_s| RelayToken::verify(&answer.relay_token.0, &verifying_key.unwrap(), now_s);
+    let token = verify(end_s - 1).unwrap();
+    assert_eq!((token.node, token.network), (node.private_key.public_key(), fixture.network.id));
+    assert_eq!(verify(end_s), Err(TokenError::Expired));
+}
+
+#[test]
+fn a_report_with_a_wrong_field_is_refused_and_the_last_good_one_stays() {
+    let fixture = Fixture::new(1);
+    let node = fixture.node("a");
+    fixture.coordinator.report(START, &node.identity, report(&["10.0.0.1:1"])).unwrap();
+    let loopback = fixture.coordinator.report(START, &node.identity, report(&["127.0.0.1:1"])).unwrap_err();
+    assert!(matches!(loopback, ReportRefused::Invalid(_)), "{loopback}");
+    let mut long = report(&["10.0.0.1:1"]);
+    long.candidates[0].source = CandidateSource::Interface("e".repeat(65));
+    let long = fixture.coordinator.report(START, &node.identity, long).unwrap_err();
+    assert_eq!(long.to_string(), "candidates[0].source: an interface name has at most 64 bytes");
+    assert_eq!(candidates(&fixture), ["10.0.0.1:1"]);
+}
+
+#[test]
+fn paths_to_strangers_are_not_kept() {
+    let fixture = Fixture::new(1);
+    let (a, b) = (fixture.node("a"), fixture.node("b"));
+    let path = |peer| PathReport { peer, kind: PathKind::Direct, remote: None, rtt_us: Some(900) };
+    let mut sent = report(&[]);
+    sent.paths = vec![path(b.private_key.public_key()), path(PublicKey::from_bytes([1; 32]))];
+    fixture.coordinator.report(START, &a.identity, sent).unwrap();
+    let overview = overview(&fixture);
+    let paths = &overview.networks[0].nodes[0].paths;
+    assert_eq!(paths.iter().map(|path| path.peer.as_str()).collect::<Vec<_>>(), ["b"]);
+}
+
+#[test]
+fn a_person_sees_only_the_networks_of_her_organizations() {
+    let fixture = Fixture::new(1);
+    fixture.node("a");
+    assert_eq!(overview(&fixture).networks.len(), 1);
+    let person = coordinator::store::PersonRow { id: uuid::Uuid::nil(), name: "x".into() };
+    let stranger = coordinator::store::SessionRow { person, organizations: vec![uuid::Uuid::nil()] };
+    assert!(fixture.coordinator.overview(START, stranger).networks.is_empty());
+}
+
+fn overview(fixture: &Fixture) -> coordinator::service::Overview {
+    let person = coordinator::store::PersonRow { id: uuid::Uuid::nil(), name: "owner".into() };
+    let organizations = vec![fixture.network.organization_id];
+    fixture.coordinator.overview(START, coordinator::store::SessionRow { person, organizations })
+}
+
+fn candidates(fixture: &Fixture) -> Vec<String> {
+    let overview = overview(fixture);
+    overview.networks[0].nodes[0].candidates.iter().map(|candidate| candidate.address.to_string()).collect()
+}

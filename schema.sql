@@ -1,0 +1,118 @@
+-- The coordinator's database, whole: SQLite, one file, `warren.db` in the data directory.
+--
+-- This file is the readable truth. The program builds the database from the numbered steps in
+-- coordinator/src/store/migrations; a test compares the result with this file, statement by statement.
+--
+-- Conventions: ids are UUIDs as text; times are Unix milliseconds; `_hash` columns hold the SHA-256 of a random
+-- secret of 256 bits (which needs no slow hash), never the secret; `deleted_at` marks a row that is kept for a reason
+-- given beside it. What changes by the minute (presence, paths, times of reports) is not here: it stays in memory.
+
+PRAGMA application_id = 1467117123; -- 0x57726E43, "WrnC": refuses files of other programs
+PRAGMA user_version = 1;            -- the number of the last migration
+
+-- The coordinator itself: one row.
+CREATE TABLE coordinator (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    boot_count INTEGER NOT NULL CHECK (boot_count >= 0), -- upper half of every map revision, so revisions only grow
+    public_url TEXT,                                     -- as `serve` was last told; admin commands make links from it
+    relay_private_key BLOB NOT NULL CHECK (length(relay_private_key) = 32), -- X25519, of the relay inside
+    token_signing_key BLOB NOT NULL CHECK (length(token_signing_key) = 32)  -- Ed25519, signs relay tokens
+) STRICT;
+
+-- People who may sign in to the dashboard.
+CREATE TABLE people (
+    id TEXT PRIMARY KEY CHECK (length(id) = 36),
+    name TEXT NOT NULL UNIQUE CHECK (length(name) BETWEEN 1 AND 254), -- a name or an e-mail address
+    created_at INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE organizations (
+    id TEXT PRIMARY KEY CHECK (length(id) = 36),
+    name TEXT NOT NULL UNIQUE CHECK (length(name) BETWEEN 1 AND 63),
+    created_at INTEGER NOT NULL
+) STRICT;
+
+-- Who belongs to which organization, as what.
+CREATE TABLE memberships (
+    person_id TEXT NOT NULL REFERENCES people (id) ON DELETE CASCADE,
+    organization_id TEXT NOT NULL REFERENCES organizations (id) ON DELETE CASCADE,
+    role TEXT NOT NULL CHECK (role IN ('owner', 'admin', 'member')),
+    PRIMARY KEY (person_id, organization_id)
+) STRICT, WITHOUT ROWID;
+
+-- A mesh: its nodes see one another and nothing else.
+CREATE TABLE networks (
+    id TEXT PRIMARY KEY CHECK (length(id) = 36),
+    organization_id TEXT NOT NULL REFERENCES organizations (id),
+    name TEXT NOT NULL CHECK (length(name) BETWEEN 1 AND 63),
+    ipv4 TEXT NOT NULL UNIQUE, -- CIDR; a machine may join two networks, so no two share a range
+    ipv6 TEXT NOT NULL UNIQUE, -- CIDR; a random unique local /48 (RFC 4193)
+    created_at INTEGER NOT NULL,
+    UNIQUE (organization_id, name)
+) STRICT;
+
+-- Secrets that let a machine join.
+CREATE TABLE enrollment_keys (
+    id TEXT PRIMARY KEY CHECK (length(id) = 36),
+    key_hash BLOB NOT NULL UNIQUE CHECK (length(key_hash) = 32),
+    network_id TEXT NOT NULL REFERENCES networks (id),
+    single_use INTEGER NOT NULL CHECK (single_use IN (0, 1)),
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    revoked_at INTEGER,
+    use_count INTEGER NOT NULL DEFAULT 0 CHECK (use_count >= 0 AND (single_use = 0 OR use_count <= 1)),
+    last_used_at INTEGER
+) STRICT;
+
+-- Machines of a network. A deleted node's row stays, so that its token is answered "deleted" and not "unknown".
+CREATE TABLE nodes (
+    id TEXT PRIMARY KEY CHECK (length(id) = 36),
+    network_id TEXT NOT NULL REFERENCES networks (id),
+    name TEXT NOT NULL CHECK (length(name) BETWEEN 1 AND 63),
+    public_key TEXT NOT NULL CHECK (length(public_key) = 44), -- WireGuard, base64 as `wg` prints it
+    host_index INTEGER NOT NULL CHECK (host_index > 0),       -- its place in the network's ipv4 and ipv6 ranges
+    enrollment_key_id TEXT REFERENCES enrollment_keys (id),   -- the key it came with last
+    token_hash BLOB CHECK (length(token_hash) = 32),
+    -- A token that was given out but not used yet; its first use makes it the token. So whoever repeats an enrollment
+    -- cannot lock the node out: the new token is sealed to the node's key, and the old one counts until then.
+    pending_token_hash BLOB CHECK (length(pending_token_hash) = 32),
+    plain_endpoint TEXT,                                      -- ip:port of a WireGuard peer without an agent
+    created_at INTEGER NOT NULL,
+    deleted_at INTEGER,
+    CHECK ((plain_endpoint IS NULL) = (token_hash IS NOT NULL))
+) STRICT;
+
+-- Rules among nodes that are not deleted: a key is one node everywhere; names and addresses are unique per network.
+CREATE UNIQUE INDEX nodes_public_key ON nodes (public_key) WHERE deleted_at IS NULL;
+CREATE UNIQUE INDEX nodes_name ON nodes (network_id, name) WHERE deleted_at IS NULL;
+CREATE UNIQUE INDEX nodes_host_index ON nodes (network_id, host_index) WHERE deleted_at IS NULL;
+-- Finding a node by its token, deleted ones too.
+CREATE UNIQUE INDEX nodes_token_hash ON nodes (token_hash) WHERE token_hash IS NOT NULL;
+CREATE UNIQUE INDEX nodes_pending_token_hash ON nodes (pending_token_hash) WHERE pending_token_hash IS NOT NULL;
+-- Finding the highest place ever given out, so that a freed address is not given to the next machine at once.
+CREATE INDEX nodes_host_index_ever ON nodes (network_id, host_index);
+
+-- Where nodes may be reached, by the report that changed it last: a coordinator that restarts must not take the
+-- candidates out of everybody's map until each node has reported again.
+CREATE TABLE node_candidates (
+    node_id TEXT PRIMARY KEY REFERENCES nodes (id) ON DELETE CASCADE,
+    candidates TEXT NOT NULL, -- JSON, as in the report
+    reported_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Links that sign a person in, once.
+CREATE TABLE sign_in_links (
+    token_hash BLOB PRIMARY KEY CHECK (length(token_hash) = 32),
+    person_id TEXT NOT NULL REFERENCES people (id) ON DELETE CASCADE,
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    used_at INTEGER
+) STRICT, WITHOUT ROWID;
+
+-- Browsers that are signed in.
+CREATE TABLE sessions (
+    token_hash BLOB PRIMARY KEY CHECK (length(token_hash) = 32),
+    person_id TEXT NOT NULL REFERENCES people (id) ON DELETE CASCADE,
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
