@@ -1,0 +1,126 @@
+//! A host: one real engine, one UDP port, a tunnel that only counts, and what survives a restart.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
+
+use endpoint_selection::Timestamp;
+use engine::{Engine, EngineConfig, Input, LocalAddress, PeerTraffic, TunnelPath};
+use protocol::api::{MapEvent, NetworkMap};
+use protocol::key::{PrivateKey, PublicKey};
+use zeroize::Zeroizing;
+
+use crate::topology::{Link, Segment};
+
+/// Where a host touches a segment.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Interface {
+    pub(crate) segment: Segment,
+    pub(crate) address: IpAddr,
+    pub(crate) link: Link,
+}
+
+/// A host.
+pub(crate) struct Node {
+    pub(crate) name: String,
+    pub(crate) private_key: PrivateKey,
+    pub(crate) public_key: PublicKey,
+    pub(crate) port: u16,
+    pub(crate) interfaces: Vec<Interface>,
+    /// `None` before its start and between stop and start.
+    pub(crate) engine: Option<Engine>,
+    /// Counts the starts, so that what was meant for an earlier life is not taken for this one's.
+    pub(crate) life: u32,
+    /// The copy of the map on disk.
+    pub(crate) saved_map: Option<NetworkMap>,
+    pub(crate) wake_at: Option<Timestamp>,
+    /// How often it was woken at one time: an engine that is never done would stop the clock.
+    woken: (Timestamp, u32),
+    /// What the path layer was told.
+    pub(crate) paths: BTreeMap<PublicKey, TunnelPath>,
+    pub(crate) relays: BTreeSet<SocketAddr>,
+    /// Bytes received and sent per peer, by this life's tunnel.
+    pub(crate) traffic: BTreeMap<PublicKey, (u64, u64)>,
+    pub(crate) is_stream_open: bool,
+}
+
+impl Node {
+    pub(crate) fn new(name: String, private_key: PrivateKey, port: u16) -> Self {
+        Self {
+            name,
+            public_key: private_key.public_key(),
+            private_key,
+            port,
+            interfaces: Vec::new(),
+            engine: None,
+            life: 0,
+            saved_map: None,
+            wake_at: None,
+            woken: (Timestamp::default(), 0),
+            paths: BTreeMap::new(),
+            relays: BTreeSet::new(),
+            traffic: BTreeMap::new(),
+            is_stream_open: false,
+        }
+    }
+
+    /// A new engine, as after a start of the agent: it gets the copy of the map first, then the machine's addresses.
+    pub(crate) fn start(&mut self, now: Timestamp, seed: [u8; 32]) {
+        let config = EngineConfig {
+            private_key: self.private_key.clone(),
+            local_port: self.port,
+            seed: Zeroizing::new(seed),
+            agent_version: "sim".into(),
+        };
+        let mut engine = Engine::new(config, now);
+        if let Some(map) = self.saved_map.clone() {
+            engine.handle_input(now, Input::Map(MapEvent::Snapshot(map)));
+        }
+        engine.handle_input(now, Input::LocalAddresses(self.local_addresses()));
+        self.engine = Some(engine);
+        self.life += 1;
+    }
+
+    /// Ends this life: nothing of it stays but keys and files.
+    pub(crate) fn stop(&mut self) {
+        self.engine = None;
+        self.life += 1;
+        self.wake_at = None;
+        self.paths.clear();
+        self.relays.clear();
+        self.traffic.clear();
+        self.is_stream_open = false;
+    }
+
+    /// Counts the wakes at one time.
+    pub(crate) fn wakes_now(&mut self, now: Timestamp) -> u32 {
+        self.woken = if self.woken.0 == now { (now, self.woken.1 + 1) } else { (now, 1) };
+        self.woken.1
+    }
+
+    pub(crate) fn local_addresses(&self) -> Vec<LocalAddress> {
+        self.interfaces
+            .iter()
+            .enumerate()
+            .map(|(index, interface)| LocalAddress {
+                interface: format!("eth{index}"),
+                address: interface.address,
+            })
+            .collect()
+    }
+
+    /// The interface that packets to `remote` leave from.
+    pub(crate) fn interface_to(&self, remote: SocketAddr) -> Option<Interface> {
+        self.interfaces.iter().find(|interface| interface.address.is_ipv4() == remote.is_ipv4()).copied()
+    }
+
+    pub(crate) fn peer_traffic(&self) -> Vec<PeerTraffic> {
+        self.traffic
+            .iter()
+            .map(|(peer, (rx_bytes, tx_bytes))| PeerTraffic {
+                peer: *peer,
+                rx_bytes: *rx_bytes,
+                tx_bytes: *tx_bytes,
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,179 @@
+//! What must hold at every step, judged by what really happened in the world and never by what an engine believes.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use endpoint_selection::Timestamp;
+use engine::TunnelPath;
+use protocol::frame::{DatagramClass, classify};
+use protocol::key::PublicKey;
+use protocol::probe::tag_of;
+use protocol::relay::{Frame, SessionId, decode, send_prefix};
+
+/// A direct path may be set to an address that the peer spoke from, and was reached at, this recently. A path in
+/// use is asked every five seconds and believed for three unanswered questions of at most a second; twice that.
+const SILENCE_MAX: Duration = Duration::from_secs(16);
+
+/// The most things an engine may ask for at one event, per peer and beyond that: a round start probes every
+/// candidate, and a map change also touches relays, STUN servers and tunnel.
+const OUTPUTS_PER_PEER_MAX: usize = 24;
+const OUTPUTS_BESIDE_MAX: usize = 24;
+
+/// The most probes from one node to another at one address within [`RATE_WINDOW`], answers included. A round has nine; a
+/// fault may start some rounds anew, and the peer asks as often.
+const PROBES_MAX: usize = 80;
+const RATE_WINDOW: Duration = Duration::from_secs(10);
+
+/// The ground truth that paths are judged by.
+#[derive(Default)]
+pub(crate) struct Safety {
+    /// Every address of the world that leads, or ever led, to a node; with that node.
+    addresses: BTreeSet<(usize, SocketAddr)>,
+    infrastructure: BTreeSet<SocketAddr>,
+    /// When `.0` last got a datagram that `.2` sent, seen as from `.1`.
+    heard: BTreeMap<(usize, SocketAddr, usize), Timestamp>,
+    /// When a datagram that `.0` sent to `.1` last got to `.2`.
+    reached: BTreeMap<(usize, SocketAddr, usize), Timestamp>,
+    sessions: BTreeMap<(usize, SocketAddr), SessionId>,
+    tags: BTreeMap<[u8; 8], (usize, usize)>,
+    probes: BTreeMap<(usize, usize, SocketAddr), VecDeque<Timestamp>>,
+    probes_sent: BTreeMap<(usize, usize), u64>,
+    /// The highest figures seen, for people who tune the bounds.
+    pub(crate) peaks: Peaks,
+}
+
+/// The highest figures of a run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Peaks {
+    /// Outputs of one event.
+    pub outputs: usize,
+    /// Probes from one node to one address of another within ten seconds.
+    pub probes: usize,
+}
+
+impl Safety {
+    pub(crate) fn add_address(&mut self, node: usize, address: SocketAddr) {
+        self.addresses.insert((node, address));
+    }
+
+    pub(crate) fn add_infrastructure(&mut self, address: SocketAddr) {
+        self.infrastructure.insert(address);
+    }
+
+    pub(crate) fn add_tag(&mut self, tag: [u8; 8], from: usize, to: usize) {
+        self.tags.insert(tag, (from, to));
+    }
+
+    /// How many probes one node sent to another so far, over whatever path.
+    pub(crate) fn probes_sent(&self, from: usize, to: usize) -> u64 {
+        self.probes_sent.get(&(from, to)).copied().unwrap_or_default()
+    }
+
+    /// A datagram that `from` really sent to `sent_to` reached `to`, which sees `seen` as its source.
+    pub(crate) fn on_delivered(
+        &mut self,
+        now: Timestamp,
+        from: usize,
+        sent_to: SocketAddr,
+        to: usize,
+        seen: SocketAddr,
+    ) {
+        self.heard.insert((to, seen, from), now);
+        self.reached.insert((from, sent_to, to), now);
+    }
+
+    /// A relay's datagram reached a node: it may say that the node is registered.
+    pub(crate) fn on_relay_datagram(&mut self, node: usize, relay: SocketAddr, datagram: &[u8]) {
+        if let Ok(Frame::Registered(registered)) = decode(datagram) {
+            self.sessions.insert((node, relay), registered.session);
+        }
+    }
+
+    pub(crate) fn forget_sessions(&mut self, node: usize) {
+        self.sessions.retain(|(of, _), _| *of != node);
+    }
+
+    /// Judges a path that `node`'s engine set for `peer`.
+    pub(crate) fn judge_path(
+        &self,
+        now: Timestamp,
+        node: usize,
+        peer: (usize, &PublicKey),
+        path: &TunnelPath,
+    ) -> Result<(), String> {
+        let (index, key) = peer;
+        match path {
+            TunnelPath::Direct { remote } => {
+                let recent = |at: Option<&Timestamp>| at.is_some_and(|at| now.since(*at) <= SILENCE_MAX);
+                let heard = self.heard.get(&(node, *remote, index));
+                let reached = self.reached.get(&(node, *remote, index));
+                if recent(heard) && recent(reached) {
+                    return Ok(());
+                }
+                Err(format!(
+                    "node {node} set the direct path to node {index} at {remote}, which it last heard there at \
+                     {heard:?} and reached at {reached:?}"
+                ))
+            }
+            TunnelPath::Relay { server, prefix } => {
+                let session = self.sessions.get(&(node, *server));
+                match session {
+                    Some(session) if send_prefix(*session, key) == *prefix => Ok(()),
+                    _ => Err(format!(
+                        "node {node} set the path to node {index} over {server}, but holds {session:?} there"
+                    )),
+                }
+            }
+        }
+    }
+
+    /// Judges a datagram that `node`'s engine sends.
+    pub(crate) fn judge_datagram(
+        &mut self,
+        now: Timestamp,
+        node: usize,
+        to: SocketAddr,
+        datagram: &[u8],
+    ) -> Result<(), String> {
+        let class = classify(datagram);
+        let is_relay = self.infrastructure.contains(&to);
+        let probe = match (class, decode(datagram)) {
+            (DatagramClass::Probe, _) => Some(datagram),
+            (DatagramClass::Relay, Ok(Frame::Send { payload, .. })) => Some(payload),
+            _ => None,
+        };
+        let pair = probe.and_then(tag_of).and_then(|tag| self.tags.get(&tag)).copied();
+        let is_allowed = match (class, pair) {
+            (DatagramClass::Probe, Some((from, peer))) => {
+                from == node && self.addresses.contains(&(peer, to))
+            }
+            (DatagramClass::Stun | DatagramClass::Relay, _) => is_relay,
+            _ => false,
+        };
+        if !is_allowed {
+            return Err(format!("node {node} sent {class:?} of pair {pair:?} to {to}"));
+        }
+        let Some(pair) = pair else { return Ok(()) };
+        *self.probes_sent.entry(pair).or_default() += 1;
+        let times = self.probes.entry((pair.0, pair.1, to)).or_default();
+        times.push_back(now);
+        while times.front().is_some_and(|at| now.since(*at) > RATE_WINDOW) {
+            times.pop_front();
+        }
+        self.peaks.probes = self.peaks.probes.max(times.len());
+        if times.len() > PROBES_MAX {
+            return Err(format!("{} probes of pair {pair:?} to {to} within {RATE_WINDOW:?}", times.len()));
+        }
+        Ok(())
+    }
+
+    /// Judges how much one event made an engine with `peers` peers ask for.
+    pub(crate) fn judge_outputs(&mut self, node: usize, peers: usize, outputs: usize) -> Result<(), String> {
+        self.peaks.outputs = self.peaks.outputs.max(outputs);
+        if outputs > OUTPUTS_BESIDE_MAX + peers * OUTPUTS_PER_PEER_MAX {
+            return Err(format!("node {node} asked for {outputs} things at one event with {peers} peers"));
+        }
+        Ok(())
+    }
+}

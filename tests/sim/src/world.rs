@@ -1,0 +1,357 @@
+//! The world: everything that a test builds, and the clock that jumps from event to event.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use endpoint_selection::Timestamp;
+use protocol::api::{MapEvent, Report, ReportResponse};
+use protocol::key::PrivateKey;
+use protocol::probe::PairKeys;
+use relay::core::{RelayConfig, RelayCore};
+
+use crate::control::{Control, PlannedRelay};
+use crate::flow::Flow;
+use crate::nat::NatBehaviour;
+use crate::node::{Interface, Node};
+use crate::queue::Queue;
+use crate::rng::Rng;
+use crate::safety::Safety;
+use crate::topology::{Addresses, Attached, INTERNET, Link, Segment, Topology};
+use crate::transcript::Transcript;
+
+mod coordinator;
+mod engines;
+mod faults;
+mod route;
+mod stranger;
+mod tunnel;
+mod view;
+
+pub use stranger::Haste;
+use stranger::Stranger;
+
+/// One way of a request or an event to or from the coordinator: TCP and TLS are set up already.
+const HTTP_DELAY: Duration = Duration::from_millis(20);
+
+/// How often a node tries to reach a coordinator that does not answer.
+const RECONNECT: Duration = Duration::from_secs(1);
+
+/// How often the tunnel tells the engine what it moved, as in the agent.
+const TRAFFIC_INTERVAL: Duration = Duration::from_secs(1);
+
+/// When a world begins: not at zero, so that nothing relies on it.
+const START: Timestamp = Timestamp::from_micros(1_000_000);
+
+/// The wall clock at the clock's zero: some day in January 2027, in Unix milliseconds.
+const UNIX_ORIGIN_MS: i64 = 1_800_000_000_000;
+
+/// The wall clock.
+fn unix_ms(now: Timestamp) -> i64 {
+    UNIX_ORIGIN_MS + i64::try_from(now.as_micros() / 1_000).unwrap_or(i64::MAX)
+}
+
+/// A node of the world.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct NodeId(pub(crate) usize);
+
+/// A relay of the world.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RelayId(pub(crate) usize);
+
+/// Nodes, networks, servers and a coordinator under one clock and one seed.
+pub struct World {
+    seed: u64,
+    now: Timestamp,
+    rng: Rng,
+    queue: Queue<Event>,
+    topology: Topology,
+    nodes: Vec<Node>,
+    servers: Vec<Server>,
+    control: Control,
+    flows: Vec<Flow>,
+    traffic_interval: Duration,
+    /// From how many ports nodes draw theirs.
+    ports: u64,
+    safety: Safety,
+    transcript: Transcript,
+    strangers: Vec<Stranger>,
+    /// Pairs of nodes between which nothing passes directly.
+    partitions: Vec<(usize, usize)>,
+    /// Loss on every link that leads to the internet, in a million; beside the links' own.
+    loss_ppm: u32,
+    pair_time: Duration,
+}
+
+struct Server {
+    address: SocketAddr,
+    link: Link,
+    kind: ServerKind,
+}
+
+enum ServerKind {
+    Stun,
+    Relay { core: Box<RelayCore>, config: RelayConfig, is_up: bool },
+}
+
+/// A datagram on its way.
+#[derive(Debug, Clone)]
+struct Packet {
+    from: SocketAddr,
+    to: SocketAddr,
+    payload: Vec<u8>,
+    origin: Origin,
+    /// Where its sender meant it to go, before any translation.
+    sent_to: SocketAddr,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    Node(usize),
+    Server(usize),
+    Stranger,
+}
+
+enum Event {
+    InSegment(Segment, Packet),
+    AtGateway(usize, Packet),
+    AtNode(usize, Packet),
+    AtServer(usize, Packet),
+    AtStranger(usize, Packet),
+    Wake(usize),
+    Traffic(usize, u32),
+    Tunnel(usize),
+    ReportSent(usize, u32, Box<Report>),
+    ReportAnswered(usize, u32, Option<Box<ReportResponse>>),
+    /// With the revision that the node has, unless it wants everything.
+    StreamWanted(usize, u32, Option<u64>),
+    MapSent(usize, u32, Box<MapEvent>),
+}
+
+impl World {
+    /// An internet with two STUN servers on two ports each, one relay, and a coordinator.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self::with_relays(seed, 1)
+    }
+
+    /// The same with this many relays; the first is the one inside the coordinator.
+    #[must_use]
+    pub fn with_relays(seed: u64, relays: u8) -> Self {
+        let mut rng = Rng::new(seed);
+        let stun: Vec<SocketAddr> = [(1, 3478), (1, 3479), (2, 3478), (2, 3479)]
+            .map(|(n, port)| ([203, 0, 113, n], port).into())
+            .into();
+        let relays = (0..relays).map(|number| PlannedRelay {
+            name: format!("relay-{number}"),
+            address: SocketAddr::from(([203, 0, 113, 100 + number], 3478)),
+            private_key: (number > 0).then(|| PrivateKey::from_random(rng.bytes())),
+        });
+        let relays: Vec<PlannedRelay> = relays.collect();
+        let addresses: Vec<SocketAddr> = relays.iter().map(|relay| relay.address).collect();
+        let control = Control::new(rng.number(), unix_ms(START), relays, stun.clone());
+        let mut world = Self {
+            seed,
+            now: START,
+            rng,
+            queue: Queue::new(),
+            topology: Topology::new(),
+            nodes: Vec::new(),
+            servers: Vec::new(),
+            control,
+            flows: Vec::new(),
+            traffic_interval: Duration::from_millis(100),
+            ports: 20_000,
+            safety: Safety::default(),
+            transcript: Transcript::new(),
+            strangers: Vec::new(),
+            partitions: Vec::new(),
+            loss_ppm: 0,
+            pair_time: Duration::ZERO,
+        };
+        for address in stun {
+            world.add_server(address, ServerKind::Stun);
+        }
+        for (index, address) in addresses.into_iter().enumerate() {
+            let private_key = world.control.relay_keys[index].clone();
+            let config = RelayConfig::new(private_key, vec![world.control.verifying_key()]);
+            let core = Box::new(RelayCore::new(config.clone(), world.rng.bytes()));
+            world.add_server(address, ServerKind::Relay { core, config, is_up: true });
+        }
+        world
+    }
+
+    /// Keeps the run's events as text, for [`Self::transcript`].
+    #[must_use]
+    pub fn with_transcript(mut self) -> Self {
+        self.transcript.keep_text();
+        self
+    }
+
+    /// Sets how often each flow sends a tunnel packet (100 ms unless told otherwise). Before the nodes start.
+    pub const fn set_traffic_interval(&mut self, interval: Duration) {
+        self.traffic_interval = interval;
+    }
+
+    /// From how many ports nodes draw theirs (20,000 unless told otherwise): few make them clash on a NAT.
+    pub const fn set_ports(&mut self, ports: u64) {
+        self.ports = ports;
+    }
+
+    fn add_server(&mut self, address: SocketAddr, kind: ServerKind) {
+        let index = self.servers.len();
+        self.servers.push(Server { address, link: Link::new(2_000), kind });
+        // Two servers on two ports of one address: the address leads to the first, which knows the others.
+        let attached = self.topology.segments[INTERNET.0].attached.entry(address.ip());
+        attached.or_insert(Attached::Server(index));
+        self.safety.add_infrastructure(address);
+    }
+
+    /// A network behind a new NAT or firewall, with private addresses of its own.
+    pub fn network_behind(&mut self, outer: Segment, behaviour: NatBehaviour) -> Segment {
+        let number = u8::try_from(self.topology.gateways.len()).unwrap_or(u8::MAX);
+        self.network_with(outer, behaviour, Addresses::Home(number))
+    }
+
+    /// A network behind a new NAT, with addresses as asked.
+    pub fn network_with(&mut self, outer: Segment, behaviour: NatBehaviour, addresses: Addresses) -> Segment {
+        self.topology.add_gateway(outer, behaviour, addresses, Link::new(8_000))
+    }
+
+    /// A node in `segment`, enrolled and started at once.
+    pub fn node(&mut self, segment: Segment) -> NodeId {
+        let node = self.node_stopped(segment);
+        self.start(node);
+        node
+    }
+
+    /// A node in `segment`, enrolled but not started.
+    pub fn node_stopped(&mut self, segment: Segment) -> NodeId {
+        let index = self.nodes.len();
+        let private_key = PrivateKey::from_random(self.rng.bytes());
+        let port = 40_000 + u16::try_from(self.rng.below(self.ports)).unwrap_or(0);
+        let node = Node::new(format!("n{index}"), private_key, port);
+        self.control.enroll(unix_ms(self.now), &node.name, &node.private_key);
+        for (other, peer) in self.nodes.iter().enumerate() {
+            let keys = PairKeys::derive(&node.private_key, &peer.public_key);
+            self.safety.add_tag(keys.map(|keys| keys.incoming_tag()).unwrap_or_default(), other, index);
+            let keys = PairKeys::derive(&peer.private_key, &node.public_key);
+            self.safety.add_tag(keys.map(|keys| keys.incoming_tag()).unwrap_or_default(), index, other);
+        }
+        self.nodes.push(node);
+        let address = self.topology.give_address(segment);
+        self.plug_in(NodeId(index), segment, address);
+        self.deliver_map_events();
+        NodeId(index)
+    }
+
+    /// Gives a node an IPv6 address of the internet, behind a firewall of its own where `firewalled`.
+    pub fn add_ipv6(&mut self, node: NodeId, firewalled: bool) {
+        let segment = if firewalled {
+            let addresses = Addresses::Public;
+            self.topology.add_gateway(INTERNET, NatBehaviour::firewall(), addresses, Link::new(8_000))
+        } else {
+            INTERNET
+        };
+        let address = self.topology.give_ipv6();
+        self.plug_in(node, segment, address);
+        self.tell_local_addresses(node);
+    }
+
+    /// Plugs a node into one more segment.
+    pub(crate) fn plug_in(&mut self, node: NodeId, segment: Segment, address: IpAddr) {
+        let link = Link::new(if segment == INTERNET { 8_000 } else { 400 });
+        let host = &mut self.nodes[node.0];
+        host.interfaces.push(Interface { segment, address, link });
+        self.safety.add_address(node.0, SocketAddr::new(address, host.port));
+        self.topology.attach(segment, address, Attached::Node(node.0));
+    }
+
+    /// Sends tunnel packets between two nodes, both ways.
+    pub fn connect(&mut self, a: NodeId, b: NodeId) {
+        for (from, to) in [(a.0, b.0), (b.0, a.0)] {
+            let index = self.flows.len();
+            self.flows.push(Flow::new(self.now, from, to));
+            let offset = self.rng.duration_below(self.traffic_interval);
+            self.queue.push(self.now + offset, Event::Tunnel(index));
+        }
+    }
+
+    /// Sends tunnel packets between all pairs.
+    pub fn connect_all(&mut self) {
+        for a in 0..self.nodes.len() {
+            for b in 0..a {
+                self.connect(NodeId(b), NodeId(a));
+            }
+        }
+    }
+
+    /// Lets `duration` pass.
+    ///
+    /// # Panics
+    /// Where something unsafe happens; the message names the seed.
+    pub fn run_for(&mut self, duration: Duration) {
+        let until = self.now + duration;
+        self.run_until(until, |_| false);
+    }
+
+    /// Lets time pass until `done`, asked after each event, or for `at_most`. Returns how long it took, if it came so far.
+    pub fn run_until_done(
+        &mut self,
+        at_most: Duration,
+        mut done: impl FnMut(&Self) -> bool,
+    ) -> Option<Duration> {
+        let start = self.now;
+        if done(self) {
+            return Some(Duration::ZERO);
+        }
+        self.run_until(start + at_most, &mut done).then(|| self.now.since(start))
+    }
+
+    fn run_until(&mut self, until: Timestamp, mut done: impl FnMut(&Self) -> bool) -> bool {
+        let start = self.now;
+        let mut came = false;
+        while let Some((at, event)) = self.queue.pop_until(until) {
+            self.now = self.now.max(at);
+            self.handle(event);
+            if done(self) {
+                came = true;
+                break;
+            }
+        }
+        if !came {
+            self.now = until;
+        }
+        let n = u32::try_from(self.nodes.len()).unwrap_or(u32::MAX);
+        self.pair_time += self.now.since(start) * (n * n.saturating_sub(1) / 2);
+        came
+    }
+
+    fn handle(&mut self, event: Event) {
+        match event {
+            Event::InSegment(segment, packet) => self.in_segment(segment, packet),
+            Event::AtGateway(index, packet) => self.at_gateway(index, packet),
+            Event::AtNode(index, packet) => self.at_node(index, packet),
+            Event::AtServer(index, packet) => self.at_server(index, packet),
+            Event::AtStranger(index, packet) => self.at_stranger(index, packet),
+            Event::Wake(index) => self.wake(index),
+            Event::Traffic(index, life) => self.tell_traffic(index, life),
+            Event::Tunnel(index) => self.send_tunnel_packet(index),
+            Event::ReportSent(index, life, report) => self.report_arrived(index, life, *report),
+            Event::ReportAnswered(index, life, answer) => self.report_answered(index, life, answer),
+            Event::StreamWanted(index, life, revision) => self.stream_wanted(index, life, revision),
+            Event::MapSent(index, life, event) => self.map_arrived(index, life, *event),
+        }
+    }
+
+    fn judge(&self, verdict: Result<(), String>) {
+        if let Err(what) = verdict {
+            let (seed, at) = (self.seed, self.now.as_micros());
+            panic!("unsafe at {at} us of seed {seed}: {what}\n{}", self.transcript.text());
+        }
+    }
+
+    fn node_of_key(&self) -> BTreeMap<protocol::key::PublicKey, usize> {
+        self.nodes.iter().enumerate().map(|(index, node)| (node.public_key, index)).collect()
+    }
+}

@@ -1,0 +1,140 @@
+//! The loop around each engine: what the agent does with sockets and clocks, here with events.
+
+use std::net::SocketAddr;
+
+use engine::{Input, Output, TunnelPath};
+use protocol::key::PublicKey;
+
+use super::{Event, HTTP_DELAY, NodeId, TRAFFIC_INTERVAL, World};
+
+impl World {
+    /// Starts a stopped node: a new life with new randomness and the old keys.
+    pub fn start(&mut self, node: NodeId) {
+        let seed = self.rng.bytes();
+        let now = self.now;
+        self.nodes[node.0].start(now, seed);
+        let life = self.nodes[node.0].life;
+        let revision = self.revision_of(node.0);
+        self.queue.push(now + HTTP_DELAY, Event::StreamWanted(node.0, life, revision));
+        self.queue.push(now + TRAFFIC_INTERVAL, Event::Traffic(node.0, life));
+        self.settle(node.0);
+    }
+
+    pub(super) fn give(&mut self, index: usize, input: Input<'_>) {
+        let now = self.now;
+        if let Some(engine) = &mut self.nodes[index].engine {
+            engine.handle_input(now, input);
+            self.settle(index);
+        }
+    }
+
+    pub(super) fn give_datagram(&mut self, index: usize, from: SocketAddr, datagram: &[u8]) {
+        self.give(index, Input::Datagram { from, datagram });
+    }
+
+    pub(super) fn wake(&mut self, index: usize) {
+        let now = self.now;
+        if self.nodes[index].wake_at.is_none_or(|at| at > now) {
+            return;
+        }
+        self.nodes[index].wake_at = None;
+        if let Some(engine) = &mut self.nodes[index].engine {
+            engine.handle_timeout(now);
+            self.settle(index);
+        }
+    }
+
+    /// Does what the engine asks for, and notes when it wants to be woken.
+    pub(super) fn settle(&mut self, index: usize) {
+        let mut outputs = 0;
+        loop {
+            let output = self.nodes[index].engine.as_mut().and_then(engine::Engine::poll_output);
+            let Some(output) = output else { break };
+            outputs += 1;
+            self.carry_out(index, output);
+        }
+        let peers = self.nodes.len() - 1;
+        let verdict = self.safety.judge_outputs(index, peers, outputs);
+        self.judge(verdict);
+        let Some(engine) = &self.nodes[index].engine else { return };
+        let Some((at, why)) = engine.poll_timeout() else { return };
+        let at = at.max(self.now);
+        if at == self.now && self.nodes[index].wakes_now(at) > 64 {
+            self.judge(Err(format!("node {index} wants to be woken for ever at one time, for a {why}")));
+        }
+        if self.nodes[index].wake_at.is_none_or(|planned| at < planned) {
+            self.nodes[index].wake_at = Some(at);
+            self.queue.push(at, Event::Wake(index));
+        }
+    }
+
+    fn carry_out(&mut self, index: usize, output: Output) {
+        match output {
+            Output::Transmit { to, datagram } => {
+                let verdict = self.safety.judge_datagram(self.now, index, to, &datagram);
+                self.judge(verdict);
+                self.transcript.note(self.now, 2, &datagram, || {
+                    let class = protocol::frame::classify(&datagram);
+                    format!("n{index} sends {} bytes of {class:?} to {to}", datagram.len())
+                });
+                self.send_from_node(index, to, datagram);
+            }
+            Output::SetPath { peer, path } => self.set_path(index, peer, path),
+            Output::SetRelays(relays) => self.nodes[index].relays = relays.into_iter().collect(),
+            Output::SetTunnel(_) => {}
+            Output::Report(report) => {
+                let life = self.nodes[index].life;
+                self.transcript
+                    .note(self.now, 3, &[], || format!("n{index} reports {:?}", report.candidates));
+                self.queue.push(self.now + HTTP_DELAY, Event::ReportSent(index, life, Box::new(report)));
+            }
+            Output::SaveMap => {
+                let map = self.nodes[index].engine.as_ref().and_then(|engine| engine.network_map().cloned());
+                self.nodes[index].saved_map = map;
+            }
+            Output::RequestSnapshot => {
+                let life = self.nodes[index].life;
+                self.queue.push(self.now + HTTP_DELAY, Event::StreamWanted(index, life, None));
+            }
+            Output::Pinged { .. } | Output::PathChanged { .. } => {}
+        }
+    }
+
+    fn set_path(&mut self, index: usize, peer: PublicKey, path: Option<TunnelPath>) {
+        let node_of_key = self.node_of_key();
+        let Some(&other) = node_of_key.get(&peer) else {
+            self.judge(Err(format!("node {index} set a path to a stranger, {peer}")));
+            return;
+        };
+        let words = format!("n{index} -> n{other}: {}", describe(path.as_ref()));
+        self.transcript.note(self.now, 4, words.as_bytes(), || words.clone());
+        if let Some(path) = path {
+            let verdict = self.safety.judge_path(self.now, index, (other, &peer), &path);
+            self.judge(verdict);
+            self.nodes[index].paths.insert(peer, path);
+        } else {
+            self.nodes[index].paths.remove(&peer);
+        }
+    }
+
+    pub(super) fn tell_traffic(&mut self, index: usize, life: u32) {
+        if self.nodes[index].life == life {
+            let traffic = self.nodes[index].peer_traffic();
+            self.queue.push(self.now + TRAFFIC_INTERVAL, Event::Traffic(index, life));
+            self.give(index, Input::Traffic(traffic));
+        }
+    }
+
+    pub(super) fn tell_local_addresses(&mut self, node: NodeId) {
+        let addresses = self.nodes[node.0].local_addresses();
+        self.give(node.0, Input::LocalAddresses(addresses));
+    }
+}
+
+fn describe(path: Option<&TunnelPath>) -> String {
+    match path {
+        None => "no path".into(),
+        Some(TunnelPath::Direct { remote }) => format!("direct to {remote}"),
+        Some(TunnelPath::Relay { server, .. }) => format!("relay {server}"),
+    }
+}

@@ -1,0 +1,109 @@
+//! What can go wrong, as a test's verbs.
+
+use relay::core::RelayCore;
+
+use super::{Event, HTTP_DELAY, NodeId, RelayId, ServerKind, World, unix_ms};
+use crate::topology::{Attached, Segment};
+
+impl World {
+    /// Loses this many packets in a million on each crossing of a link to the internet.
+    pub const fn set_loss(&mut self, ppm: u32) {
+        self.loss_ppm = ppm;
+    }
+
+    /// The agent's process ends; the coordinator sees its connection close.
+    pub fn stop(&mut self, node: NodeId) {
+        self.nodes[node.0].stop();
+        self.safety.forget_sessions(node.0);
+        self.close_stream(node.0);
+        self.deliver_map_events();
+    }
+
+    /// The agent's process ends and starts again: same keys and files, new life.
+    pub fn restart(&mut self, node: NodeId) {
+        self.stop(node);
+        self.start(node);
+    }
+
+    /// The box in front of `segment` loses power: empty tables, and a new address from its provider.
+    pub fn reboot_nat(&mut self, segment: Segment) {
+        let Some(index) = self.topology.segments[segment.0].gateway else { return };
+        let outer = self.topology.gateways[index].outer;
+        let before = self.topology.gateways[index].nat.external;
+        self.topology.detach(outer, before);
+        let external = self.topology.give_address(outer);
+        self.topology.gateways[index].nat.reboot(external);
+        self.topology.attach(outer, external, Attached::Gateway(index));
+    }
+
+    /// The box in front of `segment` forgets its table and keeps its address.
+    pub fn flush_nat(&mut self, segment: Segment) {
+        if let Some(index) = self.topology.segments[segment.0].gateway {
+            let nat = &mut self.topology.gateways[index].nat;
+            nat.reboot(nat.external);
+        }
+    }
+
+    /// The box in front of `segment` behaves otherwise from now on, as after a change of provider.
+    pub fn replace_nat(&mut self, segment: Segment, behaviour: crate::nat::NatBehaviour) {
+        if let Some(index) = self.topology.segments[segment.0].gateway {
+            self.topology.gateways[index].nat.behaviour = behaviour;
+            self.reboot_nat(segment);
+        }
+    }
+
+    /// A relay forgets every session, as a restarted process does.
+    pub fn restart_relay(&mut self, relay: RelayId) {
+        let secret = self.rng.bytes();
+        if let ServerKind::Relay { core, config, .. } = &mut self.servers[relay.0].kind {
+            **core = RelayCore::new(config.clone(), secret);
+        }
+    }
+
+    /// A relay answers, or does not.
+    pub fn set_relay_up(&mut self, relay: RelayId, up: bool) {
+        if let ServerKind::Relay { is_up, .. } = &mut self.servers[relay.0].kind {
+            *is_up = up;
+        }
+    }
+
+    /// The coordinator's process ends; nodes see their streams break and try again.
+    pub fn stop_coordinator(&mut self) {
+        self.control.stop();
+        for index in 0..self.nodes.len() {
+            if std::mem::take(&mut self.nodes[index].is_stream_open) {
+                let (life, revision) = (self.nodes[index].life, self.revision_of(index));
+                self.queue.push(self.now + HTTP_DELAY, Event::StreamWanted(index, life, revision));
+            }
+        }
+    }
+
+    /// The coordinator's process starts again on its database.
+    pub fn start_coordinator(&mut self) {
+        self.control.start(unix_ms(self.now));
+    }
+
+    /// Nothing passes directly between two nodes from now on.
+    pub fn partition(&mut self, a: NodeId, b: NodeId) {
+        self.partitions.push((a.0, b.0));
+    }
+
+    /// All partitions end.
+    pub fn heal(&mut self) {
+        self.partitions.clear();
+    }
+
+    pub(super) fn is_partitioned(&self, a: usize, b: usize) -> bool {
+        self.partitions.iter().any(|pair| *pair == (a, b) || *pair == (b, a))
+    }
+
+    /// The node's machine moves to another segment: another address, told to the engine as the kernel would.
+    pub fn move_to(&mut self, node: NodeId, segment: Segment) {
+        for interface in std::mem::take(&mut self.nodes[node.0].interfaces) {
+            self.topology.detach(interface.segment, interface.address);
+        }
+        let address = self.topology.give_address(segment);
+        self.plug_in(node, segment, address);
+        self.tell_local_addresses(node);
+    }
+}

@@ -1,0 +1,158 @@
+//! What a test may look at.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use endpoint_selection::Timestamp;
+use engine::{PeerStatus, TunnelPath};
+
+use super::{NodeId, RelayId, World};
+use crate::flow::FlowStats;
+use crate::oracle;
+use crate::safety::Peaks;
+
+impl World {
+    /// The time: microseconds since the world's origin.
+    #[must_use]
+    pub const fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// The path that `from`'s path layer uses towards `to`.
+    #[must_use]
+    pub fn path(&self, from: NodeId, to: NodeId) -> Option<TunnelPath> {
+        self.nodes[from.0].paths.get(&self.nodes[to.0].public_key).copied()
+    }
+
+    /// Whether both directions of a pair are direct.
+    #[must_use]
+    pub fn is_direct(&self, a: NodeId, b: NodeId) -> bool {
+        let direct = |path| matches!(path, Some(TunnelPath::Direct { .. }));
+        direct(self.path(a, b)) && direct(self.path(b, a))
+    }
+
+    /// Whether both directions of a pair go over a relay.
+    #[must_use]
+    pub fn is_relayed(&self, a: NodeId, b: NodeId) -> bool {
+        let relayed = |path| matches!(path, Some(TunnelPath::Relay { .. }));
+        relayed(self.path(a, b)) && relayed(self.path(b, a))
+    }
+
+    /// Whether the tunnel packets of a pair arrive now, both ways.
+    #[must_use]
+    pub fn is_alive(&self, a: NodeId, b: NodeId) -> bool {
+        let pair = [(a.0, b.0), (b.0, a.0)];
+        let mut flows = self.flows.iter().filter(|flow| pair.contains(&(flow.from, flow.to)));
+        flows.all(|flow| flow.silence(self.now) < 3 * self.traffic_interval)
+    }
+
+    /// Whether the tunnel packets of a pair arrive directly now, both ways.
+    #[must_use]
+    pub fn is_alive_directly(&self, a: NodeId, b: NodeId) -> bool {
+        self.is_direct(a, b) && self.is_alive(a, b)
+    }
+
+    /// How many probes one node has sent to another, over whatever path.
+    #[must_use]
+    pub fn probes_sent(&self, from: NodeId, to: NodeId) -> u64 {
+        self.safety.probes_sent(from.0, to.0)
+    }
+
+    /// Where `from` sends directly to, if it does.
+    #[must_use]
+    pub fn direct_remote(&self, from: NodeId, to: NodeId) -> Option<SocketAddr> {
+        match self.path(from, to) {
+            Some(TunnelPath::Direct { remote }) => Some(remote),
+            Some(TunnelPath::Relay { .. }) | None => None,
+        }
+    }
+
+    /// The address of a node's first interface, with its port.
+    #[must_use]
+    pub fn host_address(&self, node: NodeId) -> SocketAddr {
+        let node = &self.nodes[node.0];
+        SocketAddr::new(node.interfaces[0].address, node.port)
+    }
+
+    /// Whether plain opening can make a direct path: the oracle's word, for any address family that both have.
+    #[must_use]
+    pub fn can_be_direct(&self, a: NodeId, b: NodeId) -> bool {
+        self.nodes[a.0].interfaces.iter().any(|of_a| {
+            self.nodes[b.0].interfaces.iter().any(|of_b| {
+                of_a.address.is_ipv4() == of_b.address.is_ipv4()
+                    && oracle::can_be_direct(&self.topology, of_a.segment, of_b.segment)
+            })
+        })
+    }
+
+    /// What the engine of `from` says of `to`.
+    #[must_use]
+    pub fn peer_status(&self, from: NodeId, to: NodeId) -> Option<PeerStatus> {
+        let key = self.nodes[to.0].public_key;
+        let status = self.nodes[from.0].engine.as_ref()?.status();
+        status.peers.into_iter().find(|peer| peer.public_key == key)
+    }
+
+    /// The nodes.
+    pub fn nodes(&self) -> impl Iterator<Item = NodeId> + use<> {
+        (0..self.nodes.len()).map(NodeId)
+    }
+
+    /// The relays.
+    #[must_use]
+    pub fn relays(&self) -> Vec<RelayId> {
+        let is_relay = |server: &super::Server| matches!(server.kind, super::ServerKind::Relay { .. });
+        let indices = self.servers.iter().enumerate().filter(|(_, server)| is_relay(server));
+        indices.map(|(index, _)| RelayId(index)).collect()
+    }
+
+    /// Every pair of nodes once.
+    #[must_use]
+    pub fn pairs(&self) -> Vec<(NodeId, NodeId)> {
+        self.nodes().flat_map(|b| (0..b.0).map(move |a| (NodeId(a), b))).collect()
+    }
+
+    /// Starts all flow statistics anew.
+    pub fn mark(&mut self) {
+        for flow in &mut self.flows {
+            flow.mark(self.now);
+        }
+    }
+
+    /// The statistics of the flow from one node to another.
+    #[must_use]
+    pub fn flow(&self, from: NodeId, to: NodeId) -> FlowStats {
+        let flow = self.flows.iter().find(|flow| (flow.from, flow.to) == (from.0, to.0));
+        flow.map(|flow| flow.stats(self.now)).unwrap_or_default()
+    }
+
+    /// The longest silence of any flow since the last mark.
+    #[must_use]
+    pub fn gap_max(&self) -> Duration {
+        self.flows.iter().map(|flow| flow.stats(self.now).gap_max).max().unwrap_or_default()
+    }
+
+    /// The run as one number: equal for equal seeds and deeds.
+    #[must_use]
+    pub const fn transcript_hash(&self) -> u64 {
+        self.transcript.hash()
+    }
+
+    /// The run as text, where [`Self::with_transcript`] asked for it.
+    #[must_use]
+    pub fn transcript(&self) -> &str {
+        self.transcript.text()
+    }
+
+    /// The highest figures that the safety rules saw.
+    #[must_use]
+    pub const fn peaks(&self) -> Peaks {
+        self.safety.peaks
+    }
+
+    /// Simulated time, summed over all pairs of nodes.
+    #[must_use]
+    pub const fn pair_time(&self) -> Duration {
+        self.pair_time
+    }
+}
