@@ -24,8 +24,9 @@ use crate::state::{Identity, StateError, StateFolder};
 use requests::Departure;
 use standing::Standing;
 
-/// How often the daemon looks around: traffic, interfaces, what is to be saved.
-const TICK: Duration = Duration::from_secs(1);
+/// How often the daemon looks around: traffic, interfaces, what is to be saved. A path that only sends is noticed within
+/// two looks, so this is a good part of the silence after a router's rebinding.
+const TICK: Duration = Duration::from_millis(250);
 
 /// Requests that wait for the loop.
 const CALLS_MAX: usize = 64;

@@ -80,6 +80,14 @@ impl Selector {
         }
     }
 
+    /// Whether a relay may carry traffic.
+    #[must_use]
+    pub fn has_relay(&self) -> bool {
+        self.paths
+            .values()
+            .any(|path| path.candidate.kind == CandidateKind::Relayed && path.status.is_usable())
+    }
+
     /// Forgets evidence on direct paths, for instance because our own network changed; candidates stay.
     pub fn forget_direct_evidence(&mut self) {
         for path in self.paths.values_mut().filter(|path| path.candidate.kind != CandidateKind::Relayed) {

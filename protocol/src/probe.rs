@@ -49,6 +49,9 @@ pub enum Message {
     },
     /// Sent over a relay: these are my candidates, please probe them now, as I probe yours.
     Call {
+        /// Whether the sender has a direct path to the receiver in use. Where it has none any more, the receiver's own
+        /// is in doubt too.
+        is_direct: bool,
         /// Addresses to probe, at most [`CALL_CANDIDATES_MAX`].
         candidates: Vec<SocketAddr>,
     },
@@ -152,7 +155,8 @@ fn encode(probe: &Probe) -> Vec<u8> {
             bytes.extend_from_slice(&transaction.to_be_bytes());
             bytes.extend_from_slice(&observed.map_or([0; ADDRESS_LEN], encode_address));
         }
-        Message::Call { candidates } => {
+        Message::Call { is_direct, candidates } => {
+            bytes.push(u8::from(*is_direct));
             for candidate in candidates.iter().take(CALL_CANDIDATES_MAX) {
                 bytes.extend_from_slice(&encode_address(*candidate));
             }
@@ -176,12 +180,14 @@ fn decode(bytes: &[u8]) -> Option<Probe> {
                 Message::Reply { transaction, observed }
             }
         }
-        3 if body.len() <= CALL_CANDIDATES_MAX * ADDRESS_LEN => {
-            let (addresses, rest) = body.as_chunks::<ADDRESS_LEN>();
-            if !rest.is_empty() {
+        3 => {
+            let (&is_direct, addresses) = body.split_first()?;
+            let (addresses, rest) = addresses.as_chunks::<ADDRESS_LEN>();
+            if !rest.is_empty() || addresses.len() > CALL_CANDIDATES_MAX || is_direct > 1 {
                 return None;
             }
-            Message::Call { candidates: addresses.iter().map(decode_address).collect() }
+            let candidates = addresses.iter().map(decode_address).collect();
+            Message::Call { is_direct: is_direct == 1, candidates }
         }
         _ => return None,
     };
@@ -213,8 +219,8 @@ mod tests {
             Message::Request { transaction: 7 },
             Message::Reply { transaction: 7, observed: Some(address) },
             Message::Reply { transaction: 7, observed: None },
-            Message::Call { candidates: vec![address, "[fd00::1]:5".parse().unwrap()] },
-            Message::Call { candidates: Vec::new() },
+            Message::Call { is_direct: true, candidates: vec![address, "[fd00::1]:5".parse().unwrap()] },
+            Message::Call { is_direct: false, candidates: Vec::new() },
         ] {
             let datagram = a.seal(&probe(message.clone()), [9; 24]);
             assert_eq!(tag_of(&datagram), Some(b.incoming_tag()));

@@ -41,6 +41,15 @@ struct Server {
     reflexive: Option<SocketAddr>,
 }
 
+/// What an address that a relay saw says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Seen {
+    /// We did not know that address.
+    pub(crate) is_new: bool,
+    /// That relay saw another one before: our mapping changed.
+    pub(crate) is_moved: bool,
+}
+
 struct Asking {
     transaction: [u8; stun::TRANSACTION_LEN],
     started_at: Timestamp,
@@ -78,12 +87,11 @@ impl Discovery {
         changed
     }
 
-    /// Notes what a relay saw us as. Returns whether that is an address that we did not know. What a lost relay saw
-    /// stays until it or STUN sees another: it may still hold.
-    pub(crate) fn set_seen_by_relay(&mut self, relay: SocketAddr, observed: SocketAddr) -> bool {
-        let is_known = self.candidates().iter().any(|candidate| candidate.address == observed);
-        self.seen_by_relays.insert(relay, observed);
-        !is_known
+    /// Notes what a relay saw us as. What a lost relay saw stays until it or STUN sees another: it may still hold.
+    pub(crate) fn set_seen_by_relay(&mut self, relay: SocketAddr, observed: SocketAddr) -> Seen {
+        let is_new = !self.candidates().iter().any(|candidate| candidate.address == observed);
+        let is_moved = self.seen_by_relays.insert(relay, observed).is_some_and(|before| before != observed);
+        Seen { is_new, is_moved }
     }
 
     /// Asks every STUN server.

@@ -8,7 +8,7 @@ use protocol::api::{MapEvent, NetworkMap, Report, ReportResponse};
 use protocol::frame::{DatagramClass, classify};
 use protocol::key::PublicKey;
 use protocol::probe::{CALL_CANDIDATES_MAX, tag_of};
-use protocol::relay::{self, Frame, SessionId};
+use protocol::relay::SessionId;
 
 use crate::config::EngineConfig;
 use crate::context::Context;
@@ -18,7 +18,7 @@ use crate::input::Input;
 use crate::output::Output;
 use crate::peer::{Peer, Route};
 use crate::plan;
-use crate::relay_client::{Event, RelayClient};
+use crate::relay_client::RelayClient;
 use crate::reporter::Reporter;
 use crate::status::Status;
 use crate::tunnel_config::TunnelConfig;
@@ -56,6 +56,8 @@ macro_rules! context {
         }
     };
 }
+
+mod relays;
 
 impl Engine {
     /// An engine that knows nothing yet: feed it the machine's addresses and a map.
@@ -98,10 +100,14 @@ impl Engine {
                 }
             }
             Input::Traffic(traffic) => {
+                let mut is_doubtful = false;
                 for traffic in traffic {
-                    if let Some(peer) = self.peers.get_mut(&traffic.peer) {
-                        peer.on_traffic(now, traffic);
-                    }
+                    let peer = self.peers.get_mut(&traffic.peer);
+                    is_doubtful |= peer.is_some_and(|peer| peer.on_traffic(now, traffic));
+                }
+                if is_doubtful {
+                    // If our own mapping is gone, the relay knows it first.
+                    self.relays.values_mut().for_each(|relay| relay.check_session(now));
                 }
             }
             Input::Ping { peer, id } => match self.peers.get_mut(&peer) {
@@ -204,26 +210,6 @@ impl Engine {
         self.on_own_candidates_changed(now);
     }
 
-    fn set_relays(&mut self, now: Timestamp, map: &NetworkMap) {
-        let gone: Vec<SocketAddr> =
-            self.relays.iter().filter(|(_, relay)| !map.relays.contains(relay.info())).map(key).collect();
-        for address in gone {
-            self.relays.remove(&address);
-            self.on_relay_event(now, address, Some(Event::Lost));
-        }
-        for info in &map.relays {
-            if self.relays.contains_key(&info.address) {
-                continue;
-            }
-            let Some(mut relay) = RelayClient::new(info.clone(), &self.config.private_key) else { continue };
-            if let Some(token) = &self.token {
-                relay.set_token(&mut context!(self, now), token);
-            }
-            self.relays.insert(info.address, relay);
-        }
-        self.outputs.push_back(Output::SetRelays(self.relays.keys().copied().collect()));
-    }
-
     fn set_peers(&mut self, now: Timestamp, map: &NetworkMap) {
         let own = self.config.private_key.public_key();
         let wanted: BTreeMap<PublicKey, &protocol::api::Peer> = map
@@ -282,72 +268,6 @@ impl Engine {
             tag_of(datagram).and_then(|tag| self.tags.get(&tag)).and_then(|key| self.peers.get_mut(key));
         if let Some(peer) = peer {
             peer.handle_probe(&mut context!(self, now), route, datagram);
-        }
-    }
-
-    fn on_relay_frame(&mut self, now: Timestamp, from: SocketAddr, datagram: &[u8]) {
-        let (Some(relay), Ok(frame)) = (self.relays.get_mut(&from), relay::decode(datagram)) else { return };
-        match frame {
-            Frame::Deliver { source, payload } => self.on_delivered(now, from, &source, payload),
-            Frame::Unreachable(destination) => {
-                if let Some(peer) = self.peers.get_mut(&destination) {
-                    peer.on_relay(&mut context!(self, now), from, false);
-                }
-            }
-            Frame::Challenge(_)
-            | Frame::Registered(_)
-            | Frame::Refused { .. }
-            | Frame::KeepaliveReply { .. }
-            | Frame::NoSession(_) => {
-                let event = relay.handle_frame(&mut context!(self, now), &frame);
-                self.on_relay_event(now, from, event);
-            }
-            // What only a relay receives, and what only an agent of another version would understand.
-            Frame::Register(_) | Frame::Send { .. } | Frame::Keepalive { .. } | Frame::VersionUnsupported => {
-            }
-        }
-    }
-
-    fn on_delivered(&mut self, now: Timestamp, relay: SocketAddr, source: &PublicKey, payload: &[u8]) {
-        let tagged = tag_of(payload).and_then(|tag| self.tags.get(&tag));
-        match classify(payload) {
-            DatagramClass::Probe if tagged == Some(source) => {
-                self.on_probe(now, Route::Relay(relay), payload)
-            }
-            // The tunnel had no path for its answer, and so tells us that the peer is at this relay.
-            DatagramClass::WireGuard => {
-                if let Some(peer) = self.peers.get_mut(source) {
-                    peer.on_relay(&mut context!(self, now), relay, true);
-                }
-            }
-            DatagramClass::Probe
-            | DatagramClass::Stun
-            | DatagramClass::Relay
-            | DatagramClass::OtherVersion(_)
-            | DatagramClass::Unknown => {}
-        }
-    }
-
-    fn on_relay_event(&mut self, now: Timestamp, relay: SocketAddr, event: Option<Event>) {
-        match event {
-            Some(Event::Registered { session, observed }) => {
-                self.sessions.insert(relay, session);
-                if self.discovery.set_seen_by_relay(relay, observed) {
-                    self.discovery.ask_all(&mut context!(self, now));
-                    self.on_own_candidates_changed(now);
-                }
-                for peer in self.peers.values_mut() {
-                    peer.on_registered(&mut context!(self, now), relay);
-                }
-            }
-            Some(Event::Lost) => {
-                self.sessions.remove(&relay);
-                for peer in self.peers.values_mut() {
-                    peer.on_relay(&mut context!(self, now), relay, false);
-                }
-            }
-            Some(Event::TokenRefused) => self.reporter.touch(now),
-            None => {}
         }
     }
 

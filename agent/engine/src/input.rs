@@ -23,7 +23,7 @@ pub enum Input<'a> {
     },
     /// The addresses of the machine's interfaces, whole; without loopback and the tunnel's own interface.
     LocalAddresses(Vec<LocalAddress>),
-    /// What the tunnel moved so far, per peer; once a second.
+    /// What the tunnel moved so far, per peer; several times a second.
     Traffic(Vec<PeerTraffic>),
     /// A user wants to know whether and how fast a peer answers.
     Ping {

@@ -169,6 +169,16 @@ impl Peer {
         self.search(now);
     }
 
+    /// Something says that direct paths no longer work: traffic goes over the relay until one answers again, which takes
+    /// a live path one round trip. Without a relay, doubt is no reason to give up what may work.
+    pub(crate) fn doubt_direct(&mut self, context: &mut Context<'_>) {
+        let is_direct = matches!(self.path, Some(TunnelPath::Direct { .. }));
+        if is_direct && self.info.plain_endpoint.is_none() && self.selector.has_relay() {
+            self.selector.forget_direct_evidence();
+            self.apply_selection(context);
+        }
+    }
+
     /// A relay can be used from now on, or cannot.
     pub(crate) fn on_relay(&mut self, context: &mut Context<'_>, relay: SocketAddr, usable: bool) {
         if self.info.plain_endpoint.is_some() {
@@ -218,13 +228,16 @@ impl Peer {
     }
 
     /// What the tunnel moved: sending without receiving is a reason to ask whether the path still works.
-    pub(crate) fn on_traffic(&mut self, now: Timestamp, traffic: PeerTraffic) {
+    /// Returns whether it is.
+    pub(crate) fn on_traffic(&mut self, now: Timestamp, traffic: PeerTraffic) -> bool {
         if let Some(before) = self.traffic.replace(traffic) {
             let only_sent = traffic.tx_bytes > before.tx_bytes && traffic.rx_bytes == before.rx_bytes;
             if only_sent && matches!(self.path, Some(TunnelPath::Direct { .. })) {
                 self.upkeep.ask_now(now);
+                return true;
             }
         }
+        false
     }
 
     fn observe(&mut self, context: &mut Context<'_>, remote: SocketAddr, kind: ObservationKind) {

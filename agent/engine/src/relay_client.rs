@@ -16,6 +16,9 @@ use crate::status::RelayStatus;
 /// can always reach us.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 
+/// A session that was seen to hold is not asked about again within this time.
+const CHECK_SPACING: Duration = Duration::from_secs(1);
+
 /// How long an answer may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_millis(700);
 
@@ -99,11 +102,19 @@ impl RelayClient {
         }
     }
 
-    /// Our network changed: see at once whether the session still holds.
-    pub(crate) fn check_now(&mut self, now: Timestamp) {
-        if let Some(session) = self.session.as_mut().filter(|session| session.asked.is_none()) {
+    /// A path is in doubt: see whether the session still holds, unless that was seen within the last second.
+    pub(crate) fn check_session(&mut self, now: Timestamp) {
+        let unchecked = |session: &&mut Session| {
+            session.asked.is_none() && session.keepalive_at <= now + (KEEPALIVE_INTERVAL - CHECK_SPACING)
+        };
+        if let Some(session) = self.session.as_mut().filter(unchecked) {
             session.keepalive_at = now;
         }
+    }
+
+    /// Our network changed: see at once whether the session still holds, or try again to get one.
+    pub(crate) fn check_now(&mut self, now: Timestamp) {
+        self.check_session(now);
         if let Some(registration) = &mut self.registration {
             registration.pause = RETRY_MIN;
             registration.retry_at = now;

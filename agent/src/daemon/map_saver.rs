@@ -1,21 +1,27 @@
 //! Keeps the copy of the network map on disk: once a second at most, never two writes at once.
 
+use std::time::{Duration, Instant};
+
 use protocol::api::NetworkMap;
 use tokio::task::JoinHandle;
 
 use crate::state::StateFolder;
+
+/// Maps change in bursts; a copy that is a second old is as good after a restart.
+const SPACING: Duration = Duration::from_secs(1);
 
 /// Saves the maps of one node.
 pub(crate) struct MapSaver {
     state: StateFolder,
     is_due: bool,
     writing: Option<JoinHandle<()>>,
+    started_at: Option<Instant>,
 }
 
 impl MapSaver {
     /// A saver with nothing to do.
     pub(crate) const fn new(state: StateFolder) -> Self {
-        Self { state, is_due: false, writing: None }
+        Self { state, is_due: false, writing: None, started_at: None }
     }
 
     /// The map changed.
@@ -23,13 +29,20 @@ impl MapSaver {
         self.is_due = true;
     }
 
-    /// Starts a write where one is due and the last one has ended.
+    /// Starts a write where one is due and the last one began long enough ago.
     pub(crate) fn tick(&mut self, map: Option<&NetworkMap>) {
+        if self.started_at.is_none_or(|at| at.elapsed() >= SPACING) {
+            self.start(map);
+        }
+    }
+
+    fn start(&mut self, map: Option<&NetworkMap>) {
         if !self.is_due || self.writing.as_ref().is_some_and(|writing| !writing.is_finished()) {
             return;
         }
         let Some(map) = map.cloned() else { return };
         self.is_due = false;
+        self.started_at = Some(Instant::now());
         let state = self.state.clone();
         self.writing = Some(tokio::task::spawn_blocking(move || save(&state, &map)));
     }
@@ -37,7 +50,7 @@ impl MapSaver {
     /// Saves what is due, and returns when it is on disk.
     pub(crate) async fn finish(&mut self, map: Option<&NetworkMap>) {
         self.wait().await;
-        self.tick(map);
+        self.start(map);
         self.wait().await;
     }
 

@@ -211,7 +211,7 @@ impl Node {
         }
     }
 
-    /// Looks around, once a second.
+    /// Looks around.
     pub(crate) fn tick(&mut self) {
         let traffic = self.tunnel.tick(self.clock.now());
         self.input(Input::Traffic(traffic));

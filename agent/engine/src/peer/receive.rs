@@ -1,6 +1,7 @@
 //! What a probe from the peer does.
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use endpoint_selection::{Candidate, CandidateKind, CandidateSource, ObservationKind};
 use protocol::probe::Message;
@@ -8,6 +9,10 @@ use protocol::replay::Freshness;
 
 use super::{Peer, REPLY_TIMEOUT, Route};
 use crate::context::Context;
+
+/// While a pair opens its first path, the two sides learn of it at different times: a call that says "no direct path" means
+/// nothing within this time after ours began.
+const CROSSING_MAX: Duration = Duration::from_secs(3);
 
 impl Peer {
     /// Takes a probe datagram that came over `route`. Returns false where it is not the peer's.
@@ -29,9 +34,13 @@ impl Peer {
             Message::Reply { transaction, .. } if is_for_this_life => {
                 self.on_reply(context, route, transaction)
             }
-            Message::Call { candidates }
+            Message::Call { is_direct, candidates }
                 if freshness != Freshness::Replayed && matches!(route, Route::Relay(_)) =>
             {
+                if !is_direct && freshness == Freshness::Fresh && context.now.since(self.since) > CROSSING_MAX
+                {
+                    self.doubt_direct(context);
+                }
                 self.on_call(context, &candidates);
             }
             Message::Reply { .. } | Message::Call { .. } => {}
@@ -97,7 +106,7 @@ impl Peer {
             };
             is_new |= self.selector.add_candidate(candidate);
         }
-        // A peer that calls has no direct path to us, or a new address: ours may be dead as well.
+        // A peer calls when something changed: our path may be dead as well.
         self.upkeep.ask_now(context.now);
         self.is_called = true;
         if is_new {

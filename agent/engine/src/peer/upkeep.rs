@@ -14,9 +14,13 @@ const INTERVAL: Duration = Duration::from_secs(5);
 const TIMEOUT_MIN: Duration = Duration::from_millis(300);
 const TIMEOUT_MAX: Duration = Duration::from_secs(1);
 
+/// Doubt asks no more often than this: traffic that only ever goes one way is no reason to ask all the time.
+const DOUBT_SPACING: Duration = Duration::from_secs(1);
+
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Upkeep {
     at: Option<Timestamp>,
+    doubted_at: Option<Timestamp>,
     asked: Option<Asked>,
 }
 
@@ -28,9 +32,11 @@ struct Asked {
 }
 
 impl Upkeep {
-    pub(super) const fn ask_now(&mut self, now: Timestamp) {
-        if self.at.is_some() && self.asked.is_none() {
+    pub(super) fn ask_now(&mut self, now: Timestamp) {
+        let rested = self.doubted_at.is_none_or(|at| now.since(at) >= DOUBT_SPACING);
+        if self.at.is_some() && self.asked.is_none() && rested {
             self.at = Some(now);
+            self.doubted_at = Some(now);
         }
     }
 

@@ -1,3 +1,5 @@
+//! What the simulated NATs do, rule by rule of RFC 4787.
+
 use super::*;
 
 const INSIDE: &str = "192.168.1.2:5000";
