@@ -153,10 +153,14 @@ impl Peer {
     }
 
     /// We registered at a relay. The peer hears from us through it at once, before the tunnel's first packet: it may have
-    /// learnt that we are not there.
-    pub(crate) fn on_registered(&mut self, context: &mut Context<'_>, relay: SocketAddr) {
+    /// learnt that we are not there. If our mapping moved meanwhile, direct paths are in doubt, and the call says so.
+    pub(crate) fn on_registered(&mut self, context: &mut Context<'_>, relay: SocketAddr, is_moved: bool) {
         if self.info.plain_endpoint.is_some() {
             return;
+        }
+        if is_moved {
+            self.on_relay(context, relay, true);
+            self.doubt_direct(context);
         }
         self.call(context, relay);
         self.on_relay(context, relay, true);

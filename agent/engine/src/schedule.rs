@@ -24,6 +24,8 @@ pub(crate) struct Schedule {
     started_at: Option<Timestamp>,
     step: usize,
     pause: Duration,
+    /// A new round is wanted as soon as the spacing allows; the present one goes on until then.
+    is_wanted: bool,
 }
 
 /// What is due.
@@ -38,7 +40,7 @@ pub(crate) enum Due {
 impl Schedule {
     /// Nothing is planned until [`Self::start`].
     pub(crate) const fn idle() -> Self {
-        Self { next_at: None, started_at: None, step: 0, pause: PAUSE_MIN }
+        Self { next_at: None, started_at: None, step: 0, pause: PAUSE_MIN, is_wanted: false }
     }
 
     /// Starts a round as soon as the spacing allows, and forgets how long the pauses had become: something changed.
@@ -51,8 +53,12 @@ impl Schedule {
     /// that call each other must not keep each other at the shortest one.
     pub(crate) fn join(&mut self, now: Timestamp) {
         let earliest = self.started_at.map_or(now, |started| (started + SPACING).max(now));
-        self.step = 0;
-        self.next_at = Some(earliest);
+        if self.step > 0 && earliest > now {
+            self.is_wanted = true;
+        } else {
+            self.step = 0;
+            self.next_at = Some(earliest);
+        }
     }
 
     /// The round had nothing to send: it does not hold up the next one.
@@ -70,9 +76,14 @@ impl Schedule {
         if self.next_at.is_none_or(|at| now < at) {
             return None;
         }
+        let may_restart = self.started_at.is_none_or(|started| now.since(started) >= SPACING);
+        if self.is_wanted && may_restart {
+            self.step = 0;
+        }
         let due = if self.step == 0 { Due::RoundStart } else { Due::Step };
         if self.step == 0 {
             self.started_at = Some(now);
+            self.is_wanted = false;
         }
         let started = self.started_at.unwrap_or(now);
         self.step += 1;

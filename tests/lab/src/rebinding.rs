@@ -11,9 +11,9 @@ use crate::scenario::{Context, Group, Outcome};
 use crate::topology::Topology;
 
 /// The longest silence for somebody who uses the mesh, from the router's change to the next answered ping.
-const SILENCE_MAX_MS: f64 = 10_000.0;
+const SILENCE_MAX_MS: f64 = 4_000.0;
 /// From the router's change until both ends show a direct path again.
-const DIRECT_AGAIN_MAX_MS: f64 = 30_000.0;
+const DIRECT_AGAIN_MAX_MS: f64 = 10_000.0;
 
 /// The group `rebinding`.
 pub(crate) fn group() -> Group {

@@ -89,10 +89,7 @@ impl Engine {
                     self.on_own_candidates_changed(now);
                 }
                 for peer in self.peers.values_mut() {
-                    if seen.is_moved {
-                        peer.doubt_direct(&mut context!(self, now));
-                    }
-                    peer.on_registered(&mut context!(self, now), relay);
+                    peer.on_registered(&mut context!(self, now), relay, seen.is_moved);
                 }
             }
             Some(Event::Lost) => {

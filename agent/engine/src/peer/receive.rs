@@ -12,7 +12,7 @@ use crate::context::Context;
 
 /// While a pair opens its first path, the two sides learn of it at different times: a call that says "no direct path" means
 /// nothing within this time after ours began.
-const CROSSING_MAX: Duration = Duration::from_secs(3);
+const CROSSING_MAX: Duration = Duration::from_secs(1);
 
 impl Peer {
     /// Takes a probe datagram that came over `route`. Returns false where it is not the peer's.

@@ -33,10 +33,10 @@ struct Asked {
 
 impl Upkeep {
     pub(super) fn ask_now(&mut self, now: Timestamp) {
-        let rested = self.doubted_at.is_none_or(|at| now.since(at) >= DOUBT_SPACING);
-        if self.at.is_some() && self.asked.is_none() && rested {
-            self.at = Some(now);
-            self.doubted_at = Some(now);
+        let earliest = self.doubted_at.map_or(now, |at| (at + DOUBT_SPACING).max(now));
+        if self.asked.is_none() && self.at.is_some_and(|at| at > earliest) {
+            self.at = Some(earliest);
+            self.doubted_at = Some(earliest);
         }
     }
 
