@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::candidate::{Candidate, CandidateKind, Unusable, check_address};
-use crate::observation::Observation;
+use crate::observation::{Observation, ObservationKind};
 use crate::path::PathStatus;
 use crate::policy::Policy;
 use crate::reason::Reason;
@@ -37,16 +37,18 @@ impl Selector {
     }
 
     /// Replaces what others told about the peer's addresses. Evidence on an address that stays is kept, and an
-    /// address that answers or was learnt from the peer's own packets stays even if nobody names it any more:
-    /// evidence beats hearsay. Returns whether an address is new.
-    pub fn set_candidates(&mut self, candidates: &[Candidate]) -> bool {
-        self.paths.retain(|address, path| {
-            path.status.is_usable()
-                || (path.candidate.kind == CandidateKind::PeerReflexive
-                    && !matches!(path.status, PathStatus::Silent { .. }))
-                || path.candidate.kind == CandidateKind::Relayed
-                || candidates.iter().any(|candidate| candidate.address == *address)
-        });
+    /// address that may carry traffic stays even if nobody names it any more: evidence beats hearsay. Returns whether
+    /// an address is new.
+    pub fn set_candidates(&mut self, candidates: &[Candidate], now: Timestamp) -> bool {
+        let kept: BTreeMap<SocketAddr, Path> = std::mem::take(&mut self.paths)
+            .into_iter()
+            .filter(|(address, path)| {
+                path.candidate.kind == CandidateKind::Relayed
+                    || self.is_trusted(path, now)
+                    || candidates.iter().any(|candidate| candidate.address == *address)
+            })
+            .collect();
+        self.paths = kept;
         let before = self.paths.len();
         for candidate in candidates {
             self.add_candidate(candidate.clone());
@@ -54,28 +56,54 @@ impl Selector {
         self.paths.len() > before
     }
 
-    /// Adds one candidate. A known address only improves its kind (a host address is also seen as peer-reflexive);
-    /// a new one beyond the bound is refused. Returns whether it is new.
+    /// Adds one candidate. A known address only improves its kind; an address that we learnt ourselves (peer-reflexive)
+    /// says nothing new about a known one, and a relay's address is never a direct one. Beyond the bound a new address
+    /// takes the place of one that nothing speaks for; where there is none, it is refused. Returns whether it is new.
     pub fn add_candidate(&mut self, candidate: Candidate) -> bool {
+        let relayed = candidate.kind == CandidateKind::Relayed;
         if let Some(path) = self.paths.get_mut(&candidate.address) {
-            if candidate.kind < path.candidate.kind || path.candidate.kind == CandidateKind::PeerReflexive {
+            let was_learnt = path.candidate.kind == CandidateKind::PeerReflexive;
+            let is_other_road = relayed != (path.candidate.kind == CandidateKind::Relayed);
+            let says_more = candidate.kind < path.candidate.kind || was_learnt;
+            if says_more && !is_other_road && candidate.kind != CandidateKind::PeerReflexive {
                 path.candidate = candidate;
             }
             return false;
         }
-        if self.paths.len() >= self.policy.candidates_max {
+        if self.paths.len() >= self.policy.candidates_max && !self.evict() {
             return false;
         }
-        let relayed = candidate.kind == CandidateKind::Relayed;
         let unusable = if relayed { None } else { check_address(candidate.address, &self.mesh).err() };
         let path = Path { status: PathStatus::Untried, unusable, candidate };
         self.paths.insert(path.candidate.address, path);
         true
     }
 
-    /// Takes in one fact. A fact about an address that is no candidate is ignored.
+    /// Removes the candidate with this address, for instance because the relay is gone.
+    pub fn remove_candidate(&mut self, address: SocketAddr) {
+        self.paths.remove(&address);
+    }
+
+    /// Makes room: an address that never answered or fell silent goes, learnt ones first.
+    fn evict(&mut self) -> bool {
+        let dead = self.paths.iter().filter(|(address, path)| {
+            !path.status.is_usable()
+                && path.candidate.kind != CandidateKind::Relayed
+                && self.current != Some(**address)
+                && (path.candidate.kind == CandidateKind::PeerReflexive
+                    || matches!(path.status, PathStatus::Silent { .. }))
+        });
+        let Some(address) = dead.map(|(address, _)| *address).next() else { return false };
+        self.paths.remove(&address).is_some()
+    }
+
+    /// Takes in one fact. A fact about an address that is no candidate, or about a relay where there is none, is
+    /// ignored.
     pub fn observe(&mut self, observation: Observation) {
-        if let Some(path) = self.paths.get_mut(&observation.remote) {
+        let of_relay =
+            matches!(observation.kind, ObservationKind::RelayRegistered { .. } | ObservationKind::RelayLost);
+        let fits = |path: &&mut Path| !of_relay || path.candidate.kind == CandidateKind::Relayed;
+        if let Some(path) = self.paths.get_mut(&observation.remote).filter(fits) {
             path.status = path.status.after(observation.kind, observation.at, &self.policy);
         }
     }

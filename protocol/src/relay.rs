@@ -166,7 +166,12 @@ pub enum Frame<'a> {
     /// See [`Kind::NoSession`].
     NoSession(SessionId),
     /// See [`Kind::Unreachable`].
-    Unreachable(PublicKey),
+    Unreachable {
+        /// The session of the node that sent: only the relay knows it, so nobody else can say this.
+        session: SessionId,
+        /// The node that is not there.
+        destination: PublicKey,
+    },
     /// See [`Kind::VersionUnsupported`].
     VersionUnsupported,
 }
@@ -232,7 +237,11 @@ pub fn decode(datagram: &[u8]) -> Result<Frame<'_>, DecodeError> {
         }
         Kind::KeepaliveReply => Ok(Frame::KeepaliveReply { echo: exactly(body)? }),
         Kind::NoSession => Ok(Frame::NoSession(SessionId(exactly(body)?))),
-        Kind::Unreachable => Ok(Frame::Unreachable(PublicKey::from_bytes(exactly(body)?))),
+        Kind::Unreachable => {
+            let (session, destination) = body.split_first_chunk().ok_or(DecodeError::Length)?;
+            let destination = PublicKey::from_bytes(exactly(destination)?);
+            Ok(Frame::Unreachable { session: SessionId(*session), destination })
+        }
         Kind::VersionUnsupported => Ok(Frame::VersionUnsupported),
     }
 }
@@ -289,8 +298,8 @@ pub fn encode_no_session(session: SessionId) -> Vec<u8> {
 
 /// The answer to a packet for a node that is not registered.
 #[must_use]
-pub fn encode_unreachable(destination: &PublicKey) -> Vec<u8> {
-    [&header(Kind::Unreachable as u8)[..], destination.as_bytes()].concat()
+pub fn encode_unreachable(session: SessionId, destination: &PublicKey) -> Vec<u8> {
+    [&header(Kind::Unreachable as u8)[..], &session.0, destination.as_bytes()].concat()
 }
 
 /// The answer to a registration in another version: a bare header that names ours.

@@ -25,6 +25,8 @@ pub struct ReplayWindow {
     newest: u64,
     /// Bit n: the counter `newest - n` was seen.
     seen: u64,
+    /// Earlier lives of the peer: nothing that they said counts any more.
+    retired: [u64; 4],
 }
 
 impl ReplayWindow {
@@ -40,10 +42,14 @@ impl ReplayWindow {
             return Freshness::Unproven;
         }
         if probe.sender_epoch != self.epoch {
-            // It knows our random epoch, so it was sealed after we started: the peer has a new life. An old life
-            // of the peer within ours could be replayed once here; it cannot answer a request, so no path
-            // comes of it, and the next probe of the true life corrects the epoch.
-            *self = Self { epoch: probe.sender_epoch, newest: probe.counter, seen: 1 };
+            // It knows our random epoch, so it was sealed after we started: the peer has a new life, unless it is a
+            // recorded probe of an earlier one.
+            if self.retired.contains(&probe.sender_epoch) {
+                return Freshness::Replayed;
+            }
+            let [first, second, third, _] = self.retired;
+            let retired = [self.epoch, first, second, third];
+            *self = Self { epoch: probe.sender_epoch, newest: probe.counter, seen: 1, retired };
             return Freshness::Fresh;
         }
         if probe.counter > self.newest {
@@ -95,6 +101,15 @@ mod tests {
         let recorded = Probe { receiver_epoch: OWN - 1, ..probe(9, 1) };
         assert_eq!(window.judge(&recorded, OWN), Freshness::Unproven);
         assert_eq!(window.epoch(), 0);
+    }
+
+    #[test]
+    fn a_recorded_probe_of_an_earlier_life_never_resets_the_window() {
+        let mut window = ReplayWindow::default();
+        window.judge(&probe(9, 1), OWN);
+        window.judge(&probe(10, 5), OWN);
+        assert_eq!(window.judge(&probe(9, 2), OWN), Freshness::Replayed);
+        assert_eq!(window.judge(&probe(10, 5), OWN), Freshness::Replayed);
     }
 
     #[test]

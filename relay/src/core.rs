@@ -107,7 +107,7 @@ impl RelayCore {
                 | Frame::Deliver { .. }
                 | Frame::KeepaliveReply { .. }
                 | Frame::NoSession(_)
-                | Frame::Unreachable(_)
+                | Frame::Unreachable { .. }
                 | Frame::VersionUnsupported,
             ) => self.drop(DropReason::Unexpected),
             Err(_) => self.drop(DropReason::Malformed),
@@ -248,7 +248,7 @@ impl RelayCore {
             return self.drop(DropReason::UnreachableRate);
         }
         self.counters.unreachable += 1;
-        Outcome::Reply(encode_unreachable(destination))
+        Outcome::Reply(encode_unreachable(session, destination))
     }
 
     fn keepalive(

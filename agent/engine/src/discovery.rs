@@ -87,7 +87,12 @@ impl Discovery {
         changed
     }
 
-    /// Notes what a relay saw us as. What a lost relay saw stays until it or STUN sees another: it may still hold.
+    /// A relay is no longer ours to use.
+    pub(crate) fn forget_relay(&mut self, relay: SocketAddr) {
+        self.seen_by_relays.remove(&relay);
+    }
+
+    /// Notes what a relay saw us as. What a lost relay saw stays until it sees another: it may still hold.
     pub(crate) fn set_seen_by_relay(&mut self, relay: SocketAddr, observed: SocketAddr) -> Seen {
         let is_new = !self.candidates().iter().any(|candidate| candidate.address == observed);
         let is_moved = self.seen_by_relays.insert(relay, observed).is_some_and(|before| before != observed);

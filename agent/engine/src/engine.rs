@@ -23,6 +23,9 @@ use crate::reporter::Reporter;
 use crate::status::Status;
 use crate::tunnel_config::TunnelConfig;
 
+/// Paths in a report: they serve people who look at a dashboard, and must not make a report too large to be taken.
+const REPORTED_PATHS_MAX: usize = 1_000;
+
 /// The agent's brain; see the crate's first page.
 pub struct Engine {
     config: EngineConfig,
@@ -37,6 +40,8 @@ pub struct Engine {
     relays: BTreeMap<SocketAddr, RelayClient>,
     sessions: BTreeMap<SocketAddr, SessionId>,
     token: Option<ReportResponse>,
+    /// When a relay last made us doubt our direct paths.
+    doubted_at: Option<Timestamp>,
     reporter: Reporter,
     peers: BTreeMap<PublicKey, Peer>,
     tags: BTreeMap<[u8; 8], PublicKey>,
@@ -80,6 +85,7 @@ impl Engine {
             relays: BTreeMap::new(),
             sessions: BTreeMap::new(),
             token: None,
+            doubted_at: None,
             reporter,
             peers: BTreeMap::new(),
             tags: BTreeMap::new(),
@@ -305,7 +311,7 @@ impl Engine {
         Report {
             candidates: self.discovery.candidates(),
             nat: self.discovery.nat(),
-            paths: self.peers.values().map(Peer::path_report).collect(),
+            paths: self.peers.values().map(Peer::path_report).take(REPORTED_PATHS_MAX).collect(),
             agent_version: self.config.agent_version.clone(),
         }
     }

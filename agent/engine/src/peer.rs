@@ -80,7 +80,7 @@ impl Peer {
     pub(crate) fn new(info: api::Peer, own: &PrivateKey, mesh: Vec<(IpAddr, u8)>, now: Timestamp) -> Self {
         let keys = PairKeys::derive(own, &info.public_key);
         let mut selector = Selector::new(Policy::default(), mesh);
-        selector.set_candidates(&info.candidates);
+        selector.set_candidates(&info.candidates, now);
         Self {
             info,
             keys,
@@ -129,11 +129,11 @@ impl Peer {
         let came_online = info.online && !self.info.online;
         let plain_changed = info.plain_endpoint != self.info.plain_endpoint;
         self.info = info;
+        let is_new = self.selector.set_candidates(&self.info.candidates, context.now);
         if self.info.plain_endpoint.is_some() || plain_changed {
             self.start(context);
             return;
         }
-        let is_new = self.selector.set_candidates(&self.info.candidates);
         if came_online {
             let relays: Vec<SocketAddr> = context.sessions.keys().copied().collect();
             for relay in relays {
@@ -197,6 +197,12 @@ impl Peer {
             ObservationKind::RelayLost
         };
         self.observe(context, relay, kind);
+    }
+
+    /// A relay is no longer ours to use.
+    pub(crate) fn on_relay_gone(&mut self, context: &mut Context<'_>, relay: SocketAddr) {
+        self.selector.remove_candidate(relay);
+        self.apply_selection(context);
     }
 
     pub(crate) fn next_at(&self) -> Option<Timestamp> {
@@ -279,7 +285,7 @@ impl Peer {
         self.upkeep.restart(context.now);
         let lost_direct = matches!(before, Some(TunnelPath::Direct { .. }))
             && !matches!(path, Some(TunnelPath::Direct { .. }));
-        if lost_direct {
+        if lost_direct || path.is_none() {
             self.search(context.now);
         }
         let (kind, remote) = self.path_kind();

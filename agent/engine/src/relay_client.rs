@@ -1,5 +1,6 @@
 //! Our session at one relay: register, stay, register again.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -36,6 +37,8 @@ pub(crate) struct RelayClient {
     session: Option<Session>,
     registration: Option<Registration>,
     rtt_us: Option<u32>,
+    /// No registration before this: the relay refused our token, and would refuse the next one as well.
+    rest_until: Timestamp,
 }
 
 #[derive(Clone, Copy)]
@@ -50,6 +53,8 @@ struct Session {
     expires_at: Timestamp,
     keepalive_at: Timestamp,
     asked: Option<(u64, Timestamp)>,
+    /// Earlier questions whose answers are late: they count as well, or a slow path would look like a dead relay.
+    late: VecDeque<(u64, Timestamp)>,
     unanswered: u8,
 }
 
@@ -76,7 +81,15 @@ impl RelayClient {
     /// `None` where the relay's key is of low order.
     pub(crate) fn new(info: RelayInfo, own: &PrivateKey) -> Option<Self> {
         let key = RelayKey::of_node(own, &info.public_key)?;
-        Some(Self { info, key, token: None, session: None, registration: None, rtt_us: None })
+        Some(Self {
+            info,
+            key,
+            token: None,
+            session: None,
+            registration: None,
+            rtt_us: None,
+            rest_until: Timestamp::default(),
+        })
     }
 
     pub(crate) const fn info(&self) -> &RelayInfo {
@@ -135,8 +148,10 @@ impl RelayClient {
             self.send_registration(context);
         }
         let session = self.session.as_mut()?;
-        if session.asked.is_some_and(|(_, at)| context.now >= at + ANSWER_TIMEOUT) {
+        if let Some(asked) = session.asked.filter(|(_, at)| context.now >= *at + ANSWER_TIMEOUT) {
             session.asked = None;
+            session.late.truncate(usize::from(UNANSWERED_MAX) - 1);
+            session.late.push_front(asked);
             session.unanswered += 1;
             session.keepalive_at = context.now;
         }
@@ -180,6 +195,7 @@ impl RelayClient {
                     expires_at: context.now + Duration::from_secs(u64::from(answer.lifetime_s)),
                     keepalive_at: context.now + KEEPALIVE_INTERVAL,
                     asked: None,
+                    late: VecDeque::new(),
                     unanswered: 0,
                 });
                 Some(Event::Registered { session: answer.session, observed: answer.observed })
@@ -192,15 +208,18 @@ impl RelayClient {
                     // Only a new token helps; the next report brings one.
                     self.token = None;
                     self.registration = None;
+                    self.rest_until = context.now + RETRY_MAX;
                     return Some(Event::TokenRefused);
                 }
                 None
             }
             Frame::KeepaliveReply { echo } => {
                 let session = self.session.as_mut()?;
-                let (_, at) = session.asked.filter(|(asked, _)| asked.to_be_bytes() == *echo)?;
+                let mut questions = session.asked.iter().chain(&session.late);
+                let (_, at) = *questions.find(|(asked, _)| asked.to_be_bytes() == *echo)?;
                 self.rtt_us = u32::try_from(context.now.since(at).as_micros()).ok();
                 session.asked = None;
+                session.late.clear();
                 session.unanswered = 0;
                 session.keepalive_at = context.now + KEEPALIVE_INTERVAL;
                 None
@@ -213,7 +232,7 @@ impl RelayClient {
             | Frame::Send { .. }
             | Frame::Deliver { .. }
             | Frame::Keepalive { .. }
-            | Frame::Unreachable(_)
+            | Frame::Unreachable { .. }
             | Frame::VersionUnsupported => None,
         }
     }
@@ -229,11 +248,13 @@ impl RelayClient {
         self.registration = self.token.map(|_| Registration {
             nonce: context.entropy.bytes(),
             cookie: [0; COOKIE_LEN],
-            retry_at: context.now,
+            retry_at: self.rest_until.max(context.now),
             pause: RETRY_MIN,
             sent_at: context.now,
         });
-        self.send_registration(context);
+        if self.rest_until <= context.now {
+            self.send_registration(context);
+        }
     }
 
     fn send_registration(&mut self, context: &mut Context<'_>) {

@@ -130,7 +130,7 @@ fn the_path_in_use_needs_no_fresh_answer_while_nothing_says_that_it_is_dead() {
 fn a_working_address_outlives_a_map_that_no_longer_names_it() {
     let mut selector = selector(&[reflexive(1), reflexive(2)]);
     answer(&mut selector, &reflexive(1), 10_000);
-    selector.set_candidates(&[reflexive(3)]);
+    selector.set_candidates(&[reflexive(3)], NOW);
     let selection = selector.select(NOW);
     assert_eq!(selection.chosen, Some(reflexive(1)));
     assert_eq!(selection.verdicts.len(), 2);
@@ -145,6 +145,27 @@ fn a_mesh_address_is_never_chosen() {
     let selection = selector.select(NOW);
     assert_eq!(selection.chosen, None);
     assert_eq!(reason(&selection, &inside), Reason::Unusable { why: Unusable::InsideMesh });
+}
+
+#[test]
+fn dead_addresses_give_way_to_new_ones() {
+    let mut selector = Selector::default();
+    let learnt = |port: u32| candidate(CandidateKind::PeerReflexive, &format!("203.0.113.1:{port}"));
+    for port in 1..=64 {
+        selector.add_candidate(learnt(port));
+        answer(&mut selector, &learnt(port), 10_000);
+    }
+    let later = NOW + Duration::from_secs(60);
+    selector.set_candidates(&[reflexive(2)], later);
+    let selection = selector.select(later);
+    assert_eq!(selection.verdicts.len(), 1, "{selection:?}");
+}
+
+#[test]
+fn a_relay_s_address_never_becomes_a_direct_one() {
+    let mut selector = selector(&[relay()]);
+    selector.add_candidate(Candidate { kind: CandidateKind::ServerReflexive, ..relay() });
+    assert_eq!(selector.select(NOW).chosen, Some(relay()));
 }
 
 #[test]

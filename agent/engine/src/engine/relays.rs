@@ -1,6 +1,7 @@
 //! The engine and its relays: which there are, what they deliver, and what their coming and going changes.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use endpoint_selection::Timestamp;
 use protocol::api::NetworkMap;
@@ -15,6 +16,10 @@ use crate::output::Output;
 use crate::peer::Route;
 use crate::relay_client::{Event, RelayClient};
 
+/// A relay's word makes us doubt all direct paths no more often than this: a hostile one must not be able to hold all
+/// traffic. A mapping that really moves again is noticed by silence.
+const DOUBT_SPACING: Duration = Duration::from_secs(30);
+
 impl Engine {
     pub(super) fn set_relays(&mut self, now: Timestamp, map: &NetworkMap) {
         let gone: Vec<SocketAddr> =
@@ -22,6 +27,10 @@ impl Engine {
         for address in gone {
             self.relays.remove(&address);
             self.on_relay_event(now, address, Some(Event::Lost));
+            self.discovery.forget_relay(address);
+            for peer in self.peers.values_mut() {
+                peer.on_relay_gone(&mut context!(self, now), address);
+            }
         }
         for info in &map.relays {
             if self.relays.contains_key(&info.address) {
@@ -40,7 +49,7 @@ impl Engine {
         let (Some(relay), Ok(frame)) = (self.relays.get_mut(&from), relay::decode(datagram)) else { return };
         match frame {
             Frame::Deliver { source, payload } => self.on_delivered(now, from, &source, payload),
-            Frame::Unreachable(destination) => {
+            Frame::Unreachable { session, destination } if self.sessions.get(&from) == Some(&session) => {
                 if let Some(peer) = self.peers.get_mut(&destination) {
                     peer.on_relay(&mut context!(self, now), from, false);
                 }
@@ -54,8 +63,11 @@ impl Engine {
                 self.on_relay_event(now, from, event);
             }
             // What only a relay receives, and what only an agent of another version would understand.
-            Frame::Register(_) | Frame::Send { .. } | Frame::Keepalive { .. } | Frame::VersionUnsupported => {
-            }
+            Frame::Register(_)
+            | Frame::Send { .. }
+            | Frame::Keepalive { .. }
+            | Frame::Unreachable { .. }
+            | Frame::VersionUnsupported => {}
         }
     }
 
@@ -88,8 +100,13 @@ impl Engine {
                     self.discovery.ask_all(&mut context!(self, now));
                     self.on_own_candidates_changed(now);
                 }
+                let is_doubted_lately = self.doubted_at.is_some_and(|at| now.since(at) < DOUBT_SPACING);
+                let is_doubtful = seen.is_moved && !is_doubted_lately;
+                if is_doubtful {
+                    self.doubted_at = Some(now);
+                }
                 for peer in self.peers.values_mut() {
-                    peer.on_registered(&mut context!(self, now), relay, seen.is_moved);
+                    peer.on_registered(&mut context!(self, now), relay, is_doubtful);
                 }
             }
             Some(Event::Lost) => {

@@ -41,7 +41,9 @@ impl Peer {
                 {
                     self.doubt_direct(context);
                 }
-                self.on_call(context, &candidates);
+                // One that may be a replay starts a round, but names nothing new.
+                let addresses = if freshness == Freshness::Fresh { &candidates[..] } else { &[] };
+                self.on_call(context, addresses);
             }
             Message::Reply { .. } | Message::Call { .. } => {}
         }
@@ -85,6 +87,12 @@ impl Peer {
         }
         let rtt_us = u32::try_from(elapsed.as_micros()).unwrap_or(u32::MAX);
         let (Route::Direct(remote) | Route::Relay(remote)) = route;
+        if let Route::Direct(address) = route {
+            // The list may have been replaced while the request was out.
+            let source = CandidateSource::Peer;
+            let kind = CandidateKind::PeerReflexive;
+            self.selector.add_candidate(Candidate { kind, address, base: None, source });
+        }
         self.upkeep.on_reply(context.now, transaction);
         self.finish_ping(context, transaction, route, rtt_us);
         self.observe(context, remote, ObservationKind::ProbeAnswered { rtt_us });

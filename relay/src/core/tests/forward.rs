@@ -13,7 +13,7 @@ fn unreachable_reply(world: &mut World, from: SocketAddr, datagram: &[u8]) -> Op
     let reply = world.send(from, datagram)?;
     assert!(reply.len() <= datagram.len());
     match decode(&reply) {
-        Ok(Frame::Unreachable(key)) => Some(key),
+        Ok(Frame::Unreachable { destination, .. }) => Some(destination),
         other => panic!("an unexpected answer: {other:?}"),
     }
 }
@@ -169,7 +169,7 @@ fn what_only_relays_say_is_never_answered() {
         encode_challenge([0; 16]),
         encode_refused([0; 8], RefusalReason::Full),
         encode_no_session(session),
-        encode_unreachable(&b.public_key()),
+        encode_unreachable(session, &b.public_key()),
         encode_keepalive_reply([0; 8]),
         encode_version_unsupported(),
         deliver_prefix(&b.public_key()).to_vec(),
