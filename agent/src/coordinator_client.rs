@@ -27,8 +27,9 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(20);
 /// The largest answer that is read outside of the map stream, in bytes.
 const ANSWER_BYTES_MAX: usize = REPORT_BYTES_MAX;
 
-/// The longest wait that `Retry-After` is believed to ask for: an hour. More would be a mistake of the other side.
-const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
+/// The longest wait that `Retry-After` is believed to ask for: as long as the widest pause that a node makes by itself.
+/// More would let one mistake of a proxy keep the node from its coordinator long after both are well again.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
 
 /// A coordinator, seen by one node or by a machine that wants to become one.
 #[derive(Debug, Clone)]
@@ -97,7 +98,8 @@ impl CoordinatorClient {
     pub(crate) async fn rtt(&self) -> Result<Duration, CallError> {
         let start = Instant::now();
         let call = self.http.get(self.url.page("/healthz")).timeout(CALL_TIMEOUT);
-        call.send().await.map_err(|error| CallError::from_reqwest(&self.url, &error))?;
+        // What answers with an error may be a proxy whose coordinator is gone: no answer of the coordinator's.
+        self.send(call).await?;
         Ok(start.elapsed())
     }
 
@@ -180,6 +182,9 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
     use super::*;
 
     fn client() -> CoordinatorClient {
@@ -202,6 +207,29 @@ mod tests {
         assert!(matches!(error, CallError::Unavailable { retry_after: Some(_), .. }), "{error:?}");
         let error = client().refusal(StatusCode::NOT_FOUND, None, b"<html>");
         assert!(matches!(error, CallError::Malformed { .. }), "{error:?}");
+    }
+
+    #[tokio::test]
+    async fn an_answer_with_an_error_status_is_no_round_trip_to_the_coordinator() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let client = CoordinatorClient::new(url.parse().unwrap(), None).unwrap();
+        let serve = async {
+            for status in ["200 OK", "503 Service Unavailable", "404 Not Found"] {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut head = Vec::new();
+                while !head.ends_with(b"\r\n\r\n") {
+                    head.push(stream.read_u8().await.unwrap());
+                }
+                let answer = format!("HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            }
+        };
+        let ask = async { [client.rtt().await, client.rtt().await, client.rtt().await] };
+        let ((), [good, unavailable, unknown]) = tokio::join!(serve, ask);
+        assert!(good.is_ok(), "{good:?}");
+        assert!(unavailable.unwrap_err().to_string().contains("status 503"));
+        assert!(unknown.unwrap_err().to_string().contains("status 404"));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use protocol::api::{MAP_EVENT_BYTES_MAX, MapEvent};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::coordinator_client::{CallError, CoordinatorClient};
 use crate::entropy;
@@ -84,6 +84,17 @@ impl From<CallError> for End {
     }
 }
 
+/// Why a pause ended.
+#[derive(Debug, PartialEq, Eq)]
+enum PauseEnd {
+    /// It lasted as long as it should.
+    Over,
+    /// The node wished it.
+    Wished,
+    /// The node is gone.
+    Unheard,
+}
+
 /// A node's stream.
 pub(crate) struct MapStream {
     client: CoordinatorClient,
@@ -126,21 +137,28 @@ impl MapStream {
                 End::Unheard => return,
             };
             let pause = back_off.next(retry_after, entropy::fraction());
+            let deadline = Instant::now() + pause;
             tracing::debug!(%why, pause_ms = pause.as_millis(), "the map stream ended");
             if self.news.send(StreamNews::Lost(why)).await.is_err() {
                 return;
             }
-            match timeout(pause, self.wishes.recv()).await {
-                Err(_) => {}
-                Ok(None) => return,
-                Ok(Some(wish)) => {
-                    self.heed(wish);
-                    if retry_after.is_none() {
-                        back_off.reset();
-                    } else {
-                        tokio::time::sleep(pause).await;
-                    }
-                }
+            match self.wait(deadline, retry_after.is_some()).await {
+                PauseEnd::Over => {}
+                PauseEnd::Wished => back_off.reset(),
+                PauseEnd::Unheard => return,
+            }
+        }
+    }
+
+    /// Waits until `deadline`. The wish to reconnect ends the pause at once, unless the coordinator asked for it: then
+    /// the wish comes true at the deadline, as all wishes for a snapshot do.
+    async fn wait(&mut self, deadline: Instant, is_asked_for: bool) -> PauseEnd {
+        loop {
+            match timeout_at(deadline, self.wishes.recv()).await {
+                Err(_) => return PauseEnd::Over,
+                Ok(None) => return PauseEnd::Unheard,
+                Ok(Some(StreamWish::Reconnect)) if !is_asked_for => return PauseEnd::Wished,
+                Ok(Some(wish)) => self.heed(wish),
             }
         }
     }

@@ -130,6 +130,10 @@ fn forget_useless_key(folder: &StateFolder, error: &CallError) {
     }
 }
 
+/// Tells how it went.
+///
+/// # Errors
+/// Where the running agent cannot work as the new node: a script that joined must not take the tunnel for up.
 fn tell(
     context: &Context,
     identity: &Identity,
@@ -143,7 +147,13 @@ fn tell(
         Ok(DoneAnswer { state_dir, .. }) => other_folder(&state_dir),
         Err(failure) if failure.code == Code::NotRunning => "start the agent with `warren agent`".to_owned(),
         Err(failure) if failure.code == Code::NotEnrolled => other_folder("another folder"),
-        Err(failure) => format!("but the agent does not take it up: {}", failure.message),
+        Err(failure) => {
+            let message = format!(
+                "joined the network {network} as {name}, but the agent does not take it up: {}",
+                failure.message
+            );
+            return Err(Failure { message, ..failure });
+        }
     };
     let verdict = format!("joined the network {network} as {name}; {rest}");
     if !context.terminal.wants_json() {

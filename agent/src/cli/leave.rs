@@ -1,5 +1,7 @@
 //! `warren leave`: the coordinator deletes the node, then the machine forgets that it was one.
 
+use std::path::Path;
+
 use clap::Args;
 
 use super::Context;
@@ -8,7 +10,7 @@ use crate::control::answer::DoneAnswer;
 use crate::coordinator_client::CoordinatorClient;
 use crate::departure;
 use crate::exit::{Code, Failure};
-use crate::state::{Identity, StateFolder};
+use crate::state::{Identity, StateError, StateFolder};
 
 #[derive(Debug, Args)]
 pub(super) struct LeaveArgs {
@@ -27,12 +29,31 @@ pub(super) fn run(context: &Context, args: &LeaveArgs) -> Result<(), Failure> {
 
 fn without_daemon(context: &Context, force: bool) -> Result<DoneAnswer, Failure> {
     let folder = StateFolder::new(&context.global.state_dir);
+    // Looked at before the locks, which would make the folder.
+    if Identity::load(&folder)?.is_none() {
+        return Err(Failure::not_enrolled());
+    }
+    let _agent_lock = folder.lock("agent.lock").map_err(|error| match error {
+        StateError::Busy { path } => agent_elsewhere(&path, &context.global.socket),
+        error @ (StateError::Io { .. } | StateError::Damaged { .. }) => error.into(),
+    })?;
+    let _join_lock = folder.lock("join.lock")?;
+    // Again: only under the locks it is sure to stay the same.
     let Some(identity) = Identity::load(&folder)? else { return Err(Failure::not_enrolled()) };
-    let _lock = folder.lock("join.lock")?;
     let client = CoordinatorClient::new(identity.coordinator, Some(identity.token))?;
     let outcome = super::runtime()?.block_on(client.delete_node());
     let verdict = departure::judge(outcome, force)?;
     Identity::forget(&folder)?;
     let state_dir = folder.path().display().to_string();
     Ok(DoneAnswer { version: env!("CARGO_PKG_VERSION").to_owned(), verdict, state_dir })
+}
+
+/// An agent at work would keep the tunnel up, and write the folder anew, for a node that is no more.
+fn agent_elsewhere(folder: &Path, socket: &Path) -> Failure {
+    let message = format!(
+        "an agent works on {} but does not listen at {}: give its socket with --socket, or stop it first",
+        folder.display(),
+        socket.display()
+    );
+    Failure::new(Code::Failed, message)
 }

@@ -32,9 +32,6 @@ const NEWS_MAX: usize = 2;
 /// Sleep of the machine that is worth learning everything anew: mappings of NATs live 30 s and more.
 const SLEEP_MIN: Duration = Duration::from_secs(5);
 
-/// The longest wait that a report respects; the engine's own back-off goes on after it.
-const REPORT_PAUSE_MAX: Duration = Duration::from_secs(300);
-
 /// The node at work.
 pub(crate) struct Node {
     identity: Identity,
@@ -338,7 +335,8 @@ impl Node {
         self.tasks.spawn(async move {
             let outcome = client.report(&report).await;
             if let Some(pause) = outcome.as_ref().err().and_then(CallError::retry_after) {
-                sleep(pause.min(REPORT_PAUSE_MAX)).await;
+                // The engine takes the report for under way meanwhile and sends no other; the client bounds the pause.
+                sleep(pause).await;
             }
             // Where nobody listens the node is being stopped.
             let _ = sender.send(outcome).await;

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::oneshot;
+use uuid::Uuid;
 
 use crate::control::answer::{DoneAnswer, PingReply};
 use crate::control::{Call, Request};
@@ -21,6 +22,8 @@ type Reply = oneshot::Sender<Result<Value, Failure>>;
 /// The coordinator's answer to the wish to leave, on its way back to the loop.
 #[derive(Debug)]
 pub(crate) struct Departure {
+    /// The node that asked; the machine may be another one by the time of the answer.
+    node_id: Uuid,
     outcome: Result<(), CallError>,
     force: bool,
     reply: Reply,
@@ -46,15 +49,34 @@ impl Daemon {
 
     /// Ends the node where the coordinator agreed, or where the user insisted.
     pub(crate) async fn on_departure(&mut self, departure: Departure) {
-        let Departure { outcome, force, reply } = departure;
+        let Departure { node_id, outcome, force, reply } = departure;
         let answer = match departure::judge(outcome, force) {
             Err(failure) => Err(failure),
-            Ok(verdict) => {
-                self.standing.stop().await;
-                Identity::forget(&self.state).map_err(Failure::from).and_then(|()| self.done(verdict))
-            }
+            Ok(verdict) => self.forget(node_id).await.and_then(|()| self.done(verdict)),
         };
         send(reply, answer);
+    }
+
+    /// Forgets the node `node_id`, and no other: while the coordinator was asked, the machine may have left and joined
+    /// again.
+    async fn forget(&mut self, node_id: Uuid) -> Result<(), Failure> {
+        let Some(standing) = self.standing.identity() else { return Err(Failure::not_enrolled()) };
+        // A file that cannot be read is no other node's, as far as anyone knows; to leave is the way out of that.
+        let saved = Identity::load(&self.state).ok().flatten();
+        if standing.node_id != node_id || saved.is_some_and(|saved| saved.node_id != node_id) {
+            let message = "this machine has become another node meanwhile, which stays: \
+                           run `warren leave` again to leave with it";
+            return Err(Failure::new(Code::Failed, message));
+        }
+        self.standing.stop().await;
+        if let Err(error) = Identity::forget(&self.state) {
+            // The machine is still what its folder says. What goes wrong with that is in the log; the caller hears
+            // the cause.
+            let _ = self.become_anew().await;
+            return Err(error.into());
+        }
+        self.standing = Standing::NotEnrolled;
+        Ok(())
     }
 
     fn status(&self) -> Result<Value, Failure> {
@@ -137,6 +159,7 @@ impl Daemon {
             send(reply, Err(Failure::not_enrolled()));
             return;
         };
+        let node_id = identity.node_id;
         let client = CoordinatorClient::new(identity.coordinator.clone(), Some(identity.token.clone()));
         let departures = self.departures.clone();
         tokio::spawn(async move {
@@ -145,7 +168,7 @@ impl Daemon {
                 Err(error) => Err(error),
             };
             // Where the loop is gone the agent stops, and the caller is told so by the closed channel.
-            let _ = departures.send(Departure { outcome, force, reply }).await;
+            let _ = departures.send(Departure { node_id, outcome, force, reply }).await;
         });
     }
 

@@ -24,6 +24,46 @@ fn retry_after_is_the_least_pause() {
     assert_eq!(BackOff::default().next(Some(asked), 0.0), asked);
 }
 
+/// A stream in a pause, and the node's end of its wishes.
+fn pausing() -> (MapStream, mpsc::Sender<StreamWish>) {
+    let client = CoordinatorClient::new("http://127.0.0.1:1".parse().unwrap(), None).unwrap();
+    let (wishes, wishes_receiver) = mpsc::channel(4);
+    (MapStream::new(client, Some(5), wishes_receiver, mpsc::channel(1).0), wishes)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wish_to_reconnect_ends_a_pause_of_our_own_at_once() {
+    let (mut stream, wishes) = pausing();
+    let start = Instant::now();
+    wishes.send(StreamWish::Reconnect).await.unwrap();
+    assert_eq!(stream.wait(start + PAUSE_MAX, false).await, PauseEnd::Wished);
+    assert_eq!(start.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_that_the_coordinator_asked_for_ends_at_its_deadline_whatever_is_wished() {
+    let (mut stream, wishes) = pausing();
+    let start = Instant::now();
+    let wish = async {
+        for wish in [StreamWish::Reconnect, StreamWish::Snapshot, StreamWish::Reconnect] {
+            tokio::time::sleep(Duration::from_secs(15)).await;
+            wishes.send(wish).await.unwrap();
+        }
+    };
+    let (end, ()) = tokio::join!(stream.wait(start + PAUSE_MAX, true), wish);
+    assert_eq!((end, start.elapsed().as_secs()), (PauseEnd::Over, PAUSE_MAX.as_secs()));
+    assert_eq!(stream.last_event_id, None, "the wish for a snapshot is not forgotten");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wish_for_a_snapshot_shortens_no_pause() {
+    let (mut stream, wishes) = pausing();
+    let start = Instant::now();
+    wishes.send(StreamWish::Snapshot).await.unwrap();
+    assert_eq!(stream.wait(start + PAUSE_MAX, false).await, PauseEnd::Over);
+    assert_eq!((start.elapsed().as_secs(), stream.last_event_id), (PAUSE_MAX.as_secs(), None));
+}
+
 fn snapshot(revision: u64) -> MapEvent {
     let own = OwnNode {
         id: Uuid::from_u128(1),
@@ -123,6 +163,24 @@ async fn a_wish_for_a_snapshot_ends_the_stream_and_forgets_the_revision() {
     assert!(matches!(fixture.news.recv().await, Some(StreamNews::Lost(_))));
     let (head, _stream) = fixture.answer(&ok("")).await;
     assert!(!head.contains("last-event-id"), "{head}");
+}
+
+#[tokio::test]
+async fn a_stream_without_a_byte_for_three_comment_lines_is_dead() {
+    let mut fixture = Fixture::start(None).await;
+    let (_, _stream) = fixture.answer(&ok(&event(&snapshot(7)))).await;
+    fixture.expect_event(&snapshot(7)).await;
+    // Only now: before, simulated time would jump over the real time that the connection takes.
+    tokio::time::pause();
+    let start = Instant::now();
+    match fixture.news.recv().await {
+        Some(StreamNews::Lost(why)) => assert!(why.contains("fell silent"), "{why}"),
+        other => panic!("{other:?}"),
+    }
+    // The silence began a moment before or after the clock stood still, and timers round up to a millisecond.
+    let silence = start.elapsed();
+    let second = Duration::from_secs(1);
+    assert!(silence < SILENCE_MAX + second && silence > SILENCE_MAX / 2, "{silence:?}");
 }
 
 #[tokio::test]

@@ -168,6 +168,21 @@ fn a_machine_that_is_a_node_already_is_told_to_leave_first() {
 }
 
 #[test]
+fn an_agent_that_cannot_take_the_identity_up_makes_the_join_fail_with_its_reason() {
+    let (machine, coordinator) = (Machine::new(), Coordinator::start(enroll));
+    std::fs::create_dir(machine.state()).unwrap();
+    // A link to itself: the agent cannot find out whether the tunnel is to be down.
+    std::os::unix::fs::symlink("down", machine.file("down")).unwrap();
+    let _daemon = machine.start(machine.command(&["agent"]));
+    let ran = machine.join(&coordinator.url, &key());
+    assert_eq!(ran.code, 1, "{ran:?}");
+    let start =
+        "warren: joined the network default as web-1, but the agent does not take it up: cannot look for";
+    assert!(ran.stderr.starts_with(start) && ran.stdout.is_empty(), "{ran:?}");
+    assert!(machine.file("identity.json").exists(), "the machine is a node all the same");
+}
+
+#[test]
 fn a_state_folder_that_cannot_be_is_told_before_anything_is_sent() {
     let (machine, coordinator) = (Machine::new(), Coordinator::start(enroll));
     std::fs::write(machine.state(), b"a file in the way").unwrap();
