@@ -197,9 +197,9 @@ impl Coordinator {
         let mut directory = self.directory();
         let stream = directory.next_stream();
         let network = directory.network_mut(identity.network).ok_or(AuthError::NodeDeleted)?;
-        let revisions = network.open_stream(identity.node, stream).map_err(|_| AuthError::NodeDeleted)?;
+        let wakers = network.open_stream(identity.node, stream).map_err(|_| AuthError::NodeDeleted)?;
         drop(directory);
-        Ok(MapSubscription::new(Arc::clone(self), *identity, stream, revision, revisions))
+        Ok(MapSubscription::new(Arc::clone(self), *identity, stream, revision, wakers))
     }
 
     /// Deletes a node: its stream ends, its token is refused, its peers are told. Also what `DELETE /node` does.

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use coordinator::service::{MapPoll, MapSubscription, StreamEnd, administration};
 use fixture::{Fixture, Machine, START, report};
+use futures_util::FutureExt as _;
 use protocol::api::{MapDelta, MapEvent, NetworkMap};
 use protocol::key::PrivateKey;
 
@@ -121,6 +122,20 @@ fn a_second_stream_of_a_node_ends_the_first_and_the_node_stays_online() {
     drop(first);
     snapshot(&mut second);
     assert!(snapshot(&mut watcher).peers[0].online);
+}
+
+#[test]
+fn a_node_that_reopens_its_stream_wakes_its_old_one_and_no_other() {
+    let fixture = Fixture::new(1);
+    let (a, b) = (fixture.node("a"), fixture.node("b"));
+    let mut watcher = open(&fixture, &a, None);
+    let mut first = open(&fixture, &b, None);
+    snapshot(&mut watcher);
+    snapshot(&mut first);
+    let _second = open(&fixture, &b, None);
+    assert_eq!(watcher.changed().now_or_never(), None);
+    assert_eq!(first.changed().now_or_never(), Some(()));
+    assert_eq!(first.poll_event(), MapPoll::Ended(StreamEnd::Replaced));
 }
 
 #[test]

@@ -45,6 +45,8 @@ pub(super) async fn map(
 
 /// The next bytes of the stream; `None` is its end.
 async fn next(subscription: &mut MapSubscription) -> Option<Bytes> {
+    // One deadline for all wake-ups that bring this node nothing: they must not keep its connection silent.
+    let keep_alive_at = tokio::time::Instant::now() + KEEP_ALIVE;
     loop {
         match subscription.poll_event() {
             MapPoll::Event(event) => return Some(frame(&event)),
@@ -54,7 +56,7 @@ async fn next(subscription: &mut MapSubscription) -> Option<Bytes> {
             }
             MapPoll::Idle => {}
         }
-        if tokio::time::timeout(KEEP_ALIVE, subscription.changed()).await.is_err() {
+        if tokio::time::timeout_at(keep_alive_at, subscription.changed()).await.is_err() {
             return Some(Bytes::from_static(b": keep-alive\n\n"));
         }
         tokio::time::sleep(GATHER).await;

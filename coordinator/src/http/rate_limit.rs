@@ -27,14 +27,17 @@ pub(super) struct RateLimits {
     sign_in: Budget,
 }
 
-/// A budget per address, and one over all addresses, which bounds the memory: an address is remembered only until
-/// its budget is full again (30 s), and all together spend at most `all` a second.
+/// A budget per address, and one over all addresses. An address is remembered until its budget is full again (30 s);
+/// while [`ADDRESSES_MAX`] are remembered, further requests draw from the one over all only.
 #[derive(Debug)]
 struct Budget {
     per_address: DefaultKeyedRateLimiter<IpAddr>,
     all: DefaultDirectRateLimiter,
     checks: AtomicU32,
 }
+
+/// Addresses that are remembered at once: some 10 MiB. Each stands for a finished TCP handshake of the last 30 s.
+const ADDRESSES_MAX: usize = 65_536;
 
 /// Checks between two sweeps of addresses whose budget is full again.
 const SWEEP_EVERY: u32 = 1024;
@@ -76,11 +79,14 @@ impl Budget {
             self.per_address.shrink_to_fit();
         }
         let now = DefaultClock::default().now();
-        let all = self.all.check().map_err(|early| early.wait_time_from(now));
-        let own = all.and_then(|()| {
+        // The address first: one that is over its own limit must not use up what the others share.
+        let own = if self.per_address.len() < ADDRESSES_MAX {
             self.per_address.check_key(&bucket(address)).map_err(|early| early.wait_time_from(now))
-        });
-        own.map_err(|wait| ApiError::too_many_requests(wait.as_secs() + 1))
+        } else {
+            Ok(())
+        };
+        let all = own.and_then(|()| self.all.check().map_err(|early| early.wait_time_from(now)));
+        all.map_err(|wait| ApiError::too_many_requests(wait.as_secs() + 1))
     }
 }
 
@@ -102,6 +108,26 @@ mod tests {
         let refused = (0..40).filter(|_| limits.check(Limit::SignIn, "192.0.2.1".parse().unwrap()).is_err());
         assert!(refused.count() >= 5);
         assert!(limits.check(Limit::SignIn, "192.0.2.2".parse().unwrap()).is_ok());
+    }
+
+    #[test]
+    fn an_address_over_its_limit_takes_nothing_from_what_all_share() {
+        let limits = RateLimits::new();
+        for _ in 0..2000 {
+            let _ = limits.check(Limit::SignIn, "192.0.2.1".parse().unwrap());
+        }
+        let others =
+            (1..=40u8).filter(|host| limits.check(Limit::SignIn, [198, 51, 100, *host].into()).is_ok());
+        assert_eq!(others.count(), 40);
+    }
+
+    #[test]
+    fn more_addresses_than_are_remembered_cost_no_further_memory() {
+        let budget = Budget::new(30, 1, 100);
+        for number in 0..70_000u32 {
+            let _ = budget.draw(IpAddr::V4(number.into()));
+        }
+        assert!(budget.per_address.len() <= ADDRESSES_MAX);
     }
 
     #[test]

@@ -7,8 +7,8 @@
 use std::sync::Arc;
 
 use protocol::api::{MapDelta, MapEvent, NetworkMap};
-use tokio::sync::watch;
 
+use super::network_map::StreamWakers;
 use super::{MapView, NodeIdentity};
 use crate::Coordinator;
 
@@ -18,7 +18,7 @@ pub struct MapSubscription {
     identity: NodeIdentity,
     stream: u64,
     sent: Option<u64>,
-    revisions: watch::Receiver<u64>,
+    wakers: StreamWakers,
 }
 
 /// What a stream has to say now.
@@ -58,14 +58,14 @@ impl MapSubscription {
         identity: NodeIdentity,
         stream: u64,
         sent: Option<u64>,
-        revisions: watch::Receiver<u64>,
+        wakers: StreamWakers,
     ) -> Self {
-        Self { coordinator, identity, stream, sent, revisions }
+        Self { coordinator, identity, stream, sent, wakers }
     }
 
     /// What the node must hear now.
     pub fn poll_event(&mut self) -> MapPoll {
-        self.revisions.mark_unchanged();
+        self.wakers.revisions.mark_unchanged();
         let event = match self.coordinator.map_view(&self.identity, self.stream, self.sent) {
             MapView::Idle => return MapPoll::Idle,
             MapView::Ended(why) => return MapPoll::Ended(why),
@@ -89,8 +89,11 @@ impl MapSubscription {
 
     /// Waits until [`MapSubscription::poll_event`] may have something new.
     pub async fn changed(&mut self) {
-        // An error means that the network is gone from memory; the next poll says so.
-        let _ = self.revisions.changed().await;
+        // An error means that the stream or its network is gone from memory; the next poll says so.
+        tokio::select! {
+            _ = self.wakers.revisions.changed() => {}
+            _ = self.wakers.open.changed() => {}
+        }
     }
 }
 

@@ -47,8 +47,15 @@ pub(crate) struct NodeState {
     pub(super) report: Option<Report>,
     pub(super) reported_at_ms: Option<i64>,
     /// The one open map stream; its presence is what "online" means.
-    stream: Option<u64>,
+    stream: Option<OpenStream>,
     peer: Arc<Peer>,
+}
+
+/// An open map stream.
+struct OpenStream {
+    number: u64,
+    /// Dropped with it, which wakes the stream that it belongs to and no other.
+    _open: watch::Sender<()>,
 }
 
 /// A node that changed, came or went.
@@ -56,6 +63,14 @@ struct Change {
     revision: u64,
     node: Uuid,
     public_key: PublicKey,
+}
+
+/// What wakes a stream.
+pub(crate) struct StreamWakers {
+    /// Changes with each revision of the network.
+    pub(super) revisions: watch::Receiver<u64>,
+    /// Closes when the stream is no longer the node's open one.
+    pub(super) open: watch::Receiver<()>,
 }
 
 /// What a stream sends next. Peers are shared, so that copying them happens outside the lock.
@@ -73,6 +88,10 @@ pub(crate) enum MapView {
 impl NodeState {
     pub(super) const fn is_online(&self) -> bool {
         self.stream.is_some()
+    }
+
+    fn has_stream(&self, number: u64) -> bool {
+        self.stream.as_ref().is_some_and(|stream| stream.number == number)
     }
 }
 
@@ -157,21 +176,19 @@ impl NetworkState {
         }
     }
 
-    /// Opens the node's stream; an older one ends. The receiver wakes with each revision.
-    pub(crate) fn open_stream(&mut self, id: Uuid, stream: u64) -> Result<watch::Receiver<u64>, StreamEnd> {
+    /// Opens the node's stream; an older one ends.
+    pub(crate) fn open_stream(&mut self, id: Uuid, number: u64) -> Result<StreamWakers, StreamEnd> {
         let node = self.nodes.get_mut(&id).ok_or(StreamEnd::NodeDeleted)?;
-        let replaced = node.stream.replace(stream).is_some();
+        let (sender, open) = watch::channel(());
+        node.stream = Some(OpenStream { number, _open: sender });
         self.refresh_peer(id);
-        if replaced {
-            self.wake();
-        }
-        Ok(self.revisions.subscribe())
+        Ok(StreamWakers { revisions: self.revisions.subscribe(), open })
     }
 
     /// Closes the node's stream if it is still the one that counts.
     pub(crate) fn close_stream(&mut self, id: Uuid, stream: u64) {
         if let Some(node) = self.nodes.get_mut(&id)
-            && node.stream == Some(stream)
+            && node.has_stream(stream)
         {
             node.stream = None;
             self.refresh_peer(id);
@@ -181,7 +198,7 @@ impl NetworkState {
     /// What the node sees beyond revision `sent`; `None` is "nothing yet".
     pub(crate) fn view(&self, viewer: Uuid, stream: u64, sent: Option<u64>) -> MapView {
         let Some(own) = self.nodes.get(&viewer) else { return MapView::Ended(StreamEnd::NodeDeleted) };
-        if own.stream != Some(stream) {
+        if !own.has_stream(stream) {
             return MapView::Ended(StreamEnd::Replaced);
         }
         match sent {

@@ -39,6 +39,7 @@ pub fn restore(dir: &DataDir, file: &Path, now_ms: i64) -> Result<Option<PathBuf
     let copy = Connection::open(&fresh)?;
     copy.execute("UPDATE coordinator SET boot_count = boot_count + ?1", [RESTORE_BOOT_JUMP])?;
     drop(copy);
+    dir.give_to_owner(&fresh)?;
     let kept = keep_old(dir, now_ms)?;
     std::fs::rename(&fresh, &database).map_err(StoreError::io(&database))?;
     Ok(kept)
@@ -116,7 +117,8 @@ fn open_read_only(path: &Path) -> Result<Connection, StoreError> {
     if !path.try_exists().map_err(StoreError::io(path))? {
         return Err(StoreError::Missing(path.to_owned()));
     }
-    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
+        .map_err(|error| StoreError::opening(error, path))?;
     connection.busy_timeout(Duration::from_secs(5))?;
     Ok(connection)
 }

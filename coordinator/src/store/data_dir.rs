@@ -1,7 +1,7 @@
 //! The data directory: one database, readable by its owner only, served by one process at a time.
 
 use std::fs::{DirBuilder, File, OpenOptions};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::StoreError;
@@ -43,6 +43,16 @@ impl DataDir {
         DirBuilder::new().recursive(true).mode(0o700).create(&self.0).map_err(StoreError::io(&self.0))
     }
 
+    /// Gives a file that root made here to the directory's owner: a service that runs as another user must be able to
+    /// open what a command of root left. Does nothing for other users.
+    pub(super) fn give_to_owner(&self, file: &Path) -> Result<(), StoreError> {
+        if !nix::unistd::geteuid().is_root() {
+            return Ok(());
+        }
+        let owner = std::fs::metadata(&self.0).map_err(StoreError::io(&self.0))?;
+        std::os::unix::fs::chown(file, Some(owner.uid()), Some(owner.gid())).map_err(StoreError::io(file))
+    }
+
     /// Takes the right to serve.
     ///
     /// # Errors
@@ -56,6 +66,7 @@ impl DataDir {
             .mode(0o600)
             .open(&path)
             .map_err(StoreError::io(&path))?;
+        self.give_to_owner(&path)?;
         match file.try_lock() {
             Ok(()) => Ok(ServeLock { _file: file }),
             Err(std::fs::TryLockError::WouldBlock) => Err(StoreError::Locked(self.0.clone())),

@@ -1,6 +1,8 @@
 //! What can go wrong below the services.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use nix::unistd::AccessFlags;
 
 /// The database did not do what it was asked. Nothing was written.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +69,11 @@ pub enum StoreError {
     /// A file that must not be there is.
     #[error("{0} exists already; give another name")]
     Exists(PathBuf),
+    /// This user may not open it.
+    #[error(
+        "{0} may not be read and written by this user; run the command as root or as the owner of its folder"
+    )]
+    NotPermitted(PathBuf),
     /// A file operation failed.
     #[error("{path}: {error}")]
     Io {
@@ -84,10 +91,19 @@ impl StoreError {
         move |error| Self::Io { path, error }
     }
 
+    /// Why SQLite could not open a file. It says "unable to open" for all causes; the system is asked for this one.
+    pub(super) fn opening(error: rusqlite::Error, path: &Path) -> Self {
+        let mode = AccessFlags::R_OK | AccessFlags::W_OK;
+        let denied = error.sqlite_error_code() == Some(rusqlite::ErrorCode::CannotOpen)
+            && nix::unistd::eaccess(path, mode) == Err(nix::errno::Errno::EACCES);
+        if denied { Self::NotPermitted(path.to_owned()) } else { super::migrate::damage(error, path) }
+    }
+
     /// Whether the operating system did not permit it.
     #[must_use]
     pub fn is_permission_denied(&self) -> bool {
         match self {
+            Self::NotPermitted(_) => true,
             Self::Io { error, .. } => error.kind() == std::io::ErrorKind::PermissionDenied,
             Self::Sqlite(error) => matches!(
                 error.sqlite_error_code(),

@@ -73,7 +73,8 @@ impl Store {
         let path = dir.database();
         if !path.exists() {
             match data_dir::create_private_file(&path) {
-                Ok(_) | Err(StoreError::Exists(_)) => {}
+                Ok(_) => dir.give_to_owner(&path)?,
+                Err(StoreError::Exists(_)) => {}
                 Err(error) => return Err(error),
             }
         }
@@ -181,7 +182,7 @@ impl r2d2::ManageConnection for Readers {
 fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection =
-        Connection::open_with_flags(path, flags).map_err(|error| migrate::damage(error, path))?;
+        Connection::open_with_flags(path, flags).map_err(|error| StoreError::opening(error, path))?;
     let prepare = || -> rusqlite::Result<()> {
         set_up(&connection)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;

@@ -179,3 +179,21 @@ fn a_restore_refuses_a_running_server_and_a_damaged_backup() {
     assert!(!matches!(error, StoreError::Locked(_)), "{error}");
     assert_eq!(organization(&store).as_deref(), Some("kept"));
 }
+
+#[test]
+fn what_root_restores_belongs_to_the_owner_of_the_data_directory() {
+    use std::os::unix::fs::{MetadataExt, chown};
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let dir = DataDir::new(directory.path().join("state"));
+    drop(Store::open_or_create(&dir).unwrap());
+    let copy = directory.path().join("copy.db");
+    backup(&dir, &copy).unwrap();
+    chown(dir.path(), Some(65534), Some(65534)).unwrap();
+    restore(&dir, &copy, 5).unwrap();
+    for file in [dir.database(), dir.path().join("serve.lock")] {
+        assert_eq!(std::fs::metadata(&file).unwrap().uid(), 65534, "{}", file.display());
+    }
+}
