@@ -18,9 +18,22 @@ pub(super) fn host_addresses(public_url: &str) -> Result<Vec<IpAddr>, CliError> 
             "the public URL's host `{host}` does not resolve ({error}); give its address with --announce"
         ))
     })?;
-    let mut addresses: Vec<IpAddr> = resolved.map(|address| address.ip()).collect();
+    reachable(host, resolved.map(|address| address.ip()).collect())
+}
+
+/// What a name's addresses are to others. Debian and cloud images map a machine's own name to 127.0.1.1, which no other
+/// machine could use; `localhost` means what it says.
+fn reachable(host: &str, mut addresses: Vec<IpAddr>) -> Result<Vec<IpAddr>, CliError> {
+    if host != "localhost" {
+        addresses.retain(|address| !address.is_loopback());
+    }
     addresses.sort();
     addresses.dedup();
+    if addresses.is_empty() {
+        return Err(CliError::Failed(format!(
+            "the public URL's host `{host}` resolves to this machine's loopback only; give its public address with --announce"
+        )));
+    }
     Ok(addresses)
 }
 
@@ -64,6 +77,15 @@ mod tests {
     #[test]
     fn an_address_that_was_bound_is_announced_as_it_is() {
         assert_eq!(texts(&["198.51.100.7:3478"], &["192.0.2.1"]), ["198.51.100.7:3478"]);
+    }
+
+    #[test]
+    fn a_name_that_means_only_loopback_here_is_announced_to_nobody() {
+        let ips = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<IpAddr>>();
+        let found = |host, addresses: &[&str]| reachable(host, ips(addresses)).ok();
+        assert_eq!(found("vps", &["127.0.1.1", "192.0.2.1"]), Some(ips(&["192.0.2.1"])));
+        assert_eq!(found("vps", &["127.0.1.1"]), None);
+        assert_eq!(found("localhost", &["127.0.0.1"]), Some(ips(&["127.0.0.1"])));
     }
 
     #[test]

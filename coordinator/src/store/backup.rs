@@ -19,7 +19,7 @@ const RESTORE_BOOT_JUMP: u32 = 1000;
 /// [`StoreError::Exists`], or why there is no sound copy; a copy that is not sound is removed.
 pub fn backup(dir: &DataDir, file: &Path) -> Result<(), StoreError> {
     let source = open_read_only(&dir.database())?;
-    copy_to_new_file(&source, file)
+    copy_to_new_file(&source, file, None)
 }
 
 /// Puts a backup in the place of the database. The old file is kept; its new name is returned.
@@ -35,11 +35,10 @@ pub fn restore(dir: &DataDir, file: &Path, now_ms: i64) -> Result<Option<PathBuf
     let database = dir.database();
     let fresh = dir.path().join("warren.db.restoring");
     remove_if_present(&fresh)?;
-    copy_to_new_file(&source, &fresh)?;
+    copy_to_new_file(&source, &fresh, Some(dir))?;
     let copy = Connection::open(&fresh)?;
     copy.execute("UPDATE coordinator SET boot_count = boot_count + ?1", [RESTORE_BOOT_JUMP])?;
     drop(copy);
-    dir.give_to_owner(&fresh)?;
     let kept = keep_old(dir, now_ms)?;
     std::fs::rename(&fresh, &database).map_err(StoreError::io(&database))?;
     Ok(kept)
@@ -68,9 +67,12 @@ fn verify(connection: &Connection, path: &Path) -> Result<(), StoreError> {
     }
 }
 
-fn copy_to_new_file(source: &Connection, file: &Path) -> Result<(), StoreError> {
-    drop(create_private_file(file)?);
-    let copied = copy_and_verify(source, file);
+/// Copies into a new file; in a data directory, it belongs to the directory's owner.
+fn copy_to_new_file(source: &Connection, file: &Path, dir: Option<&DataDir>) -> Result<(), StoreError> {
+    let created = create_private_file(file)?;
+    let given = dir.map_or(Ok(()), |dir| dir.give_to_owner(&created));
+    drop(created);
+    let copied = given.and_then(|()| copy_and_verify(source, file));
     if copied.is_err() {
         remove_if_present(file)?;
     }

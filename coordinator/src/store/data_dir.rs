@@ -43,14 +43,16 @@ impl DataDir {
         DirBuilder::new().recursive(true).mode(0o700).create(&self.0).map_err(StoreError::io(&self.0))
     }
 
-    /// Gives a file that root made here to the directory's owner: a service that runs as another user must be able to
-    /// open what a command of root left. Does nothing for other users.
-    pub(super) fn give_to_owner(&self, file: &Path) -> Result<(), StoreError> {
+    /// Gives a file that root has just created here to the directory's owner: a service that runs as another user
+    /// must be able to open what a command of root left. Does nothing for other users. Takes the open file and not
+    /// its name, which that user could point at a file of root's.
+    pub(super) fn give_to_owner(&self, created: &File) -> Result<(), StoreError> {
         if !nix::unistd::geteuid().is_root() {
             return Ok(());
         }
         let owner = std::fs::metadata(&self.0).map_err(StoreError::io(&self.0))?;
-        std::os::unix::fs::chown(file, Some(owner.uid()), Some(owner.gid())).map_err(StoreError::io(file))
+        std::os::unix::fs::fchown(created, Some(owner.uid()), Some(owner.gid()))
+            .map_err(StoreError::io(&self.0))
     }
 
     /// Takes the right to serve.
@@ -59,14 +61,16 @@ impl DataDir {
     /// [`StoreError::Locked`] while another process has it.
     pub fn lock(&self) -> Result<ServeLock, StoreError> {
         let path = self.0.join("serve.lock");
-        let file = OpenOptions::new()
-            .create(true)
-            .write(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&path)
-            .map_err(StoreError::io(&path))?;
-        self.give_to_owner(&path)?;
+        let file = match create_private_file(&path) {
+            Ok(created) => {
+                self.give_to_owner(&created)?;
+                created
+            }
+            Err(StoreError::Exists(_)) => {
+                OpenOptions::new().write(true).open(&path).map_err(StoreError::io(&path))?
+            }
+            Err(error) => return Err(error),
+        };
         match file.try_lock() {
             Ok(()) => Ok(ServeLock { _file: file }),
             Err(std::fs::TryLockError::WouldBlock) => Err(StoreError::Locked(self.0.clone())),

@@ -73,7 +73,7 @@ impl Store {
         let path = dir.database();
         if !path.exists() {
             match data_dir::create_private_file(&path) {
-                Ok(_) => dir.give_to_owner(&path)?,
+                Ok(created) => dir.give_to_owner(&created)?,
                 Err(StoreError::Exists(_)) => {}
                 Err(error) => return Err(error),
             }

@@ -197,3 +197,20 @@ fn what_root_restores_belongs_to_the_owner_of_the_data_directory() {
         assert_eq!(std::fs::metadata(&file).unwrap().uid(), 65534, "{}", file.display());
     }
 }
+
+#[test]
+fn a_lock_file_that_is_a_link_makes_root_give_nothing_away() {
+    use std::os::unix::fs::{MetadataExt, chown, symlink};
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let dir = DataDir::new(directory.path().join("state"));
+    dir.create().unwrap();
+    chown(dir.path(), Some(65534), Some(65534)).unwrap();
+    let secret = directory.path().join("of-root");
+    std::fs::write(&secret, "").unwrap();
+    symlink(&secret, dir.path().join("serve.lock")).unwrap();
+    let _ = dir.lock();
+    assert_eq!(std::fs::metadata(&secret).unwrap().uid(), 0);
+}
