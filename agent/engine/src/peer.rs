@@ -117,11 +117,21 @@ impl Peer {
             self.set_path(context, Some(TunnelPath::Direct { remote }));
             return;
         }
+        self.use_relays(context);
+        self.search(context.now);
+    }
+
+    /// Takes every relay that holds a session of ours as a way to the peer.
+    fn use_relays(&mut self, context: &mut Context<'_>) {
         let relays: Vec<SocketAddr> = context.sessions.keys().copied().collect();
         for relay in relays {
             self.on_relay(context, relay, true);
         }
-        self.search(context.now);
+    }
+
+    /// Whether tunnel packets go straight to the peer.
+    const fn is_direct(&self) -> bool {
+        matches!(self.path, Some(TunnelPath::Direct { .. }))
     }
 
     /// The map says something else about the peer.
@@ -135,10 +145,7 @@ impl Peer {
             return;
         }
         if came_online {
-            let relays: Vec<SocketAddr> = context.sessions.keys().copied().collect();
-            for relay in relays {
-                self.on_relay(context, relay, true);
-            }
+            self.use_relays(context);
         }
         if is_new || came_online {
             self.search(context.now);
@@ -176,8 +183,7 @@ impl Peer {
     /// Something says that direct paths no longer work: traffic goes over the relay until one answers again, which takes
     /// a live path one round trip. Without a relay, doubt is no reason to give up what may work.
     pub(crate) fn doubt_direct(&mut self, context: &mut Context<'_>) {
-        let is_direct = matches!(self.path, Some(TunnelPath::Direct { .. }));
-        if is_direct && self.info.plain_endpoint.is_none() && self.selector.has_relay() {
+        if self.is_direct() && self.info.plain_endpoint.is_none() && self.selector.has_relay() {
             self.selector.forget_direct_evidence();
             self.apply_selection(context);
         }
@@ -211,7 +217,7 @@ impl Peer {
     }
 
     pub(crate) fn handle_timeout(&mut self, context: &mut Context<'_>) {
-        let settled = matches!(self.path, Some(TunnelPath::Direct { .. }));
+        let settled = self.is_direct();
         let jitter = context.entropy.number();
         if let Some(due) = self.schedule.take_due(context.now, jitter, settled) {
             self.probe_candidates(context, due);
@@ -242,7 +248,7 @@ impl Peer {
     pub(crate) fn on_traffic(&mut self, now: Timestamp, traffic: PeerTraffic) -> bool {
         if let Some(before) = self.traffic.replace(traffic) {
             let only_sent = traffic.tx_bytes > before.tx_bytes && traffic.rx_bytes == before.rx_bytes;
-            if only_sent && matches!(self.path, Some(TunnelPath::Direct { .. })) {
+            if only_sent && self.is_direct() {
                 self.upkeep.ask_now(now);
                 return true;
             }

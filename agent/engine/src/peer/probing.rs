@@ -9,7 +9,7 @@ use protocol::probe::{Message, Probe};
 
 use super::{Peer, REPLY_TIMEOUT, Route, Sent};
 use crate::context::Context;
-use crate::output::{Output, PingAnswer, TunnelPath};
+use crate::output::{Output, PingAnswer};
 use crate::schedule::Due;
 
 /// A call answered by a call within this time is not answered again.
@@ -51,7 +51,7 @@ impl Peer {
     pub(super) fn call(&mut self, context: &mut Context<'_>, relay: SocketAddr) {
         let candidates = context.own_addresses.to_vec();
         self.last_call = Some((context.now, candidates.clone()));
-        let is_direct = matches!(self.path, Some(TunnelPath::Direct { .. }));
+        let is_direct = self.is_direct();
         self.send(context, Route::Relay(relay), Message::Call { is_direct, candidates });
         self.send_request(context, Route::Relay(relay));
     }

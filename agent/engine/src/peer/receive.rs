@@ -65,9 +65,7 @@ impl Peer {
         };
         self.send(context, route, Message::Reply { transaction, observed });
         if let (Some(address), Freshness::Fresh) = (observed, freshness) {
-            let source = CandidateSource::Peer;
-            let candidate = Candidate { kind: CandidateKind::PeerReflexive, address, base: None, source };
-            self.selector.add_candidate(candidate);
+            self.learn(CandidateKind::PeerReflexive, address);
             if !self.selector.may_carry(address, context.now) {
                 self.send_request(context, route);
                 self.observe(context, address, ObservationKind::ProbeSent);
@@ -89,9 +87,7 @@ impl Peer {
         let (Route::Direct(remote) | Route::Relay(remote)) = route;
         if let Route::Direct(address) = route {
             // The list may have been replaced while the request was out.
-            let source = CandidateSource::Peer;
-            let kind = CandidateKind::PeerReflexive;
-            self.selector.add_candidate(Candidate { kind, address, base: None, source });
+            self.learn(CandidateKind::PeerReflexive, address);
         }
         self.upkeep.on_reply(context.now, transaction);
         self.finish_ping(context, transaction, route, rtt_us);
@@ -102,17 +98,16 @@ impl Peer {
         }
     }
 
+    /// Takes an address that the peer's own messages told. Returns whether it is new.
+    fn learn(&mut self, kind: CandidateKind, address: SocketAddr) -> bool {
+        self.selector.add_candidate(Candidate { kind, address, base: None, source: CandidateSource::Peer })
+    }
+
     /// The peer probes now and tells its addresses. A replayed call costs one round of probes, no more.
     fn on_call(&mut self, context: &mut Context<'_>, addresses: &[SocketAddr]) {
         let mut is_new = false;
         for address in addresses {
-            let candidate = Candidate {
-                kind: kind_of(address.ip()),
-                address: *address,
-                base: None,
-                source: CandidateSource::Peer,
-            };
-            is_new |= self.selector.add_candidate(candidate);
+            is_new |= self.learn(kind_of(address.ip()), *address);
         }
         // A peer calls when something changed: our path may be dead as well.
         self.upkeep.ask_now(context.now);
