@@ -25,6 +25,7 @@ mod rtt;
 mod score;
 mod selection;
 mod selector;
+mod socket;
 mod time;
 
 pub use candidate::{Candidate, CandidateKind, CandidateSource, Unusable, check_address};
@@ -36,4 +37,5 @@ pub use rtt::SmoothedRtt;
 pub use score::{Score, Tier};
 pub use selection::{Selection, Verdict};
 pub use selector::Selector;
+pub use socket::SocketId;
 pub use time::Timestamp;
