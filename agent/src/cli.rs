@@ -78,7 +78,7 @@ enum Verb {
     /// Make this machine a node of a network
     Join(join::JoinArgs),
     /// Run the agent in the foreground
-    Agent,
+    Agent(agent::AgentArgs),
     /// Bring the tunnel up, and keep it so after restarts
     Up,
     /// Take the tunnel down, and keep it so after restarts
@@ -113,13 +113,13 @@ impl Context {
 /// Runs the command line to its end.
 pub(crate) fn run() -> ExitCode {
     let Cli { global, verb } = Cli::parse();
-    let level = if matches!(verb, Verb::Agent) { LevelFilter::INFO } else { LevelFilter::WARN };
+    let level = if matches!(verb, Verb::Agent(_)) { LevelFilter::INFO } else { LevelFilter::WARN };
     logging::start(global.log_format, level);
     let terminal = Terminal::new(global.json);
     let context = Context { global, terminal };
     let outcome = match verb {
         Verb::Join(args) => join::run(&context, args),
-        Verb::Agent => agent::run(&context),
+        Verb::Agent(args) => agent::run(&context, args),
         Verb::Up => up::run(&context),
         Verb::Down => down::run(&context),
         Verb::Leave(args) => leave::run(&context, &args),

@@ -10,9 +10,11 @@ mod standing;
 mod tunnel_keeper;
 mod verdict;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use endpoint_selection::LocalRules;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
@@ -40,6 +42,17 @@ pub(crate) struct Options {
     pub(crate) socket: PathBuf,
     /// The name of the tunnel's interface.
     pub(crate) interface: String,
+    /// Which addresses peers are told.
+    pub(crate) offer: Offer,
+}
+
+/// Which addresses peers are told.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Offer {
+    /// Which of the machine's own.
+    pub(crate) rules: LocalRules,
+    /// Others that lead to it, as its user knows.
+    pub(crate) static_candidates: Vec<SocketAddr>,
 }
 
 struct Daemon {
@@ -115,7 +128,7 @@ impl Daemon {
                 tracing::info!("the tunnel is to be down: waiting for `warren up`");
                 Standing::Down(identity)
             }
-            Some(identity) => Standing::up(identity, &self.state, &self.options.interface, self.clock)?,
+            Some(identity) => Standing::up(identity, &self.state, &self.options, self.clock)?,
         };
         self.settle().await
     }

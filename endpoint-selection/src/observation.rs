@@ -28,8 +28,17 @@ pub enum ObservationKind {
         /// Round-trip time in microseconds.
         rtt_us: u32,
     },
-    /// A probe did not come back in time.
+    /// A probe of upkeep, the one question that was out on the path, did not come back in time.
     ProbeUnanswered,
+    /// One of several probes that were out at once did not come back: it speaks of loss, not of silence.
+    ProbeLost,
+    /// Probes of this many bytes of UDP payload pass, and none of the next larger size that was tried.
+    PayloadMeasured {
+        /// Bytes.
+        payload_max: u16,
+    },
+    /// Tunnel packets were sent over the path and the peer says, over this very path, that none arrived.
+    DataLost,
     /// A relay holds a session of ours and can be sent through; `rtt_us` is to the relay, not to the peer.
     RelayRegistered {
         /// Round-trip time to the relay in microseconds, where measured.

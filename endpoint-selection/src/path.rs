@@ -2,15 +2,17 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::candidate::Candidate;
 use crate::observation::ObservationKind;
-use crate::rtt::SmoothedRtt;
+use crate::quality::PathQuality;
 use crate::{Policy, Timestamp};
 
-/// The evidence on one path, from none to an answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// Whether a path works, from no evidence to an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(tag = "status", rename_all = "kebab-case")]
 pub enum PathStatus {
     /// No probe has left.
+    #[default]
     Untried,
     /// Probes have left, none has come back so far.
     Probing {
@@ -19,11 +21,9 @@ pub enum PathStatus {
     },
     /// A probe came back; the path works.
     Answered {
-        /// Smoothed round-trip time; to the relay only, for a relayed path without an answered probe.
-        rtt_us: Option<SmoothedRtt>,
         /// When the last answer came.
         at: Timestamp,
-        /// Unanswered probes since.
+        /// Unanswered probes of upkeep since.
         unanswered: u8,
     },
     /// It worked once and stopped answering.
@@ -40,47 +40,60 @@ impl PathStatus {
         matches!(self, Self::Answered { .. })
     }
 
-    /// The smoothed RTT of a usable path, in microseconds, where measured.
-    #[must_use]
-    pub fn rtt_us(&self) -> Option<u32> {
-        match self {
-            Self::Answered { rtt_us, .. } => rtt_us.map(SmoothedRtt::as_micros),
-            Self::Untried | Self::Probing { .. } | Self::Silent { .. } => None,
-        }
-    }
-
     /// The status after one more observation.
     #[must_use]
     pub(crate) fn after(self, kind: ObservationKind, at: Timestamp, policy: &Policy) -> Self {
-        let smoothed = |sample: Option<u32>| match (self, sample) {
-            (Self::Answered { rtt_us: Some(rtt), .. }, Some(sample)) => Some(rtt.with(sample)),
-            (Self::Answered { rtt_us, .. }, None) => rtt_us,
-            (_, sample) => sample.map(SmoothedRtt::first),
-        };
         match (kind, self) {
             (ObservationKind::ProbeSent, Self::Untried) => Self::Probing { sent: 1 },
             (ObservationKind::ProbeSent, Self::Probing { sent }) => {
                 Self::Probing { sent: sent.saturating_add(1) }
             }
-            (ObservationKind::ProbeAnswered { rtt_us }, _) => {
-                Self::Answered { rtt_us: smoothed(Some(rtt_us)), at, unanswered: 0 }
+            (ObservationKind::ProbeAnswered { .. } | ObservationKind::RelayRegistered { .. }, _) => {
+                Self::Answered { at, unanswered: 0 }
             }
-            (ObservationKind::RelayRegistered { rtt_us }, _) => {
-                Self::Answered { rtt_us: smoothed(rtt_us), at, unanswered: 0 }
-            }
-            (ObservationKind::ProbeUnanswered, Self::Answered { rtt_us, at: answered_at, unanswered }) => {
+            (ObservationKind::ProbeUnanswered, Self::Answered { at: answered_at, unanswered }) => {
                 let unanswered = unanswered.saturating_add(1);
                 if unanswered >= policy.unanswered_max {
                     Self::Silent { since: at }
                 } else {
-                    Self::Answered { rtt_us, at: answered_at, unanswered }
+                    Self::Answered { at: answered_at, unanswered }
                 }
             }
             (ObservationKind::RelayLost, Self::Answered { .. }) => Self::Silent { since: at },
             (
-                ObservationKind::ProbeSent | ObservationKind::ProbeUnanswered | ObservationKind::RelayLost,
+                ObservationKind::ProbeSent
+                | ObservationKind::ProbeUnanswered
+                | ObservationKind::ProbeLost
+                | ObservationKind::PayloadMeasured { .. }
+                | ObservationKind::DataLost
+                | ObservationKind::RelayLost,
                 _,
             ) => self,
         }
     }
+}
+
+/// All that one node knows about one path to a peer: enough to repeat its decision elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PathEvidence {
+    /// The peer's address.
+    pub candidate: Candidate,
+    /// Whether the path works.
+    #[serde(flatten)]
+    pub status: PathStatus,
+    /// How well.
+    #[serde(default)]
+    pub quality: PathQuality,
+}
+
+/// The evidence on all paths to one peer at one time.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// The time of the node's own clock that the evidence's times are of.
+    pub now: Timestamp,
+    /// The address of the path in use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub current: Option<std::net::SocketAddr>,
+    /// The paths, ordered by address.
+    pub paths: Vec<PathEvidence>,
 }

@@ -4,16 +4,26 @@ use serde::{Deserialize, Serialize};
 
 /// The tunables; [`Policy::default`] is what Warren ships.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Policy {
-    /// A path of the same tier replaces the current one only if its RTT is lower by at least this many microseconds…
+    /// A path of the same health and tier replaces the current one only if its RTT is lower by at least this many
+    /// microseconds…
     pub switch_margin_us: u32,
-    /// …and by at least this share of the current RTT, in per cent.
+    /// …and by at least this share of the current RTT, in per cent (and by the jitter of both).
     pub switch_margin_percent: u32,
     /// Unanswered probes in a row after which a path that worked counts as silent.
     pub unanswered_max: u8,
     /// A path that is not in use is chosen only if it answered within this many microseconds: older evidence says that
     /// it worked once, not that it works.
     pub evidence_age_us_max: u64,
+    /// Of the last 16 probes, this many lost make a path lossy…
+    pub lossy_from_min: u8,
+    /// …and it stays so while more than this many are lost.
+    pub lossy_until_max: u8,
+    /// The UDP payload in bytes that the tunnel's longest packet needs.
+    pub payload_min: u16,
+    /// For how many microseconds a path that loses data is ranked last; doubles each time.
+    pub data_hold_us: u64,
     /// The most candidates kept per peer; further ones are refused, so that a hostile map cannot grow us.
     pub candidates_max: usize,
 }
@@ -29,6 +39,14 @@ impl Default for Policy {
             unanswered_max: 3,
             // The path in use is asked every 5 s, so evidence on it is hardly older; another one deserves no more trust.
             evidence_age_us_max: 10_000_000,
+            // Almost a third of the round trips: at that TCP hardly moves. Of a path that loses a tenth each way, one window in
+            // five shows as much, and two of sixteen are then soon enough.
+            lossy_from_min: 5,
+            lossy_until_max: 2,
+            // The tunnel's MTU of 1280 and WireGuard's 32 bytes (header 16, tag 16).
+            payload_min: 1_312,
+            // Long enough that a firewall which drops the tunnel costs a second of traffic per minute at worst.
+            data_hold_us: 60_000_000,
             candidates_max: 64,
         }
     }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::candidate::Unusable;
+use crate::address::Unusable;
 
 /// Exactly one per candidate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,22 +14,43 @@ pub enum Reason {
     WithinSwitchMargin,
     /// It carries the traffic: a relay, because no direct path answers.
     NoDirectPathAnswers,
+    /// It carries the traffic: a relay, because the direct paths that answer lose too much.
+    DirectPathsServeWorse,
     /// It carries the traffic: an administrator gave it for a peer that answers no probes.
     Configured,
     /// It answers, but another path has a better tier.
     WorseTier,
     /// It answers, but not faster than the chosen one by the switch margin.
     NotFasterByMargin,
+    /// It answers, but loses too many probes.
+    LosesProbes {
+        /// Of the last probes, in per cent.
+        percent: u8,
+    },
+    /// It answers small probes, but not those of the tunnel's full size.
+    TooNarrow {
+        /// The largest UDP payload that passes, in bytes.
+        payload_max: u16,
+    },
+    /// It answers probes, but loses the tunnel's packets.
+    LosesData,
     /// It answered, but too long ago to be trusted without a new probe.
     AnsweredTooLongAgo,
     /// A relay in reserve, because a direct path works.
     Standby,
     /// No probe has left yet.
-    NotProbedYet,
+    NotProbedYet {
+        /// Why it will hardly work, where that is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cause: Option<Cause>,
+    },
     /// Probes have left; none has been answered so far.
     NoAnswer {
         /// Probes sent.
         probes: u32,
+        /// Why, where that is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cause: Option<Cause>,
     },
     /// It worked and went silent.
     WentSilent,
@@ -42,8 +63,55 @@ pub enum Reason {
     },
 }
 
+/// What stands between a node and a candidate, from what is known about both sides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Cause {
+    /// UDP does not leave this node's network.
+    OwnUdpBlocked,
+    /// UDP does not leave the peer's network.
+    PeerUdpBlocked,
+    /// A private address of a network that this node is not in.
+    OtherNetwork,
+    /// An address inside a carrier's network that this node is not behind.
+    OtherCarrier,
+    /// Both are behind one NAT, which does not turn packets round (RFC 4787 §6).
+    NoHairpinning,
+    /// This node has no address of the candidate's family.
+    NoSuchFamily,
+    /// The peer's NAT takes a new port for each destination: this one is right only for who saw it.
+    PeerPortPerDestination,
+    /// This node's NAT takes a new port for each destination, and the peer's lets in none that it did not send to.
+    OwnPortPerDestination,
+    /// STUN servers see the peer's port unchanged, but peers see another one.
+    PeerStunContradicted,
+}
+
 impl Reason {
-    /// One sentence that a user understands.
+    /// Whether the candidate is the one that carries the traffic.
+    #[must_use]
+    pub const fn is_chosen(&self) -> bool {
+        matches!(
+            self,
+            Self::Best
+                | Self::WithinSwitchMargin
+                | Self::NoDirectPathAnswers
+                | Self::DirectPathsServeWorse
+                | Self::Configured
+        )
+    }
+
+    /// The same reason with its cause, where it has room for one.
+    #[must_use]
+    pub const fn because(self, cause: Option<Cause>) -> Self {
+        match self {
+            Self::NotProbedYet { .. } => Self::NotProbedYet { cause },
+            Self::NoAnswer { probes, .. } => Self::NoAnswer { probes, cause },
+            other => other,
+        }
+    }
+
+    /// One sentence that a user understands, without its subject: "carries the traffic: …".
     #[must_use]
     pub fn sentence(&self) -> String {
         match self {
@@ -52,6 +120,9 @@ impl Reason {
                 "carries the traffic: no other path is faster by enough to be worth a switch".into()
             }
             Self::NoDirectPathAnswers => "carries the traffic: no direct path answers".into(),
+            Self::DirectPathsServeWorse => {
+                "carries the traffic: a direct path answers, but loses too much".into()
+            }
             Self::Configured => {
                 "carries the traffic: given by an administrator; this peer answers no probes".into()
             }
@@ -59,13 +130,20 @@ impl Reason {
             Self::NotFasterByMargin => {
                 "answers, but not faster than the path in use by enough to switch".into()
             }
+            Self::LosesProbes { percent } => format!("answers, but loses {percent} % of the probes"),
+            Self::TooNarrow { payload_max } => {
+                format!("answers small probes, but packets over {payload_max} bytes do not come through")
+            }
+            Self::LosesData => {
+                "answers probes, but loses the tunnel's packets: something on the way drops WireGuard".into()
+            }
             Self::AnsweredTooLongAgo => {
                 "answered once, but not lately: it is probed before it is used".into()
             }
             Self::Standby => "ready, in reserve: a direct path is in use".into(),
-            Self::NotProbedYet => "not probed yet".into(),
-            Self::NoAnswer { probes: 1 } => "1 probe sent, no answer".into(),
-            Self::NoAnswer { probes } => format!("{probes} probes sent, no answer"),
+            Self::NotProbedYet { cause } => because("not probed yet", *cause),
+            Self::NoAnswer { probes: 1, cause } => because("1 probe sent, no answer", *cause),
+            Self::NoAnswer { probes, cause } => because(&format!("{probes} probes sent, no answer"), *cause),
             Self::WentSilent => "worked, then stopped answering".into(),
             Self::RelayNotRegistered => "this node is not registered at the relay".into(),
             Self::Unusable { why } => match why {
@@ -74,6 +152,37 @@ impl Reason {
                 Unusable::LinkLocal => "is link-local: it means nothing on another link".into(),
                 Unusable::InsideMesh => "lies inside the mesh: that would be a tunnel in the tunnel".into(),
             },
+        }
+    }
+}
+
+fn because(what: &str, cause: Option<Cause>) -> String {
+    match cause {
+        Some(cause) => format!("{what}: {}", cause.clause()),
+        None => what.into(),
+    }
+}
+
+impl Cause {
+    /// The cause as a clause that a user understands.
+    #[must_use]
+    pub const fn clause(self) -> &'static str {
+        match self {
+            Self::OwnUdpBlocked => "UDP does not leave this node's network",
+            Self::PeerUdpBlocked => "UDP does not leave the peer's network",
+            Self::OtherNetwork => "it is an address of a private network that this node is not in",
+            Self::OtherCarrier => "it lies inside a carrier's network that this node is not behind",
+            Self::NoHairpinning => "both nodes are behind one NAT, and it does not hairpin",
+            Self::NoSuchFamily => "this node has no IPv6",
+            Self::PeerPortPerDestination => {
+                "the peer's NAT takes a new port for each destination, so this one is right only for who saw it"
+            }
+            Self::OwnPortPerDestination => {
+                "this node's NAT takes a new port for each destination, and the peer's lets in only what it sent to"
+            }
+            Self::PeerStunContradicted => {
+                "STUN servers see the peer's port unchanged, but peers see another one"
+            }
         }
     }
 }

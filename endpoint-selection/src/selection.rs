@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::candidate::Candidate;
 use crate::path::PathStatus;
+use crate::quality::PathQuality;
 use crate::reason::Reason;
 
 /// What was decided for one peer.
@@ -20,8 +21,11 @@ pub struct Selection {
 pub struct Verdict {
     /// The candidate.
     pub candidate: Candidate,
-    /// The evidence on its path.
+    /// Whether its path works.
+    #[serde(flatten)]
     pub status: PathStatus,
+    /// How well.
+    pub quality: PathQuality,
     /// Why it is used or not.
     pub reason: Reason,
 }

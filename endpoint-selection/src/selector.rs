@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use crate::candidate::{Candidate, CandidateKind, Unusable, check_address};
+use crate::address::{Unusable, check_address};
+use crate::candidate::{Candidate, CandidateKind};
 use crate::observation::{Observation, ObservationKind};
-use crate::path::PathStatus;
+use crate::path::{PathEvidence, PathStatus, Snapshot};
 use crate::policy::Policy;
+use crate::quality::{Health, PathQuality};
 use crate::reason::Reason;
 use crate::score::{Score, Tier};
 use crate::selection::{Selection, Verdict};
@@ -26,6 +28,7 @@ pub struct Selector {
 struct Path {
     candidate: Candidate,
     status: PathStatus,
+    quality: PathQuality,
     unusable: Option<Unusable>,
 }
 
@@ -73,10 +76,19 @@ impl Selector {
         if self.paths.len() >= self.policy.candidates_max && !self.evict() {
             return false;
         }
-        let unusable = if relayed { None } else { check_address(candidate.address, &self.mesh).err() };
-        let path = Path { status: PathStatus::Untried, unusable, candidate };
-        self.paths.insert(path.candidate.address, path);
+        self.insert(PathEvidence {
+            candidate,
+            status: PathStatus::default(),
+            quality: PathQuality::default(),
+        });
         true
+    }
+
+    fn insert(&mut self, evidence: PathEvidence) {
+        let PathEvidence { candidate, status, quality } = evidence;
+        let relayed = candidate.kind == CandidateKind::Relayed;
+        let unusable = if relayed { None } else { check_address(candidate.address, &self.mesh).err() };
+        self.paths.insert(candidate.address, Path { candidate, status, quality, unusable });
     }
 
     /// Removes the candidate with this address, for instance because the relay is gone.
@@ -105,6 +117,7 @@ impl Selector {
         let fits = |path: &&mut Path| !of_relay || path.candidate.kind == CandidateKind::Relayed;
         if let Some(path) = self.paths.get_mut(&observation.remote).filter(fits) {
             path.status = path.status.after(observation.kind, observation.at, &self.policy);
+            path.quality = path.quality.after(observation.kind, observation.at, &self.policy);
         }
     }
 
@@ -120,6 +133,9 @@ impl Selector {
     pub fn forget_direct_evidence(&mut self) {
         for path in self.paths.values_mut().filter(|path| path.candidate.kind != CandidateKind::Relayed) {
             path.status = PathStatus::Untried;
+            // What lost data there may still do so; the rest has to be measured anew.
+            let PathQuality { data_lost_at, data_losses, .. } = path.quality;
+            path.quality = PathQuality { data_lost_at, data_losses, ..PathQuality::default() };
         }
     }
 
@@ -137,34 +153,71 @@ impl Selector {
         self.paths.get(&self.current?).map(|path| &path.candidate)
     }
 
-    /// The evidence on the path to `remote`.
+    /// Whether the path to `remote` works.
     #[must_use]
     pub fn status(&self, remote: SocketAddr) -> Option<&PathStatus> {
         self.paths.get(&remote).map(|path| &path.status)
     }
 
+    /// The smoothed RTT of the path to `remote` in microseconds, where it works and was measured.
+    #[must_use]
+    pub fn rtt_us(&self, remote: SocketAddr) -> Option<u32> {
+        self.paths.get(&remote).filter(|path| path.status.is_usable())?.quality.rtt_us()
+    }
+
+    /// All evidence as of `now`, for [`Self::restore`].
+    #[must_use]
+    pub fn snapshot(&self, now: Timestamp) -> Snapshot {
+        let evidence = |path: &Path| PathEvidence {
+            candidate: path.candidate.clone(),
+            status: path.status,
+            quality: path.quality,
+        };
+        Snapshot { now, current: self.current, paths: self.paths.values().map(evidence).collect() }
+    }
+
+    /// A selector with the evidence of a snapshot: it decides as the one that the snapshot was taken of. Where an address
+    /// comes twice, the first counts; candidates beyond [`Policy::candidates_max`] are left out.
+    #[must_use]
+    pub fn restore(policy: Policy, mesh: Vec<(IpAddr, u8)>, snapshot: &Snapshot) -> Self {
+        let mut selector = Self::new(policy, mesh);
+        for evidence in &snapshot.paths {
+            let is_new = !selector.paths.contains_key(&evidence.candidate.address);
+            if is_new && selector.paths.len() < policy.candidates_max {
+                selector.insert(evidence.clone());
+            }
+        }
+        selector.current = snapshot.current.filter(|current| selector.paths.contains_key(current));
+        selector
+    }
+
     /// Decides at `now`. Two calls with nothing observed between give the same answer.
     pub fn select(&mut self, now: Timestamp) -> Selection {
-        let scores: BTreeMap<SocketAddr, Score> = self
+        let mut scores: BTreeMap<SocketAddr, Score> = self
             .paths
             .iter()
             .filter(|(_, path)| self.is_trusted(path, now))
-            .map(|(address, path)| (*address, Score::new(&path.candidate, path.status.rtt_us())))
+            .map(|(address, path)| (*address, Score::new(&path.candidate, &path.quality, now, &self.policy)))
             .collect();
         let best = scores.values().min().copied();
         let current = self.current.and_then(|address| scores.get(&address)).copied();
         let chosen = match (current, best) {
-            (Some(current), Some(best)) if !self.is_worth_a_switch(current, best) => Some(current),
+            (Some(current), Some(best)) if !current.gives_way_to(&best, &self.policy) => Some(current),
             (_, best) => best,
         };
         self.current = chosen.map(|score| score.address);
+        // A path that was trusted only because it was in use is so no longer.
+        scores.retain(|address, _| self.may_carry(*address, now));
+        let best = scores.values().min().copied();
+        let has_direct = scores.values().any(|score| score.tier != Tier::Relay);
         let verdicts = self
             .paths
             .values()
             .map(|path| Verdict {
                 candidate: path.candidate.clone(),
                 status: path.status,
-                reason: reason_for(path, scores.contains_key(&path.candidate.address), chosen, best),
+                quality: path.quality,
+                reason: reason_for(path, scores.get(&path.candidate.address), chosen, best, has_direct),
             })
             .collect();
         Selection { chosen: self.current().cloned(), verdicts }
@@ -185,18 +238,16 @@ impl Selector {
         let is_current = self.current == Some(path.candidate.address);
         path.unusable.is_none() && (is_current || is_relayed || is_fresh)
     }
-
-    fn is_worth_a_switch(&self, current: Score, best: Score) -> bool {
-        if best.tier != current.tier {
-            return best.tier < current.tier;
-        }
-        let share = u64::from(current.rtt_us) * u64::from(self.policy.switch_margin_percent) / 100;
-        let margin = share.max(u64::from(self.policy.switch_margin_us));
-        u64::from(best.rtt_us) + margin <= u64::from(current.rtt_us)
-    }
 }
 
-fn reason_for(path: &Path, is_trusted: bool, chosen: Option<Score>, best: Option<Score>) -> Reason {
+/// `score` is that of the path itself, where it may carry traffic; `has_direct` says whether any direct path may.
+fn reason_for(
+    path: &Path,
+    score: Option<&Score>,
+    chosen: Option<Score>,
+    best: Option<Score>,
+    has_direct: bool,
+) -> Reason {
     if let Some(why) = path.unusable {
         return Reason::Unusable { why };
     }
@@ -205,29 +256,46 @@ fn reason_for(path: &Path, is_trusted: bool, chosen: Option<Score>, best: Option
         PathStatus::Untried | PathStatus::Silent { .. } | PathStatus::Probing { .. } if relayed => {
             Reason::RelayNotRegistered
         }
-        PathStatus::Untried => Reason::NotProbedYet,
-        PathStatus::Probing { sent } => Reason::NoAnswer { probes: sent },
+        PathStatus::Untried => Reason::NotProbedYet { cause: None },
+        PathStatus::Probing { sent } => Reason::NoAnswer { probes: sent, cause: None },
         PathStatus::Silent { .. } => Reason::WentSilent,
-        PathStatus::Answered { .. } if !is_trusted => Reason::AnsweredTooLongAgo,
-        PathStatus::Answered { .. } => {
-            let tier = Tier::of(&path.candidate);
-            match chosen {
-                Some(chosen) if chosen.address == path.candidate.address => {
-                    if relayed {
-                        Reason::NoDirectPathAnswers
-                    } else if Some(chosen) == best {
-                        Reason::Best
-                    } else {
-                        Reason::WithinSwitchMargin
-                    }
-                }
-                Some(chosen) if relayed && chosen.tier != Tier::Relay => Reason::Standby,
-                Some(chosen) if chosen.tier < tier => Reason::WorseTier,
-                Some(_) | None => Reason::NotFasterByMargin,
+        PathStatus::Answered { .. } => match (score, chosen) {
+            (Some(score), Some(chosen)) if score.address == chosen.address => match () {
+                () if relayed && has_direct => Reason::DirectPathsServeWorse,
+                () if relayed => Reason::NoDirectPathAnswers,
+                () if Some(chosen) == best => Reason::Best,
+                () => Reason::WithinSwitchMargin,
+            },
+            (Some(score), Some(chosen)) => reason_against(path, *score, chosen),
+            (None, _) | (_, None) => Reason::AnsweredTooLongAgo,
+        },
+    }
+}
+
+/// Why a path that may carry traffic does not.
+fn reason_against(path: &Path, score: Score, chosen: Score) -> Reason {
+    if score.tier == Tier::Relay && chosen.tier != Tier::Relay {
+        return Reason::Standby;
+    }
+    match score.health {
+        Health::DataLost if chosen.health < score.health => Reason::LosesData,
+        Health::Narrow if chosen.health < score.health => {
+            Reason::TooNarrow { payload_max: path.quality.payload_max.unwrap_or_default() }
+        }
+        Health::Lossy if chosen.health < score.health => {
+            Reason::LosesProbes { percent: path.quality.loss.percent() }
+        }
+        Health::Sound | Health::Lossy | Health::Narrow | Health::DataLost => {
+            if chosen.tier < score.tier {
+                Reason::WorseTier
+            } else {
+                Reason::NotFasterByMargin
             }
         }
     }
 }
 
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 mod tests;

@@ -18,8 +18,8 @@ pub use network_map::{
 };
 pub use problem::{PROBLEM_CONTENT_TYPE, Problem, ProblemCode};
 pub use report::{
-    Mapping, NatReport, PathKind, PathReport, REPORT_BYTES_MAX, REPORT_CANDIDATES_MAX, REPORT_PATHS_MAX,
-    Report, ReportError, ReportResponse,
+    PathKind, PathReport, REPORT_BYTES_MAX, REPORT_CANDIDATES_MAX, REPORT_PATHS_MAX, Report, ReportError,
+    ReportResponse,
 };
 
 /// Where the API lives below the coordinator's URL.

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use endpoint_selection::nat::{Mapping, NatProfile};
 use endpoint_selection::{Candidate, CandidateKind, CandidateSource, Timestamp, check_address};
-use protocol::api::{Mapping, NatReport, REPORT_CANDIDATES_MAX};
+use protocol::api::REPORT_CANDIDATES_MAX;
 use protocol::stun;
 
 use crate::context::Context;
@@ -28,6 +29,7 @@ const SERVERS_MAX: usize = 8;
 #[derive(Default)]
 pub(crate) struct Discovery {
     local_port: u16,
+    statics: Vec<SocketAddr>,
     mesh: Vec<(IpAddr, u8)>,
     local: Vec<LocalAddress>,
     servers: BTreeMap<SocketAddr, Server>,
@@ -57,8 +59,8 @@ struct Asking {
 }
 
 impl Discovery {
-    pub(crate) fn new(local_port: u16) -> Self {
-        Self { local_port, ..Self::default() }
+    pub(crate) fn new(local_port: u16, statics: Vec<SocketAddr>) -> Self {
+        Self { local_port, statics, ..Self::default() }
     }
 
     pub(crate) fn set_mesh(&mut self, mesh: Vec<(IpAddr, u8)>) {
@@ -169,8 +171,15 @@ impl Discovery {
             base: None,
             source,
         });
+        let statics = self.statics.iter().map(|address| Candidate {
+            kind: CandidateKind::Static,
+            address: *address,
+            base: None,
+            source: CandidateSource::Administrator,
+        });
         let mut known = BTreeSet::new();
         hosts
+            .chain(statics)
             .chain(reflexive)
             .filter(|candidate| check_address(candidate.address, &self.mesh).is_ok())
             .filter(|candidate| known.insert(candidate.address))
@@ -179,14 +188,14 @@ impl Discovery {
     }
 
     /// What the answers say about the NAT in front of us (RFC 5780 §4.3), over IPv4.
-    pub(crate) fn nat(&self) -> NatReport {
+    pub(crate) fn nat(&self) -> NatProfile {
         let seen: Vec<(SocketAddr, SocketAddr)> = self
             .servers
             .iter()
             .filter(|(server, _)| server.is_ipv4())
             .filter_map(|(server, state)| state.reflexive.map(|reflexive| (*server, reflexive)))
             .collect();
-        NatReport { mapping: mapping_of(&seen, |seen| self.is_own(seen)) }
+        NatProfile { mapping: mapping_of(&seen, |seen| self.is_own(seen)), ..NatProfile::default() }
     }
 
     pub(crate) fn stun_status(&self) -> Vec<StunStatus> {

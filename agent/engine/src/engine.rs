@@ -73,7 +73,7 @@ impl Engine {
         let mut reporter = Reporter::new();
         reporter.touch(now);
         Self {
-            discovery: Discovery::new(config.local_port),
+            discovery: Discovery::new(config.local_port, config.static_candidates.clone()),
             config,
             entropy,
             epoch,

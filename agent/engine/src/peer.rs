@@ -270,6 +270,7 @@ impl Peer {
                 Some(TunnelPath::Relay { server: candidate.address, prefix })
             }
             CandidateKind::Host
+            | CandidateKind::PortMapped
             | CandidateKind::PeerReflexive
             | CandidateKind::ServerReflexive
             | CandidateKind::Static => Some(TunnelPath::Direct { remote: candidate.address }),
@@ -317,7 +318,7 @@ impl Peer {
 
     pub(crate) fn path_report(&self) -> PathReport {
         let (kind, remote) = self.path_kind();
-        let rtt_us = remote.and_then(|remote| self.selector.status(remote)?.rtt_us());
+        let rtt_us = remote.and_then(|remote| self.selector.rtt_us(remote));
         PathReport { peer: self.info.public_key, kind, remote, rtt_us }
     }
 }

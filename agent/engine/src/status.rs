@@ -2,9 +2,10 @@
 
 use std::net::SocketAddr;
 
+use endpoint_selection::nat::NatProfile;
 use endpoint_selection::{Candidate, CandidateKind, Timestamp, Verdict};
 use ipnet::IpNet;
-use protocol::api::{NatReport, NodeName, PathKind};
+use protocol::api::{NodeName, PathKind};
 use protocol::key::PublicKey;
 use serde::Serialize;
 use uuid::Uuid;
@@ -19,7 +20,7 @@ pub struct Status {
     /// Addresses that may reach this node.
     pub candidates: Vec<Candidate>,
     /// What was learnt about the NAT in front of it.
-    pub nat: NatReport,
+    pub nat: NatProfile,
     /// The relays.
     pub relays: Vec<RelayStatus>,
     /// The STUN servers and what they said.

@@ -19,6 +19,7 @@ fn engine() -> Engine {
         private_key: PrivateKey::from_random([1; 32]),
         local_port: 4000,
         seed: Zeroizing::new([7; 32]),
+        static_candidates: Vec::new(),
         agent_version: "test".into(),
     };
     let mut engine = Engine::new(config, NOW);

@@ -1,15 +1,45 @@
 //! `warren agent`: the daemon, in the foreground.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
+use clap::Args;
+use endpoint_selection::{LocalRules, Prefix, check_address};
+use ipnet::IpNet;
+
 use super::Context;
-use crate::daemon::{self, Options};
+use crate::daemon::{self, Offer, Options};
 use crate::exit::{Code, Failure};
 
 /// How long tasks that still answer someone may take at the end.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-pub(super) fn run(context: &Context) -> Result<(), Failure> {
+/// Static candidates that a user may give; a report carries 32 candidates in all.
+const STATIC_MAX: usize = 8;
+
+/// Which addresses peers are told.
+#[derive(Debug, Args)]
+pub(super) struct AgentArgs {
+    /// Offer addresses of these interfaces only; NAME, or the beginning of names and `*`. Names a container's or another
+    /// overlay's interface too, which are not offered otherwise
+    #[arg(long, value_name = "NAME", env = "WARREN_INCLUDE_INTERFACE", value_delimiter = ',')]
+    include_interface: Vec<String>,
+    /// Never offer addresses of these interfaces
+    #[arg(long, value_name = "NAME", env = "WARREN_EXCLUDE_INTERFACE", value_delimiter = ',')]
+    exclude_interface: Vec<String>,
+    /// Offer addresses of these networks only
+    #[arg(long, value_name = "PREFIX", env = "WARREN_INCLUDE_PREFIX", value_delimiter = ',')]
+    include_prefix: Vec<IpNet>,
+    /// Never offer addresses of these networks
+    #[arg(long, value_name = "PREFIX", env = "WARREN_EXCLUDE_PREFIX", value_delimiter = ',')]
+    exclude_prefix: Vec<IpNet>,
+    /// An address and port where this node can be reached from outside, for instance because its router forwards the
+    /// port; offered as well
+    #[arg(long, value_name = "ADDR:PORT", env = "WARREN_STATIC_CANDIDATE", value_delimiter = ',')]
+    static_candidate: Vec<SocketAddr>,
+}
+
+pub(super) fn run(context: &Context, args: AgentArgs) -> Result<(), Failure> {
     // Two workers: one event loop, and HTTP beside it; packets have threads of their own.
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(
@@ -20,8 +50,30 @@ pub(super) fn run(context: &Context) -> Result<(), Failure> {
         state_dir: global.state_dir.clone(),
         socket: global.socket.clone(),
         interface: global.interface.clone(),
+        offer: offer(args)?,
     };
     let outcome = runtime.block_on(daemon::run(options));
     runtime.shutdown_timeout(FAREWELL);
     outcome
+}
+
+fn offer(args: AgentArgs) -> Result<Offer, Failure> {
+    let usage = |what: String| Failure::new(Code::Usage, format!("--static-candidate: {what}"));
+    if args.static_candidate.len() > STATIC_MAX {
+        return Err(usage(format!("{} given, at most {STATIC_MAX} allowed", args.static_candidate.len())));
+    }
+    if let Some(address) = args.static_candidate.iter().find(|address| check_address(**address, &[]).is_err())
+    {
+        return Err(usage(format!("no peer can reach {address}; give a unicast address and a port")));
+    }
+    let prefixes = |nets: Vec<IpNet>| -> Vec<Prefix> {
+        nets.into_iter().map(|net| (net.network(), net.prefix_len())).collect()
+    };
+    let rules = LocalRules {
+        include_interfaces: args.include_interface,
+        exclude_interfaces: args.exclude_interface,
+        include_prefixes: prefixes(args.include_prefix),
+        exclude_prefixes: prefixes(args.exclude_prefix),
+    };
+    Ok(Offer { rules, static_candidates: args.static_candidate })
 }

@@ -2,7 +2,8 @@
 
 use std::fmt::Display;
 
-use protocol::api::{Mapping, PathKind};
+use endpoint_selection::nat::Mapping;
+use protocol::api::PathKind;
 
 use crate::control::answer::PathAnswer;
 

@@ -3,8 +3,9 @@
 use std::net::{IpAddr, SocketAddr};
 
 use endpoint_selection::CandidateKind;
+use endpoint_selection::nat::NatProfile;
 use engine::{RelayStatus, StunStatus};
-use protocol::api::{Mapping, PathKind};
+use protocol::api::PathKind;
 use protocol::key::PublicKey;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -65,22 +66,9 @@ pub(crate) struct OwnAnswer {
     /// The UDP port; `None` while the tunnel is down.
     pub(crate) udp_port: Option<u16>,
     /// The NAT in front of it.
-    pub(crate) nat: NatAnswer,
+    pub(crate) nat: NatProfile,
     /// Addresses that may reach it.
     pub(crate) candidates: Vec<OwnCandidate>,
-}
-
-/// What was learnt about the NAT; `null` is "not measured".
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub(crate) struct NatAnswer {
-    /// Mapping behaviour (RFC 4787 §4.1).
-    pub(crate) mapping: Option<Mapping>,
-    /// Filtering behaviour (RFC 4787 §5); no agent of this version measures it.
-    pub(crate) filtering: Option<String>,
-    /// How outside ports are allocated (RFC 4787 §4.2); no agent of this version measures it.
-    pub(crate) allocation: Option<String>,
-    /// Whether inside nodes reach each other by outside addresses (RFC 4787 §6); not measured by this version.
-    pub(crate) hairpin: Option<bool>,
 }
 
 /// An address that may reach this node.
@@ -230,7 +218,7 @@ pub(crate) struct NetcheckAnswer {
     /// One sentence that a person wants first.
     pub(crate) verdict: String,
     /// What the NAT does.
-    pub(crate) nat: NatAnswer,
+    pub(crate) nat: NatProfile,
     /// Addresses that may reach this node.
     pub(crate) candidates: Vec<OwnCandidate>,
     /// The STUN servers and what they saw.

@@ -3,15 +3,16 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
+use endpoint_selection::nat::NatProfile;
 use endpoint_selection::{Candidate, PathStatus, Reason, Timestamp, Verdict};
 use engine::{PeerStatus, RelayStatus, Status};
-use protocol::api::{NatReport, PathKind};
+use protocol::api::PathKind;
 use protocol::key::PublicKey;
 use tunnel::{Counts, PeerStats};
 
 use crate::control::answer::{
-    CandidateAnswer, CoordinatorAnswer, NatAnswer, OwnAnswer, OwnCandidate, PathAnswer, PeerAnswer, State,
-    StatusAnswer, WhyAnswer,
+    CandidateAnswer, CoordinatorAnswer, OwnAnswer, OwnCandidate, PathAnswer, PeerAnswer, State, StatusAnswer,
+    WhyAnswer,
 };
 use crate::exit::{Code, Failure};
 use crate::net;
@@ -40,7 +41,7 @@ pub(crate) fn status(node: &Node) -> StatusAnswer {
     let connection = node.connection();
     let mut own = own_answer(node.identity(), node.interface());
     own.udp_port = Some(port);
-    own.nat = nat_answer(status.nat);
+    own.nat = status.nat;
     own.candidates = status.candidates.into_iter().map(own_candidate).collect();
     if let Some(recorded) = &status.own {
         // The map is newer than the enrollment: an administrator may have renamed the node.
@@ -99,12 +100,12 @@ pub(crate) fn why(node: &Node, wanted: &str) -> Result<WhyAnswer, Failure> {
     };
     let path = path_answer(peer, &status.relays, node.paths.local_port(), now);
     let mut verdicts: Vec<&Verdict> = peer.verdicts.iter().collect();
-    verdicts.sort_by_key(|verdict| (!is_chosen(verdict.reason), !verdict.status.is_usable()));
+    verdicts.sort_by_key(|verdict| (!verdict.reason.is_chosen(), !verdict.status.is_usable()));
     Ok(WhyAnswer {
         version: version(),
         peer: name,
         path,
-        chosen: verdicts.first().filter(|v| is_chosen(v.reason)).map(|verdict| verdict.candidate.address),
+        chosen: verdicts.first().filter(|v| v.reason.is_chosen()).map(|verdict| verdict.candidate.address),
         candidates: verdicts.into_iter().map(candidate_answer).collect(),
         own_candidates: status.candidates.into_iter().map(own_candidate).collect(),
     })
@@ -158,14 +159,9 @@ fn own_answer(identity: &Identity, interface: &str) -> OwnAnswer {
         public_key: identity.private_key.public_key(),
         interface: interface.to_owned(),
         udp_port: None,
-        nat: NatAnswer::default(),
+        nat: NatProfile::default(),
         candidates: Vec::new(),
     }
-}
-
-/// What was learnt about the NAT.
-pub(crate) fn nat_answer(nat: NatReport) -> NatAnswer {
-    NatAnswer { mapping: nat.mapping, ..NatAnswer::default() }
 }
 
 /// One of this node's candidates.
@@ -207,13 +203,6 @@ fn path_answer(peer: &PeerStatus, relays: &[RelayStatus], port: u16, now: Timest
     }
 }
 
-const fn is_chosen(reason: Reason) -> bool {
-    matches!(
-        reason,
-        Reason::Best | Reason::WithinSwitchMargin | Reason::NoDirectPathAnswers | Reason::Configured
-    )
-}
-
 fn candidate_answer(verdict: &Verdict) -> CandidateAnswer {
     let status = match verdict.status {
         PathStatus::Untried => "untried",
@@ -226,7 +215,7 @@ fn candidate_answer(verdict: &Verdict) -> CandidateAnswer {
         address: verdict.candidate.address,
         source: printable(&verdict.candidate.source.to_string()),
         status: status.to_owned(),
-        rtt_us: verdict.status.rtt_us(),
+        rtt_us: verdict.quality.rtt_us(),
         reason: verdict.reason.sentence(),
         reason_code: reason_code(verdict.reason),
         tried: !matches!(verdict.status, PathStatus::Untried),

@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use endpoint_selection::nat::Mapping;
 use engine::{LocalAddress, Status};
-use protocol::api::Mapping;
 
 use crate::control::answer::{HttpAnswer, Ipv6Answer, NetcheckAnswer, RelayAnswer, StunAnswer};
 use crate::coordinator_client::{CallError, CoordinatorClient};
@@ -39,7 +39,7 @@ pub(crate) fn answer(
     NetcheckAnswer {
         version: describe::version(),
         verdict: verdict(status.nat.mapping, &stun, &relays, &coordinator),
-        nat: describe::nat_answer(status.nat),
+        nat: status.nat,
         candidates: status.candidates.into_iter().map(describe::own_candidate).collect(),
         stun,
         relays,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use endpoint_selection::LocalRules;
 use engine::{Engine, EngineConfig, Input, LocalAddress, Output, PingAnswer, TunnelPath};
 use protocol::api::{MapEvent, Report, ReportResponse};
 use protocol::key::PublicKey;
@@ -19,6 +20,7 @@ use crate::map_stream::{MapStream, StreamNews, StreamWish};
 use crate::net;
 use crate::state::{Identity, StateFolder};
 
+use super::Options;
 use super::happening::Happening;
 use super::map_saver::MapSaver;
 use super::tunnel_keeper::TunnelKeeper;
@@ -36,6 +38,7 @@ const SLEEP_MIN: Duration = Duration::from_secs(5);
 pub(crate) struct Node {
     identity: Identity,
     interface: String,
+    rules: LocalRules,
     clock: Clock,
     engine: Engine,
     // Declared before the path layer: a tunnel lets go of the port before the port closes.
@@ -74,10 +77,10 @@ impl Node {
     pub(crate) fn start(
         identity: Identity,
         state: StateFolder,
-        interface: String,
+        options: &Options,
         clock: Clock,
     ) -> Result<Self, Failure> {
-        let opener = TunInterface::new(&interface).map_err(|error| failure(&error))?;
+        let opener = TunInterface::new(&options.interface).map_err(|error| failure(&error))?;
         let client = CoordinatorClient::new(identity.coordinator.clone(), Some(identity.token.clone()))?;
         let (datagrams_sender, datagrams) = mpsc::channel(DATAGRAMS_MAX);
         let accept = move |received| datagrams_sender.try_send(received).is_ok();
@@ -96,6 +99,7 @@ impl Node {
             private_key: identity.private_key.clone(),
             local_port: paths.local_port(),
             seed: entropy::bytes(),
+            static_candidates: options.offer.static_candidates.clone(),
             agent_version: env!("CARGO_PKG_VERSION").to_owned(),
         };
         let (news_sender, news) = mpsc::channel(NEWS_MAX);
@@ -111,7 +115,8 @@ impl Node {
             paths,
             saver: MapSaver::new(state),
             identity,
-            interface,
+            interface: options.interface.clone(),
+            rules: options.offer.rules.clone(),
             clock,
             client,
             datagrams,
@@ -352,7 +357,7 @@ impl Node {
 
     /// Tells the engine the machine's addresses where they changed; says whether they did.
     fn look_at_interfaces(&mut self) -> bool {
-        let addresses = match net::local_addresses(&self.interface) {
+        let addresses = match net::local_addresses(&self.interface, &self.rules) {
             Ok(addresses) => addresses,
             Err(error) => {
                 tracing::warn!(%error, "cannot read the machine's addresses: keeping the known ones");

@@ -4,6 +4,7 @@ use crate::clock::Clock;
 use crate::exit::Failure;
 use crate::state::{Identity, StateFolder};
 
+use super::Options;
 use super::happening::Happening;
 use super::node::Node;
 
@@ -27,10 +28,10 @@ impl Standing {
     pub(crate) fn up(
         identity: Identity,
         state: &StateFolder,
-        interface: &str,
+        options: &Options,
         clock: Clock,
     ) -> Result<Self, Failure> {
-        Node::start(identity, state.clone(), interface.to_owned(), clock).map(|node| Self::Up(Box::new(node)))
+        Node::start(identity, state.clone(), options, clock).map(|node| Self::Up(Box::new(node)))
     }
 
     /// The identity, where the machine has one.

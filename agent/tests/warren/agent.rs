@@ -114,3 +114,16 @@ fn a_node_that_the_coordinator_deleted_goes_down_says_so_and_asks_no_more() {
     assert_eq!(machine.run(&["leave"]).code, 0);
     assert_eq!(machine.run(&["status"]).code, 4);
 }
+
+#[test]
+fn a_static_candidate_that_no_peer_can_reach_is_a_usage_error_that_says_so() {
+    let machine = Machine::new();
+    for (address, what) in [("127.0.0.1:5", "no peer can reach"), ("203.0.113.1:0", "no peer can reach")] {
+        let ran = machine.run(&["agent", "--static-candidate", address]);
+        assert_eq!(ran.code, 2, "{ran:?}");
+        assert!(ran.stderr.contains(what), "{ran:?}");
+    }
+    let many = vec!["203.0.113.1:5"; 9].join(",");
+    assert_eq!(machine.run(&["agent", "--static-candidate", &many]).code, 2);
+    assert!(!machine.state().exists());
+}

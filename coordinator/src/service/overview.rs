@@ -1,8 +1,9 @@
 //! What the dashboard shows: networks and nodes as the coordinator knows them now.
 
 use endpoint_selection::Candidate;
+use endpoint_selection::nat::NatProfile;
 use ipnet::IpNet;
-use protocol::api::{NatReport, NodeName, PathKind, PathReport};
+use protocol::api::{NodeName, PathKind, PathReport};
 use protocol::key::PublicKey;
 use serde::Serialize;
 use uuid::Uuid;
@@ -52,7 +53,7 @@ pub struct NodeOverview {
     /// Its candidates.
     pub candidates: Vec<Candidate>,
     /// The NAT in front of it, where measured.
-    pub nat: NatReport,
+    pub nat: NatProfile,
     /// Version of its agent.
     pub agent_version: String,
     /// Set for a plain WireGuard peer without an agent.

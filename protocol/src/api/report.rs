@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use endpoint_selection::nat::NatProfile;
 use endpoint_selection::{Candidate, CandidateKind};
 use serde::{Deserialize, Serialize};
 
@@ -24,37 +25,13 @@ pub struct Report {
     pub candidates: Vec<Candidate>,
     /// What was learnt about the NAT in front of it.
     #[serde(default)]
-    pub nat: NatReport,
+    pub nat: NatProfile,
     /// The path in use to each peer.
     #[serde(default)]
     pub paths: Vec<PathReport>,
     /// Version of the agent, for people.
     #[serde(default)]
     pub agent_version: String,
-}
-
-/// NAT behaviour as evidence; `None` is "not measured", never "easy".
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct NatReport {
-    /// Mapping behaviour, RFC 4787 §4.1.
-    #[serde(default)]
-    pub mapping: Option<Mapping>,
-}
-
-/// How a NAT picks the outside port (RFC 4787 §4.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Mapping {
-    /// No NAT: the reflexive address is one of our own.
-    None,
-    /// One outside port for all destinations.
-    EndpointIndependent,
-    /// One per destination address.
-    AddressDependent,
-    /// One per destination address and port.
-    AddressAndPortDependent,
-    /// The outside differs between destinations; whether by address or by port was not measured.
-    Dependent,
 }
 
 /// The path in use to one peer.

@@ -69,6 +69,7 @@ impl Node {
             private_key: self.private_key.clone(),
             local_port: self.port,
             seed: Zeroizing::new(seed),
+            static_candidates: Vec::new(),
             agent_version: "sim".into(),
         };
         let mut engine = Engine::new(config, now);

@@ -78,7 +78,7 @@ impl Peer {
         let sent = route.and_then(|route| Some((route, self.send_request(context, route)?)));
         if let Some((route, transaction)) = sent {
             let (Route::Direct(remote) | Route::Relay(remote)) = route;
-            let rtt = self.selector.status(remote).and_then(|status| status.rtt_us());
+            let rtt = self.selector.rtt_us(remote);
             let patience = rtt.map_or(TIMEOUT_MAX, |rtt_us| Duration::from_micros(u64::from(rtt_us) * 4));
             let deadline = context.now + patience.clamp(TIMEOUT_MIN, TIMEOUT_MAX);
             self.upkeep.asked = Some(Asked { transaction, route, deadline });

@@ -1,6 +1,8 @@
 //! The peer as people see it.
 
-use endpoint_selection::{Candidate, CandidateKind, CandidateSource, PathStatus, Reason, Verdict};
+use endpoint_selection::{
+    Candidate, CandidateKind, CandidateSource, PathQuality, PathStatus, Reason, Verdict,
+};
 
 use super::Peer;
 use crate::status::{PathState, PeerStatus};
@@ -25,7 +27,7 @@ impl Peer {
                 kind,
                 remote,
                 candidate_kind: chosen,
-                rtt_us: remote.and_then(|remote| self.selector.status(remote)?.rtt_us()),
+                rtt_us: remote.and_then(|remote| self.selector.rtt_us(remote)),
                 since: self.since,
             },
             switches: self.switches,
@@ -37,6 +39,11 @@ impl Peer {
         let address = self.info.plain_endpoint?;
         let source = CandidateSource::Administrator;
         let candidate = Candidate { kind: CandidateKind::Static, address, base: None, source };
-        Some(Verdict { candidate, status: PathStatus::Untried, reason: Reason::Configured })
+        Some(Verdict {
+            candidate,
+            status: PathStatus::Untried,
+            quality: PathQuality::default(),
+            reason: Reason::Configured,
+        })
     }
 }

@@ -1,0 +1,161 @@
+//! From evidence to a profile (RFC 4787 terms; the comparison of mappings is that of RFC 5780 §4.3).
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+
+use super::allocation::{Sample, allocation_of};
+use super::evidence::{Binding, Evidence, EvidenceError};
+use super::profile::{Filtering, Lifetime, Mapping, NatProfile, UdpReach};
+use crate::address::{Realm, check_address};
+use crate::socket::SocketId;
+
+/// Silent servers at this many addresses mean that UDP is blocked; one alone may simply be down.
+const SILENT_SERVERS_MIN: usize = 2;
+
+/// What the evidence says. Addresses that no NAT has (multicast, loopback, port 0) are ignored: a server that tells them
+/// says nothing.
+///
+/// # Errors
+/// Evidence with more entries than an honest collector keeps.
+pub fn classify(evidence: &Evidence) -> Result<NatProfile, EvidenceError> {
+    evidence.validate()?;
+    let sound: Vec<Binding> = evidence
+        .bindings
+        .iter()
+        .filter(|binding| binding.server.is_ipv4() && check_address(binding.reflexive, &[]).is_ok())
+        .copied()
+        .collect();
+    let outer = outermost(&sound);
+    let mapping = mapping_of(&outer, |binding| is_own(evidence, binding));
+    let is_translated = mapping != Some(Mapping::None);
+    Ok(NatProfile {
+        mapping,
+        filtering: filtering_of(evidence),
+        allocation: mapping
+            .filter(|_| is_translated)
+            .and_then(|mapping| allocation_of(&samples(&outer, mapping))),
+        hairpin: evidence.hairpin.filter(|_| is_translated).map(|(works, _)| works),
+        lifetime: lifetime_of(evidence).filter(|_| is_translated),
+        inner_address: inner_address(evidence, &sound, &outer),
+        udp: udp_of(evidence),
+        is_contradicted: contradiction_of(evidence, &outer, mapping),
+    })
+}
+
+fn is_own(evidence: &Evidence, binding: &Binding) -> bool {
+    binding.reflexive.port() == binding.local_port
+        && evidence.local.contains(&binding.reflexive.ip().to_canonical())
+}
+
+/// The answers that see the node from farthest outside. Servers inside the carrier's or the own network see less of the way,
+/// and comparing their answers with the others' would make layered NATs look address-dependent.
+fn outermost(bindings: &[Binding]) -> Vec<Binding> {
+    let realm = bindings.iter().map(|binding| Realm::of(binding.reflexive.ip())).max();
+    bindings.iter().filter(|binding| Some(Realm::of(binding.reflexive.ip())) == realm).copied().collect()
+}
+
+fn inner_address(evidence: &Evidence, all: &[Binding], outer: &[Binding]) -> Option<IpAddr> {
+    let outer_realm = outer.first().map(|binding| Realm::of(binding.reflexive.ip()))?;
+    let seen = all.iter().map(|binding| binding.reflexive.ip());
+    let told = evidence.router_address.map(|(address, _)| address);
+    seen.chain(told)
+        .filter(|ip| Realm::of(*ip) < outer_realm && !evidence.local.contains(ip))
+        .max_by_key(|ip| Realm::of(*ip))
+}
+
+fn mapping_of(outer: &[Binding], is_own: impl Fn(&Binding) -> bool) -> Option<Mapping> {
+    if !outer.is_empty() && outer.iter().all(is_own) {
+        return Some(Mapping::None);
+    }
+    let (mut by_address, mut by_port) = (false, false);
+    let (mut compared_addresses, mut compared_ports) = (false, false);
+    for (index, one) in outer.iter().enumerate() {
+        for other in outer[..index].iter().filter(|other| other.socket == one.socket) {
+            let differs = one.reflexive != other.reflexive;
+            if one.server.ip() == other.server.ip() {
+                compared_ports = true;
+                by_port |= differs;
+            } else {
+                compared_addresses = true;
+                by_address |= differs;
+            }
+        }
+    }
+    match (by_port, by_address) {
+        (true, _) => Some(Mapping::AddressAndPortDependent),
+        (false, true) if compared_ports => Some(Mapping::AddressDependent),
+        (false, true) => Some(Mapping::Dependent),
+        (false, false) if compared_addresses => Some(Mapping::EndpointIndependent),
+        // One server, or several ports of one, cannot prove independence.
+        (false, false) => None,
+    }
+}
+
+/// One sample per mapping, in the order in which they were made.
+fn samples(outer: &[Binding], mapping: Mapping) -> Vec<Sample> {
+    let scope = |binding: &Binding| match mapping {
+        Mapping::None | Mapping::EndpointIndependent => None,
+        Mapping::AddressDependent => Some(SocketAddr::new(binding.server.ip(), 0)),
+        Mapping::AddressAndPortDependent | Mapping::Dependent => Some(binding.server),
+    };
+    let mut made: BTreeMap<(SocketId, Option<SocketAddr>), &Binding> = BTreeMap::new();
+    for binding in outer {
+        let first = made.entry((binding.socket, scope(binding))).or_insert(binding);
+        if (binding.at, binding.server) < (first.at, first.server) {
+            *first = binding;
+        }
+    }
+    let mut made: Vec<&Binding> = made.into_values().collect();
+    made.sort_by_key(|binding| (binding.at, binding.socket, binding.server));
+    made.iter().map(|b| Sample { local: b.local_port, outside: b.reflexive.port() }).collect()
+}
+
+/// Only laxness shows: that nothing came in proves nothing.
+fn filtering_of(evidence: &Evidence) -> Option<Filtering> {
+    evidence
+        .heard
+        .iter()
+        .filter(|heard| heard.from.is_ipv4())
+        .map(|heard| {
+            if heard.is_address_known { Filtering::AddressDependent } else { Filtering::EndpointIndependent }
+        })
+        .min()
+}
+
+fn lifetime_of(evidence: &Evidence) -> Option<Lifetime> {
+    let shorter = evidence.idle.iter().filter(|outcome| !outcome.held).map(|outcome| outcome.idle_ms).min();
+    let held = evidence.idle.iter().filter(|outcome| outcome.held).map(|outcome| outcome.idle_ms);
+    // A mapping that once held longer than another did has luck on its side (somebody else refreshed it).
+    let longer = held.filter(|idle_ms| shorter.is_none_or(|shorter| *idle_ms < shorter)).max();
+    (shorter.is_some() || longer.is_some())
+        .then_some(Lifetime { longer_than_ms: longer, shorter_than_ms: shorter })
+}
+
+fn udp_of(evidence: &Evidence) -> Option<UdpReach> {
+    if !(evidence.bindings.is_empty() && evidence.peer_views.is_empty() && evidence.heard.is_empty()) {
+        return Some(UdpReach::Open);
+    }
+    let mut silent: Vec<IpAddr> = evidence.unanswered.iter().map(SocketAddr::ip).collect();
+    silent.sort_unstable();
+    silent.dedup();
+    (silent.len() >= SILENT_SERVERS_MIN).then_some(UdpReach::Blocked)
+}
+
+/// Whether peers see another port of the NAT than the servers do, though the servers agree. A peer that sees us from
+/// another address altogether stands behind the same NAT, or our way to it does not pass it: that proves nothing.
+fn contradiction_of(evidence: &Evidence, outer: &[Binding], mapping: Option<Mapping>) -> Option<bool> {
+    if mapping != Some(Mapping::EndpointIndependent) {
+        return None;
+    }
+    let reflexive = outer.iter().find(|binding| binding.socket == SocketId::MAIN)?.reflexive;
+    let mut views = evidence
+        .peer_views
+        .iter()
+        .filter(|view| view.socket == SocketId::MAIN && view.observed.ip() == reflexive.ip())
+        .peekable();
+    views.peek()?;
+    Some(views.any(|view| view.observed != reflexive))
+}
+
+#[cfg(test)]
+mod tests;

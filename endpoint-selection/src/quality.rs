@@ -1,0 +1,193 @@
+//! How well a path carries what it carries: RTT, loss, path MTU, and whether data arrives at all.
+
+use serde::{Deserialize, Serialize};
+
+use crate::observation::ObservationKind;
+use crate::policy::Policy;
+use crate::rtt::SmoothedRtt;
+use crate::time::Timestamp;
+
+/// What became of the last 16 probes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct LossWindow {
+    /// One bit per probe, the newest lowest; set where it was lost.
+    lost: u16,
+    /// Probes seen, at most 16.
+    seen: u8,
+    /// Whether the path counts as lossy; it takes more to become so than to stay so.
+    is_lossy: bool,
+}
+
+impl LossWindow {
+    const LEN: u8 = 16;
+
+    const fn with(self, lost: bool, policy: &Policy) -> Self {
+        let seen = if self.seen < Self::LEN { self.seen + 1 } else { Self::LEN };
+        let lost = (self.lost << 1) | lost as u16;
+        let count = lost.count_ones();
+        let is_lossy = if self.is_lossy {
+            count > policy.lossy_until_max as u32
+        } else {
+            (Self { lost, seen, is_lossy: false }).is_measured() && count >= policy.lossy_from_min as u32
+        };
+        Self { lost, seen, is_lossy }
+    }
+
+    /// Whether enough probes were sent to speak of loss.
+    #[must_use]
+    pub const fn is_measured(&self) -> bool {
+        self.seen >= Self::LEN / 2
+    }
+
+    /// The share of probes lost, in per cent; 0 where none was sent.
+    #[must_use]
+    pub const fn percent(&self) -> u8 {
+        let seen = if self.seen == 0 { 1 } else { self.seen as u32 };
+        let percent = self.lost.count_ones() * 100 / seen;
+        // A hostile snapshot may say that 16 of 1 were lost.
+        if percent > 100 { 100 } else { percent as u8 }
+    }
+}
+
+/// How well a path serves; the first rank, best first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Health {
+    /// As it should be.
+    Sound,
+    /// It loses a good part of the probes.
+    Lossy,
+    /// It answers small probes, but packets of the tunnel's full size do not come through.
+    Narrow,
+    /// It answers probes, but the peer hears nothing of the tunnel: a black hole.
+    DataLost,
+}
+
+/// What was measured on a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PathQuality {
+    /// Smoothed RTT; to the relay only, for a relayed path without an answered probe.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rtt: Option<SmoothedRtt>,
+    /// What became of the last probes.
+    pub loss: LossWindow,
+    /// The largest UDP payload known to pass, in bytes, where it was measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub payload_max: Option<u16>,
+    /// When data was last seen to be lost, though probes were answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data_lost_at: Option<Timestamp>,
+    /// How often that was so.
+    pub data_losses: u8,
+}
+
+impl PathQuality {
+    /// The quality after one more observation.
+    pub(crate) fn after(mut self, kind: ObservationKind, at: Timestamp, policy: &Policy) -> Self {
+        match kind {
+            ObservationKind::ProbeAnswered { rtt_us } => {
+                self.rtt = Some(self.rtt.map_or(SmoothedRtt::first(rtt_us), |rtt| rtt.with(rtt_us)));
+                self.loss = self.loss.with(false, policy);
+            }
+            ObservationKind::RelayRegistered { rtt_us: Some(rtt_us) } => {
+                self.rtt = self.rtt.or(Some(SmoothedRtt::first(rtt_us)));
+            }
+            ObservationKind::ProbeUnanswered | ObservationKind::ProbeLost => {
+                self.loss = self.loss.with(true, policy);
+            }
+            ObservationKind::PayloadMeasured { payload_max } => self.payload_max = Some(payload_max),
+            ObservationKind::DataLost => {
+                self.data_lost_at = Some(at);
+                self.data_losses = self.data_losses.saturating_add(1);
+            }
+            ObservationKind::ProbeSent
+            | ObservationKind::RelayRegistered { rtt_us: None }
+            | ObservationKind::RelayLost => {}
+        }
+        self
+    }
+
+    /// The smoothed RTT in microseconds, where measured.
+    #[must_use]
+    pub fn rtt_us(&self) -> Option<u32> {
+        self.rtt.map(SmoothedRtt::as_micros)
+    }
+
+    /// How well the path serves at `now`. A path that lost data is given another chance after a minute, and after twice as
+    /// long each time that it does so again.
+    #[must_use]
+    pub fn health(&self, now: Timestamp, policy: &Policy) -> Health {
+        let hold_us = policy.data_hold_us << u32::from(self.data_losses.saturating_sub(1)).min(6);
+        let is_held = |at: Timestamp| now.since(at).as_micros() < u128::from(hold_us);
+        if self.data_lost_at.is_some_and(is_held) {
+            Health::DataLost
+        } else if self.payload_max.is_some_and(|payload| payload < policy.payload_min) {
+            Health::Narrow
+        } else if self.loss.is_lossy {
+            Health::Lossy
+        } else {
+            Health::Sound
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn after(kinds: &[ObservationKind]) -> PathQuality {
+        let policy = Policy::default();
+        kinds
+            .iter()
+            .fold(PathQuality::default(), |quality, kind| quality.after(*kind, Timestamp::default(), &policy))
+    }
+
+    fn health(quality: &PathQuality, at_s: u64) -> Health {
+        quality.health(Timestamp::from_micros(at_s * 1_000_000), &Policy::default())
+    }
+
+    const ANSWERED: ObservationKind = ObservationKind::ProbeAnswered { rtt_us: 1_000 };
+
+    #[test]
+    fn a_path_becomes_lossy_at_almost_a_third_and_sound_again_at_an_eighth() {
+        let mut kinds = vec![ANSWERED; 12];
+        kinds.extend([ObservationKind::ProbeLost; 4]);
+        assert_eq!(health(&after(&kinds), 0), Health::Sound);
+        kinds.push(ObservationKind::ProbeUnanswered);
+        let lossy = after(&kinds);
+        assert_eq!((health(&lossy, 0), lossy.loss.percent()), (Health::Lossy, 31));
+        kinds.extend([ANSWERED; 13]);
+        assert_eq!(health(&after(&kinds), 0), Health::Lossy, "three of sixteen are still lost");
+        kinds.push(ANSWERED);
+        assert_eq!(health(&after(&kinds), 0), Health::Sound);
+    }
+
+    #[test]
+    fn a_few_probes_show_no_loss_rate() {
+        assert_eq!(health(&after(&[ObservationKind::ProbeLost; 7]), 0), Health::Sound);
+    }
+
+    #[test]
+    fn a_path_that_loses_data_is_held_back_twice_as_long_each_time() {
+        let hold_s = Policy::default().data_hold_us / 1_000_000;
+        let once = after(&[ANSWERED, ObservationKind::DataLost]);
+        assert_eq!((health(&once, hold_s - 1), health(&once, hold_s)), (Health::DataLost, Health::Sound));
+        let twice = after(&[ObservationKind::DataLost; 2]);
+        assert_eq!(
+            (health(&twice, 2 * hold_s - 1), health(&twice, 2 * hold_s)),
+            (Health::DataLost, Health::Sound)
+        );
+        let often = after(&[ObservationKind::DataLost; 255]);
+        assert_eq!(health(&often, 64 * hold_s), Health::Sound);
+    }
+
+    #[test]
+    fn a_path_too_narrow_for_the_tunnel_is_worse_than_a_lossy_one() {
+        let payload_min = Policy::default().payload_min;
+        for (payload_max, expected) in [(payload_min - 1, Health::Narrow), (payload_min, Health::Sound)] {
+            assert_eq!(health(&after(&[ObservationKind::PayloadMeasured { payload_max }]), 0), expected);
+        }
+        assert!(Health::Lossy < Health::Narrow && Health::Narrow < Health::DataLost);
+    }
+}
