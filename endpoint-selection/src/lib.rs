@@ -38,6 +38,7 @@ mod rtt;
 mod score;
 mod selection;
 mod selector;
+pub mod simulation;
 mod socket;
 mod time;
 

@@ -9,19 +9,16 @@
 
 mod control;
 mod flow;
-mod nat;
 mod node;
 mod oracle;
 mod queue;
-mod rng;
 mod safety;
 mod topology;
 mod transcript;
 mod world;
 
+pub use endpoint_selection::simulation::{Dependence, NatBehaviour, PortAllocation, Rng};
 pub use flow::FlowStats;
-pub use nat::{Dependence, NatBehaviour, PortAllocation};
-pub use rng::Rng;
 pub use safety::Peaks;
 pub use topology::{Addresses, INTERNET, Link, Segment};
 pub use world::{Haste, NodeId, RelayId, World};

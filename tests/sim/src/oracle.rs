@@ -15,8 +15,8 @@
 //!
 //! The rule covers filters at least as strict as the mapping of the same box, as real ones are.
 
-use crate::nat::Dependence;
 use crate::topology::{Segment, Topology};
+use endpoint_selection::simulation::Dependence;
 
 /// Whether plain opening makes a direct path between hosts in `a` and `b`.
 pub(crate) fn can_be_direct(topology: &Topology, a: Segment, b: Segment) -> bool {

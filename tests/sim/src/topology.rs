@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
-use crate::nat::{Nat, NatBehaviour};
-use crate::rng::Rng;
+use endpoint_selection::simulation::Rng;
+use endpoint_selection::simulation::{Nat, NatBehaviour};
 
 /// A network in which everyone reaches everyone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -12,13 +12,13 @@ use relay::core::{RelayConfig, RelayCore};
 
 use crate::control::{Control, PlannedRelay};
 use crate::flow::Flow;
-use crate::nat::NatBehaviour;
 use crate::node::{Interface, Node};
 use crate::queue::Queue;
-use crate::rng::Rng;
 use crate::safety::Safety;
 use crate::topology::{Addresses, Attached, INTERNET, Link, Segment, Topology};
 use crate::transcript::Transcript;
+use endpoint_selection::simulation::NatBehaviour;
+use endpoint_selection::simulation::Rng;
 
 mod coordinator;
 mod engines;

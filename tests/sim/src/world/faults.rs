@@ -45,7 +45,7 @@ impl World {
     }
 
     /// The box in front of `segment` behaves otherwise from now on, as after a change of provider.
-    pub fn replace_nat(&mut self, segment: Segment, behaviour: crate::nat::NatBehaviour) {
+    pub fn replace_nat(&mut self, segment: Segment, behaviour: endpoint_selection::simulation::NatBehaviour) {
         if let Some(index) = self.topology.segments[segment.0].gateway {
             self.topology.gateways[index].nat.behaviour = behaviour;
             self.reboot_nat(segment);

@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use endpoint_selection::Timestamp;
-
-use crate::rng::Rng;
+use super::rng::Rng;
+use crate::time::Timestamp;
 
 /// On what of the remote endpoint a behaviour depends (RFC 4787 §4.1 and §5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -96,10 +95,11 @@ struct Mapping {
 
 /// A NAT or firewall at work.
 #[derive(Debug)]
-pub(crate) struct Nat {
-    pub(crate) behaviour: NatBehaviour,
+pub struct Nat {
+    /// How it behaves.
+    pub behaviour: NatBehaviour,
     /// Its outside address; a firewall has one too, but never uses it.
-    pub(crate) external: IpAddr,
+    pub external: IpAddr,
     mappings: BTreeMap<Key, Mapping>,
     by_external: BTreeMap<SocketAddr, Key>,
     next_port: u16,
@@ -110,7 +110,9 @@ const PORT_FIRST: u16 = 20_000;
 const PORT_COUNT: u16 = 20_000;
 
 impl Nat {
-    pub(crate) fn new(behaviour: NatBehaviour, external: IpAddr) -> Self {
+    /// A NAT with empty tables.
+    #[must_use]
+    pub const fn new(behaviour: NatBehaviour, external: IpAddr) -> Self {
         Self {
             behaviour,
             external,
@@ -121,12 +123,12 @@ impl Nat {
     }
 
     /// Power off and on, and a new address from the provider.
-    pub(crate) fn reboot(&mut self, external: IpAddr) {
+    pub fn reboot(&mut self, external: IpAddr) {
         *self = Self::new(self.behaviour, external);
     }
 
     /// A packet leaves: its source as the outside sees it.
-    pub(crate) fn outbound(
+    pub fn outbound(
         &mut self,
         now: Timestamp,
         from: SocketAddr,
@@ -154,7 +156,7 @@ impl Nat {
     }
 
     /// A packet comes from outside: the inside endpoint that it is for; `None` where it is dropped.
-    pub(crate) fn inbound(&self, now: Timestamp, from: SocketAddr, to: SocketAddr) -> Option<SocketAddr> {
+    pub fn inbound(&self, now: Timestamp, from: SocketAddr, to: SocketAddr) -> Option<SocketAddr> {
         let key = self.by_external.get(&to)?;
         let mapping = self.mappings.get(key)?;
         let permission = Scope::of(from, self.behaviour.filtering);

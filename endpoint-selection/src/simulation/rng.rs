@@ -22,7 +22,7 @@ impl Rng {
         z ^ (z >> 31)
     }
 
-    /// A number below `bound`; 0 for a bound of 0. Its bias is below 2⁻³² for the bounds used here.
+    /// A number below `bound`; 0 for a bound of 0. Its bias is below 2⁻³² for bounds below 2³².
     pub fn below(&mut self, bound: u64) -> u64 {
         if bound == 0 { 0 } else { self.number() % bound }
     }

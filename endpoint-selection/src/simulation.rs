@@ -1,0 +1,10 @@
+//! The boxes between nodes, simulated: NATs and firewalls as RFC 4787 describes them, and the chance they draw from.
+//!
+//! The selection itself uses none of this. It is here because whoever plays meshes, natively or in a browser, needs the
+//! same model of a NAT; like everything here it is pure: time and chance come in from outside.
+
+mod nat;
+mod rng;
+
+pub use nat::{Dependence, Nat, NatBehaviour, PortAllocation};
+pub use rng::Rng;
