@@ -6,5 +6,5 @@
 mod nat;
 mod rng;
 
-pub use nat::{Dependence, Nat, NatBehaviour, PortAllocation};
+pub use nat::{Dependence, Hairpinning, Nat, NatBehaviour, PortAllocation};
 pub use rng::Rng;

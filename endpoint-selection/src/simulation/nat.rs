@@ -1,206 +1,225 @@
 //! A NAT or firewall in the terms of RFC 4787: how it maps (§4.1), how it filters (§5), which ports it takes (§4.2),
-//! when it forgets (§4.3) and whether it turns packets round (hairpinning, §6).
+//! when it forgets (§4.3), whether it turns packets round (hairpinning, §6), and how much it can remember.
 
-use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use self::behaviour::Scope;
+pub use self::behaviour::{Dependence, Hairpinning, NatBehaviour, PortAllocation};
+use self::ports::Ports;
+use self::table::Table;
 use super::rng::Rng;
 use crate::time::Timestamp;
 
-/// On what of the remote endpoint a behaviour depends (RFC 4787 §4.1 and §5).
+mod behaviour;
+mod ports;
+mod table;
+
+/// What a mapping is found by when a packet leaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Dependence {
-    /// On nothing.
-    EndpointIndependent,
-    /// On its address.
-    AddressDependent,
-    /// On its address and port.
-    AddressAndPortDependent,
+enum Key {
+    /// A packet from this inside endpoint to this part of the outside.
+    Own(SocketAddr, Scope),
+    /// A mapping of hosts that nobody simulates; numbered.
+    Foreign(u64),
 }
 
-/// Which outside port a new mapping gets (RFC 4787 §4.2.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PortAllocation {
-    /// The inside port where it is free, else as [`Self::Sequential`].
-    Preserving,
-    /// The next one.
-    Sequential,
-    /// Any free one.
-    Random,
-}
-
-/// How a box in front of a network behaves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NatBehaviour {
-    /// `None`: addresses stay as they are; a stateful firewall.
-    pub mapping: Option<Dependence>,
-    /// Who may send in.
-    pub filtering: Dependence,
-    /// How ports are chosen.
-    pub ports: PortAllocation,
-    /// How long a mapping, and a permission to send in, lives after the last packet out (REQ-6: only packets from
-    /// the inside refresh).
-    pub timeout: Duration,
-    /// Whether inside hosts reach one another by their outside addresses.
-    pub hairpin: bool,
-}
-
-impl NatBehaviour {
-    /// A NAT that maps and filters as given, keeps ports where it can, forgets after two minutes (the least that
-    /// RFC 4787 REQ-5 allows) and does not hairpin.
-    #[must_use]
-    pub const fn new(mapping: Dependence, filtering: Dependence) -> Self {
-        let ports = match mapping {
-            Dependence::EndpointIndependent => PortAllocation::Preserving,
-            Dependence::AddressDependent | Dependence::AddressAndPortDependent => PortAllocation::Random,
-        };
-        Self { mapping: Some(mapping), filtering, ports, timeout: Duration::from_secs(120), hairpin: false }
-    }
-
-    /// A stateful firewall without translation, as in front of most IPv6 hosts.
-    #[must_use]
-    pub const fn firewall() -> Self {
-        let dependence = Dependence::AddressAndPortDependent;
-        Self { mapping: None, ..Self::new(dependence, dependence) }
-    }
-}
-
-/// The part of a remote endpoint that matters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Scope {
-    Any,
-    Address(IpAddr),
-    Endpoint(SocketAddr),
-}
-
-impl Scope {
-    const fn of(remote: SocketAddr, dependence: Dependence) -> Self {
-        match dependence {
-            Dependence::EndpointIndependent => Self::Any,
-            Dependence::AddressDependent => Self::Address(remote.ip()),
-            Dependence::AddressAndPortDependent => Self::Endpoint(remote),
-        }
-    }
-}
-
-type Key = (SocketAddr, Scope);
-
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 struct Mapping {
-    external: SocketAddr,
-    used_at: Timestamp,
-    permitted: BTreeMap<Scope, Timestamp>,
+    number: u64,
+    inside: SocketAddr,
+    outside: SocketAddr,
 }
 
-/// A NAT or firewall at work.
+/// A NAT or firewall at work. Its cost for a packet grows with the logarithm of what it remembers.
 #[derive(Debug)]
 pub struct Nat {
-    /// How it behaves.
-    pub behaviour: NatBehaviour,
-    /// Its outside address; a firewall has one too, but never uses it.
-    pub external: IpAddr,
-    mappings: BTreeMap<Key, Mapping>,
-    by_external: BTreeMap<SocketAddr, Key>,
-    next_port: u16,
+    behaviour: NatBehaviour,
+    external: IpAddr,
+    exempt: BTreeSet<SocketAddr>,
+    mappings: Table<Key, Mapping>,
+    by_outside: BTreeMap<SocketAddr, Key>,
+    /// Who may send in, for each mapping's number.
+    permissions: Table<(u64, Scope), ()>,
+    ports: Ports,
+    /// How many mappings there have been.
+    made: u64,
 }
 
-/// The ports that sequential and random allocation take: those that no host of ours uses itself.
-const PORT_FIRST: u16 = 20_000;
-const PORT_COUNT: u16 = 20_000;
-
 impl Nat {
-    /// A NAT with empty tables.
+    /// A NAT with empty tables and this outside address. A firewall has one too, but never uses it.
     #[must_use]
     pub const fn new(behaviour: NatBehaviour, external: IpAddr) -> Self {
         Self {
             behaviour,
             external,
-            mappings: BTreeMap::new(),
-            by_external: BTreeMap::new(),
-            next_port: PORT_FIRST,
+            exempt: BTreeSet::new(),
+            mappings: Table::new(behaviour.mapping_timeout()),
+            by_outside: BTreeMap::new(),
+            permissions: Table::new(behaviour.filter_timeout()),
+            ports: Ports::new(),
+            made: 0,
         }
+    }
+
+    /// How it behaves.
+    #[must_use]
+    pub const fn behaviour(&self) -> &NatBehaviour {
+        &self.behaviour
+    }
+
+    /// Its outside address.
+    #[must_use]
+    pub const fn external(&self) -> IpAddr {
+        self.external
+    }
+
+    /// Mappings that live, as of the last packet.
+    #[must_use]
+    pub fn mappings(&self) -> usize {
+        self.mappings.len()
+    }
+
+    /// Whether it changes addresses; a firewall does not.
+    #[must_use]
+    pub const fn translates(&self) -> bool {
+        self.behaviour.mapping.is_some()
+    }
+
+    /// Packets to `remote` share one mapping for each inside endpoint, whatever the mapping behaviour is. Boxes that do
+    /// this for STUN servers make STUN report a mapping that peers never see.
+    pub fn exempt(&mut self, remote: SocketAddr) {
+        self.exempt.insert(remote);
     }
 
     /// Power off and on, and a new address from the provider.
     pub fn reboot(&mut self, external: IpAddr) {
-        *self = Self::new(self.behaviour, external);
+        let exempt = std::mem::take(&mut self.exempt);
+        *self = Self { exempt, ..Self::new(self.behaviour, external) };
     }
 
-    /// A packet leaves: its source as the outside sees it.
+    /// Forgets its tables; address and counters stay.
+    pub fn flush(&mut self) {
+        self.mappings.clear();
+        self.by_outside.clear();
+        self.permissions.clear();
+        self.ports.clear();
+    }
+
+    /// Behaves otherwise from now on, with the same address and empty tables.
+    pub fn set_behaviour(&mut self, behaviour: NatBehaviour) {
+        self.flush();
+        self.behaviour = behaviour;
+        self.mappings = Table::new(behaviour.mapping_timeout());
+        self.permissions = Table::new(behaviour.filter_timeout());
+    }
+
+    /// A packet leaves: its source as the outside sees it; `None` where it is dropped because there is no room for its
+    /// mapping.
     pub fn outbound(
         &mut self,
         now: Timestamp,
         from: SocketAddr,
         to: SocketAddr,
         rng: &mut Rng,
-    ) -> SocketAddr {
-        let dependence = self.behaviour.mapping.unwrap_or(Dependence::EndpointIndependent);
-        let key = (from, Scope::of(to, dependence));
-        if self.mappings.get(&key).is_some_and(|mapping| self.is_over(now, mapping.used_at))
-            && let Some(mapping) = self.mappings.remove(&key)
-        {
-            self.by_external.remove(&mapping.external);
-        }
-        if !self.mappings.contains_key(&key) {
-            let external = self.allocate(now, from, rng);
-            self.by_external.insert(external, key);
-            let mapping = Mapping { external, used_at: now, permitted: BTreeMap::new() };
-            self.mappings.insert(key, mapping);
-        }
-        let permission = Scope::of(to, self.behaviour.filtering);
-        let Some(mapping) = self.mappings.get_mut(&key) else { return from };
-        mapping.used_at = now;
-        mapping.permitted.insert(permission, now);
-        mapping.external
+    ) -> Option<SocketAddr> {
+        self.expire(now);
+        let dependence = match self.behaviour.mapping {
+            Some(dependence) if !self.exempt.contains(&to) => dependence,
+            Some(_) | None => Dependence::EndpointIndependent,
+        };
+        let key = Key::Own(from, Scope::of(to, dependence));
+        let mapping = match self.mappings.refresh(now, &key) {
+            Some(mapping) => *mapping,
+            None => self.map(now, key, from, rng)?,
+        };
+        self.permissions.insert(now, (mapping.number, Scope::of(to, self.behaviour.filtering)), ());
+        Some(mapping.outside)
     }
 
     /// A packet comes from outside: the inside endpoint that it is for; `None` where it is dropped.
-    pub fn inbound(&self, now: Timestamp, from: SocketAddr, to: SocketAddr) -> Option<SocketAddr> {
-        let key = self.by_external.get(&to)?;
-        let mapping = self.mappings.get(key)?;
-        let permission = Scope::of(from, self.behaviour.filtering);
-        let permitted = mapping.permitted.get(&permission).is_some_and(|at| !self.is_over(now, *at));
-        (permitted && !self.is_over(now, mapping.used_at)).then_some(key.0)
+    pub fn inbound(&mut self, now: Timestamp, from: SocketAddr, to: SocketAddr) -> Option<SocketAddr> {
+        self.expire(now);
+        let key = *self.by_outside.get(&to)?;
+        let mapping = *self.mappings.get(&key)?;
+        let permission = (mapping.number, Scope::of(from, self.behaviour.filtering));
+        if !self.permissions.contains(&permission) {
+            return None;
+        }
+        if self.behaviour.inbound_refresh {
+            self.mappings.refresh(now, &key);
+            self.permissions.refresh(now, &permission);
+        }
+        Some(mapping.inside)
     }
 
-    fn is_over(&self, now: Timestamp, since: Timestamp) -> bool {
-        now.since(since) > self.behaviour.timeout
+    /// A packet from inside to our own outside address ([`Self::external`]): its source as the receiver sees it, and the
+    /// inside endpoint that it is for; `None` where it is dropped.
+    pub fn hairpin(
+        &mut self,
+        now: Timestamp,
+        from: SocketAddr,
+        to: SocketAddr,
+        rng: &mut Rng,
+    ) -> Option<(SocketAddr, SocketAddr)> {
+        if !self.translates() || self.behaviour.hairpinning == Hairpinning::None {
+            return None;
+        }
+        let outside = self.outbound(now, from, to, rng)?;
+        let inside = match self.by_outside.get(&to)? {
+            Key::Own(inside, _) if self.behaviour.hairpinning == Hairpinning::Open => *inside,
+            Key::Own(..) | Key::Foreign(_) => self.inbound(now, outside, to)?,
+        };
+        Some((outside, inside))
     }
 
-    fn allocate(&mut self, now: Timestamp, from: SocketAddr, rng: &mut Rng) -> SocketAddr {
-        if self.behaviour.mapping.is_none() {
-            return from;
-        }
-        let preserved = SocketAddr::new(self.external, from.port());
-        if self.behaviour.ports == PortAllocation::Preserving && self.is_free(now, preserved) {
-            return preserved;
-        }
-        loop {
-            let port = if self.behaviour.ports == PortAllocation::Random {
-                PORT_FIRST + u16::try_from(rng.below(u64::from(PORT_COUNT))).unwrap_or(0)
-            } else {
-                // Never one that was in use lately: a counter, as in most devices.
-                let port = self.next_port;
-                self.next_port = if port >= PORT_FIRST + PORT_COUNT { PORT_FIRST } else { port + 1 };
-                port
+    /// Other hosts behind this box open `n` mappings, which take ports, count against [`NatBehaviour::mappings_max`], and
+    /// are over after the usual time. Returns how many there was room for.
+    pub fn foreign_flows(&mut self, now: Timestamp, n: u32, rng: &mut Rng) -> u32 {
+        self.expire(now);
+        let is_mapped = |_: &u32| {
+            let port = u16::try_from(rng.below(1 << 16)).unwrap_or_default();
+            let inside = match self.translates() {
+                true => SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port),
+                // A firewall has no ports to give: each flow is an endpoint of its own.
+                false => SocketAddr::new(foreign_host(self.made), port),
             };
-            let external = SocketAddr::new(self.external, port);
-            if self.is_free(now, external) {
-                return external;
-            }
-        }
+            self.map(now, Key::Foreign(self.made), inside, rng).is_some()
+        };
+        u32::try_from((0..n).take_while(is_mapped).count()).unwrap_or(n)
     }
 
-    fn is_free(&mut self, now: Timestamp, external: SocketAddr) -> bool {
-        let Some(key) = self.by_external.get(&external).copied() else { return true };
-        let over = self.mappings.get(&key).is_none_or(|mapping| self.is_over(now, mapping.used_at));
-        if over {
-            self.mappings.remove(&key);
-            self.by_external.remove(&external);
+    fn map(&mut self, now: Timestamp, key: Key, inside: SocketAddr, rng: &mut Rng) -> Option<Mapping> {
+        let is_full = |max: u32| usize::try_from(max).is_ok_and(|max| self.mappings.len() >= max);
+        if self.behaviour.mappings_max.is_some_and(is_full) {
+            return None;
         }
-        over
+        let outside = if self.translates() {
+            let port = self.ports.take(self.behaviour.allocation, inside, rng)?;
+            SocketAddr::new(self.external, port)
+        } else {
+            inside
+        };
+        let mapping = Mapping { number: self.made, inside, outside };
+        self.made += 1;
+        self.by_outside.insert(outside, key);
+        self.mappings.insert(now, key, mapping);
+        Some(mapping)
     }
+
+    fn expire(&mut self, now: Timestamp) {
+        while let Some((_, mapping)) = self.mappings.take_over(now) {
+            self.by_outside.remove(&mapping.outside);
+            self.ports.release(mapping.inside.ip(), mapping.outside.port());
+        }
+        while self.permissions.take_over(now).is_some() {}
+    }
+}
+
+/// An address for a host that nobody simulates, from a range that is never used (RFC 1112 §4: 240.0.0.0/4).
+fn foreign_host(number: u64) -> IpAddr {
+    let low = u32::try_from(number % (1 << 28)).unwrap_or_default();
+    Ipv4Addr::from(0xf000_0000 | low).into()
 }
 
 #[cfg(test)]

@@ -47,12 +47,9 @@ impl Rng {
         bytes
     }
 
-    /// One of `choices`.
-    ///
-    /// # Panics
-    /// Where there is nothing to choose from.
-    pub fn choose<'a, T>(&mut self, choices: &'a [T]) -> &'a T {
+    /// One of `choices`; `None` where there are none.
+    pub fn choose<'a, T>(&mut self, choices: &'a [T]) -> Option<&'a T> {
         let index = usize::try_from(self.below(choices.len() as u64)).unwrap_or(0);
-        &choices[index]
+        choices.get(index)
     }
 }

@@ -17,7 +17,7 @@ mod topology;
 mod transcript;
 mod world;
 
-pub use endpoint_selection::simulation::{Dependence, NatBehaviour, PortAllocation, Rng};
+pub use endpoint_selection::simulation::{Dependence, Hairpinning, NatBehaviour, PortAllocation, Rng};
 pub use flow::FlowStats;
 pub use safety::Peaks;
 pub use topology::{Addresses, INTERNET, Link, Segment};

@@ -11,12 +11,12 @@
 //!   where it came from, if the other side is known and no filter of that looks at the port. Else not.
 //! - Two sides that are not known never meet: neither has an address to send to that leads anywhere.
 //! - Sides whose ways meet below the internet know nothing of that segment but what STUN says, which is the address of
-//!   the outermost box; so that box must hairpin, and counts as a box of both.
+//!   the outermost box; so that box must hairpin, and counts as a box of both; its filter only where hairpinning is filtered.
 //!
 //! The rule covers filters at least as strict as the mapping of the same box, as real ones are.
 
 use crate::topology::{Segment, Topology};
-use endpoint_selection::simulation::Dependence;
+use endpoint_selection::simulation::{Dependence, Hairpinning};
 
 /// Whether plain opening makes a direct path between hosts in `a` and `b`.
 pub(crate) fn can_be_direct(topology: &Topology, a: Segment, b: Segment) -> bool {
@@ -27,8 +27,14 @@ pub(crate) fn can_be_direct(topology: &Topology, a: Segment, b: Segment) -> bool
         return true;
     }
     if let Some(outermost) = chain_a.last().filter(|_| shared > 0) {
-        let hairpins = topology.gateways[*outermost].nat.behaviour.hairpin;
-        return hairpins && opens(&Side::of(topology, &chain_a), &Side::of(topology, &chain_b));
+        let hairpinning = topology.gateways[*outermost].nat.behaviour().hairpinning;
+        let side = |chain: &[usize]| {
+            let side = Side::of(topology, chain);
+            // An open box does not look at its filter when it turns a packet round.
+            let filters = if hairpinning == Hairpinning::Open { &chain[..chain.len() - 1] } else { chain };
+            Side { filtering: Side::of(topology, filters).filtering, ..side }
+        };
+        return hairpinning != Hairpinning::None && opens(&side(&chain_a), &side(&chain_b));
     }
     opens(&Side::of(topology, own_a), &Side::of(topology, own_b))
 }
@@ -51,7 +57,7 @@ struct Side {
 
 impl Side {
     fn of(topology: &Topology, boxes: &[usize]) -> Self {
-        let behaviours = || boxes.iter().map(|index| topology.gateways[*index].nat.behaviour);
+        let behaviours = || boxes.iter().map(|index| *topology.gateways[*index].nat.behaviour());
         let known = |mapping| matches!(mapping, None | Some(Dependence::EndpointIndependent));
         Self {
             is_known: behaviours().all(|behaviour| known(behaviour.mapping)),

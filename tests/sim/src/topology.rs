@@ -142,7 +142,7 @@ impl Topology {
     pub(crate) fn attach(&mut self, segment: Segment, address: IpAddr, who: Attached) {
         self.segments[segment.0].attached.insert(address, who);
         if let Some(index) = self.segments[segment.0].gateway
-            && self.gateways[index].nat.behaviour.mapping.is_none()
+            && !self.gateways[index].nat.translates()
         {
             self.attach(self.gateways[index].outer, address, Attached::Gateway(index));
         }
@@ -152,7 +152,7 @@ impl Topology {
     pub(crate) fn detach(&mut self, segment: Segment, address: IpAddr) {
         self.segments[segment.0].attached.remove(&address);
         if let Some(index) = self.segments[segment.0].gateway
-            && self.gateways[index].nat.behaviour.mapping.is_none()
+            && !self.gateways[index].nat.translates()
         {
             self.detach(self.gateways[index].outer, address);
         }

@@ -29,7 +29,7 @@ impl World {
     pub fn reboot_nat(&mut self, segment: Segment) {
         let Some(index) = self.topology.segments[segment.0].gateway else { return };
         let outer = self.topology.gateways[index].outer;
-        let before = self.topology.gateways[index].nat.external;
+        let before = self.topology.gateways[index].nat.external();
         self.topology.detach(outer, before);
         let external = self.topology.give_address(outer);
         self.topology.gateways[index].nat.reboot(external);
@@ -39,15 +39,14 @@ impl World {
     /// The box in front of `segment` forgets its table and keeps its address.
     pub fn flush_nat(&mut self, segment: Segment) {
         if let Some(index) = self.topology.segments[segment.0].gateway {
-            let nat = &mut self.topology.gateways[index].nat;
-            nat.reboot(nat.external);
+            self.topology.gateways[index].nat.flush();
         }
     }
 
     /// The box in front of `segment` behaves otherwise from now on, as after a change of provider.
     pub fn replace_nat(&mut self, segment: Segment, behaviour: endpoint_selection::simulation::NatBehaviour) {
         if let Some(index) = self.topology.segments[segment.0].gateway {
-            self.topology.gateways[index].nat.behaviour = behaviour;
+            self.topology.gateways[index].nat.set_behaviour(behaviour);
             self.reboot_nat(segment);
         }
     }

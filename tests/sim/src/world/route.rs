@@ -64,31 +64,38 @@ impl World {
     /// Out through a box, or back in where it hairpins.
     fn leave(&mut self, index: usize, mut packet: Packet) {
         let gateway = &mut self.topology.gateways[index];
-        let translates = gateway.nat.behaviour.mapping.is_some();
-        let to_itself = translates && packet.to.ip() == gateway.nat.external;
-        if to_itself && !gateway.nat.behaviour.hairpin {
+        let (link, inner, outer) = (gateway.link, gateway.inner, gateway.outer);
+        if gateway.nat.translates() && packet.to.ip() == gateway.nat.external() {
+            if let Some((from, to)) = gateway.nat.hairpin(self.now, packet.from, packet.to, &mut self.rng) {
+                self.note_outside(&packet, from);
+                self.in_segment(inner, Packet { from, to, ..packet });
+            }
             return;
         }
-        packet.from = gateway.nat.outbound(self.now, packet.from, packet.to, &mut self.rng);
-        if let Origin::Node(node) = packet.origin {
-            self.safety.add_address(node, packet.from);
-        }
-        if to_itself {
-            self.at_gateway(index, packet);
+        let Some(from) = gateway.nat.outbound(self.now, packet.from, packet.to, &mut self.rng) else {
             return;
-        }
-        let (link, outer) = (gateway.link, gateway.outer);
+        };
+        self.note_outside(&packet, from);
+        packet.from = from;
         if let Some(delay) = link.pass(&mut self.rng).filter(|_| !self.rng.chance(self.loss_ppm)) {
             self.queue.push(self.now + delay, Event::InSegment(outer, packet));
         }
     }
 
+    /// A box made `from` the source of a node's packet: an address that leads to the node.
+    fn note_outside(&mut self, packet: &Packet, from: SocketAddr) {
+        if let Origin::Node(node) = packet.origin {
+            self.safety.add_address(node, from);
+        }
+    }
+
     /// In through a box, if it lets the packet in.
     pub(super) fn at_gateway(&mut self, index: usize, mut packet: Packet) {
-        let gateway = &self.topology.gateways[index];
+        let gateway = &mut self.topology.gateways[index];
         if let Some(inside) = gateway.nat.inbound(self.now, packet.from, packet.to) {
             packet.to = inside;
-            self.in_segment(gateway.inner, packet);
+            let inner = gateway.inner;
+            self.in_segment(inner, packet);
         }
     }
 

@@ -132,7 +132,7 @@ fn a_nat_that_forgets_its_table_and_takes_other_ports_is_direct_again_without_a_
     for seed in 0..5 {
         let mut world = World::new(seed).with_transcript();
         let behaviour = Recipe::PortRestricted.behaviour().unwrap();
-        let random = NatBehaviour { ports: PortAllocation::Random, ..behaviour };
+        let random = NatBehaviour { allocation: PortAllocation::Random, ..behaviour };
         let homes = [0, 1].map(|_| world.network_behind(INTERNET, random));
         let [a, b] = homes.map(|home| world.node(home));
         world.connect(a, b);
@@ -194,7 +194,7 @@ fn a_standby_path_that_answered_long_ago_is_not_turned_to_when_the_one_in_use_fa
 #[test]
 fn mappings_that_live_fifteen_seconds_are_kept_open() {
     let mut world = World::new(6).with_transcript();
-    let short = NatBehaviour { timeout: seconds(15), ..Recipe::PortRestricted.behaviour().unwrap() };
+    let short = Recipe::PortRestricted.behaviour().unwrap().with_timeout_ms(15_000);
     let homes = [0, 1].map(|_| world.network_behind(INTERNET, short));
     let [a, b] = homes.map(|home| world.node(home));
     // No traffic at all: only the engine's own questions keep the mapping.

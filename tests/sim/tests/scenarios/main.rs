@@ -7,7 +7,9 @@ mod stranger;
 
 use std::time::Duration;
 
-use sim::{Addresses, Dependence, Haste, INTERNET, NatBehaviour, NodeId, PortAllocation, Segment, World};
+use sim::{
+    Addresses, Dependence, Hairpinning, Haste, INTERNET, NatBehaviour, NodeId, PortAllocation, Segment, World,
+};
 
 const fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)

@@ -63,9 +63,10 @@ fn two_nodes_on_one_lan_talk_by_their_host_addresses() {
 
 #[test]
 fn two_homes_on_one_carrier_nat_are_direct_where_it_hairpins_and_relayed_where_not() {
-    for hairpin in [true, false] {
+    for hairpinning in [Hairpinning::Filtered, Hairpinning::Open, Hairpinning::None] {
+        let hairpin = hairpinning != Hairpinning::None;
         let mut world = World::new(3).with_transcript();
-        let outer = NatBehaviour { hairpin, ..Recipe::FullCone.behaviour().unwrap() };
+        let outer = NatBehaviour { hairpinning, ..Recipe::FullCone.behaviour().unwrap() };
         let carrier = world.network_with(INTERNET, outer, Addresses::Carrier(1));
         let homes =
             [0, 1].map(|_| world.network_behind(carrier, Recipe::PortRestricted.behaviour().unwrap()));

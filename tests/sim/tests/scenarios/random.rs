@@ -15,30 +15,39 @@ const SETTLE: Duration = seconds(400);
 /// The worlds that are played however slow the machine is.
 const WORLDS_MIN: u64 = 10;
 
+/// One of these.
+#[expect(clippy::unwrap_used, reason = "there is always something to choose from")]
+fn one_of<T: Copy>(rng: &mut Rng, choices: &[T]) -> T {
+    *rng.choose(choices).unwrap()
+}
+
 /// What may be drawn: each box filters at least as strictly as it maps.
 fn behaviour(rng: &mut Rng) -> NatBehaviour {
     use Dependence::{AddressAndPortDependent, AddressDependent, EndpointIndependent};
-    let (mapping, filtering) = *rng.choose(&[
-        (EndpointIndependent, EndpointIndependent),
-        (EndpointIndependent, AddressDependent),
-        (EndpointIndependent, AddressAndPortDependent),
-        (EndpointIndependent, AddressAndPortDependent),
-        (AddressDependent, AddressDependent),
-        (AddressDependent, AddressAndPortDependent),
-        (AddressAndPortDependent, AddressAndPortDependent),
-        (AddressAndPortDependent, AddressAndPortDependent),
-    ]);
-    let ports = if mapping == EndpointIndependent {
-        *rng.choose(&[PortAllocation::Preserving, PortAllocation::Sequential, PortAllocation::Random])
+    let (mapping, filtering) = one_of(
+        rng,
+        &[
+            (EndpointIndependent, EndpointIndependent),
+            (EndpointIndependent, AddressDependent),
+            (EndpointIndependent, AddressAndPortDependent),
+            (EndpointIndependent, AddressAndPortDependent),
+            (AddressDependent, AddressDependent),
+            (AddressDependent, AddressAndPortDependent),
+            (AddressAndPortDependent, AddressAndPortDependent),
+            (AddressAndPortDependent, AddressAndPortDependent),
+        ],
+    );
+    let allocation = if mapping == EndpointIndependent {
+        one_of(rng, &[PortAllocation::Preserving, PortAllocation::NEXT, PortAllocation::Random])
     } else {
         // A preserved port would be a guess that sometimes comes true.
-        *rng.choose(&[PortAllocation::Sequential, PortAllocation::Random])
+        one_of(rng, &[PortAllocation::NEXT, PortAllocation::Random])
     };
     NatBehaviour {
-        ports,
-        hairpin: rng.chance(500_000),
-        timeout: seconds(*rng.choose(&[20, 30, 60, 120, 300])),
+        allocation,
+        hairpinning: one_of(rng, &[Hairpinning::None, Hairpinning::Filtered]),
         ..NatBehaviour::new(mapping, filtering)
+            .with_timeout_ms(one_of(rng, &[20_000, 30_000, 60_000, 120_000, 300_000]))
     }
 }
 
@@ -57,7 +66,7 @@ impl Draw {
             world = world.with_transcript();
         }
         world.set_traffic_interval(millis(500));
-        world.set_ports(*rng.choose(&[2, 20_000]));
+        world.set_ports(one_of(&mut rng, &[2, 20_000]));
         let carrier = world.network_with(INTERNET, behaviour(&mut rng), Addresses::Carrier(1));
         let mut homes = Vec::new();
         for _ in 0..1 + rng.below(4) {
@@ -73,7 +82,7 @@ impl Draw {
         let mut places = homes.clone();
         places.extend([INTERNET, carrier]);
         for _ in 0..2 + rng.below(3) {
-            let node = world.node_stopped(*rng.choose(&places));
+            let node = world.node_stopped(one_of(&mut rng, &places));
             if rng.chance(200_000) {
                 world.add_ipv6(node, rng.chance(700_000));
             }
@@ -82,7 +91,7 @@ impl Draw {
     }
 
     fn run(&mut self) {
-        self.world.set_loss(*self.rng.choose(&[0, 0, 20_000, 100_000]));
+        self.world.set_loss(one_of(&mut self.rng, &[0, 0, 20_000, 100_000]));
         let nodes: Vec<NodeId> = self.world.nodes().collect();
         for node in &nodes {
             self.world.start(*node);
@@ -107,16 +116,16 @@ impl Draw {
 
     fn fault(&mut self, nodes: &[NodeId]) {
         let (rng, world) = (&mut self.rng, &mut self.world);
-        let node = *rng.choose(nodes);
+        let node = one_of(rng, nodes);
         match rng.below(8) {
             0 => world.restart(node),
-            1 => world.reboot_nat(*rng.choose(&self.homes)),
-            2 => world.restart_relay(*rng.choose(&world.relays())),
+            1 => world.reboot_nat(one_of(rng, &self.homes)),
+            2 => world.restart_relay(one_of(rng, &world.relays())),
             3 => world.stop_coordinator(),
             4 => world.start_coordinator(),
-            5 => world.move_to(node, *rng.choose(&self.homes)),
-            6 => world.partition(node, *rng.choose(nodes)),
-            _ => world.set_relay_up(*rng.choose(&world.relays()), false),
+            5 => world.move_to(node, one_of(rng, &self.homes)),
+            6 => world.partition(node, one_of(rng, nodes)),
+            _ => world.set_relay_up(one_of(rng, &world.relays()), false),
         }
     }
 
