@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 
-use endpoint_selection::Timestamp;
+use endpoint_selection::{SocketId, Timestamp};
 use protocol::key::PublicKey;
 use protocol::relay::{SEND_PREFIX_LEN, SessionId, send_prefix};
 
@@ -27,7 +27,7 @@ pub(crate) struct Context<'a> {
 
 impl Context<'_> {
     pub(crate) fn transmit(&mut self, to: SocketAddr, datagram: Vec<u8>) {
-        self.outputs.push_back(Output::Transmit { to, datagram });
+        self.outputs.push_back(Output::Transmit { socket: SocketId::MAIN, to, datagram });
     }
 
     /// What to put in front of a packet to `peer` through `relay`; `None` without a session there.

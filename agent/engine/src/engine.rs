@@ -98,7 +98,9 @@ impl Engine {
             Input::Map(event) => self.on_map(now, event),
             Input::ReportAccepted(response) => self.on_report_accepted(now, response),
             Input::ReportFailed => self.reporter.on_failed(now),
-            Input::Datagram { from, datagram } => self.on_datagram(now, from, datagram),
+            Input::Datagram { socket: _, from, datagram } => self.on_datagram(now, from, datagram),
+            // Nothing asks for side sockets yet.
+            Input::SocketOpened { .. } => {}
             Input::LocalAddresses(addresses) => {
                 if self.discovery.set_local(addresses) {
                     self.rediscover(now);

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use endpoint_selection::SocketId;
 use protocol::api::{MapEvent, ReportResponse};
 use protocol::key::PublicKey;
 
@@ -14,12 +15,21 @@ pub enum Input<'a> {
     ReportAccepted(ReportResponse),
     /// A report did not get through; the engine asks again later.
     ReportFailed,
-    /// A datagram on the node's UDP port that is not WireGuard.
+    /// A datagram on one of the node's UDP sockets that is not WireGuard.
     Datagram {
+        /// The socket that it came to.
+        socket: SocketId,
         /// Where it came from.
         from: SocketAddr,
         /// Its bytes.
         datagram: &'a [u8],
+    },
+    /// The answer to [`crate::Output::OpenSocket`].
+    SocketOpened {
+        /// The socket that was asked for.
+        socket: SocketId,
+        /// Its local port; `None`: the host gave none, and the socket is not open.
+        port: Option<u16>,
     },
     /// The addresses of the machine's interfaces, whole; without loopback and the tunnel's own interface.
     LocalAddresses(Vec<LocalAddress>),

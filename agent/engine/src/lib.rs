@@ -33,5 +33,5 @@ pub mod tunnel_config;
 pub use config::EngineConfig;
 pub use engine::Engine;
 pub use input::{Input, LocalAddress, PeerTraffic};
-pub use output::{Output, PingAnswer, TunnelPath};
+pub use output::{Output, PingAnswer, SIDE_SOCKETS_MAX, TunnelPath};
 pub use status::{PathState, PeerStatus, RelayStatus, Status, StunStatus};

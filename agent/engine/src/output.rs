@@ -2,22 +2,37 @@
 
 use std::net::SocketAddr;
 
+use endpoint_selection::SocketId;
 use protocol::api::{PathKind, Report};
 use protocol::key::PublicKey;
 use protocol::relay::SEND_PREFIX_LEN;
 
 use crate::tunnel_config::TunnelConfig;
 
+/// The most side sockets (sockets beside [`SocketId::MAIN`]) open at one time. With 256 mappings on a NAT that picks
+/// ports at random, 1,159 probes from the other side meet one of them with 99 %: 1 - (1 - 256/64512)^1159. More would
+/// crowd the tables of home routers and of carriers that grant a subscriber some 1,000 mappings.
+pub const SIDE_SOCKETS_MAX: usize = 256;
+
 /// One thing to do outside.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Output {
-    /// Send this datagram from the node's UDP port.
+    /// Send this datagram.
     Transmit {
+        /// The socket that it leaves from, which is open.
+        socket: SocketId,
         /// Where to.
         to: SocketAddr,
         /// The bytes.
         datagram: Vec<u8>,
     },
+    /// Open a side socket at a random port, for IPv4 only; [`crate::Input::SocketOpened`] answers. At most
+    /// [`SIDE_SOCKETS_MAX`] are open at one time. An id is better used again late than soon: datagrams to the socket
+    /// before may still be on their way in.
+    OpenSocket(SocketId),
+    /// Close a side socket. No path may use it, and what still comes to it is lost: a socket that carried a path stays
+    /// open until the peer sends elsewhere.
+    CloseSocket(SocketId),
     /// Send a peer's tunnel packets this way from now on; `None`: nowhere.
     SetPath {
         /// The peer.
@@ -58,6 +73,8 @@ pub enum Output {
 pub enum TunnelPath {
     /// Straight to the peer.
     Direct {
+        /// The socket that they leave from, which is open.
+        socket: SocketId,
         /// The peer's endpoint.
         remote: SocketAddr,
     },

@@ -5,7 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use endpoint_selection::{
-    Candidate, CandidateKind, CandidateSource, Observation, ObservationKind, Policy, Selector, Timestamp,
+    Candidate, CandidateKind, CandidateSource, Observation, ObservationKind, Policy, Selector, SocketId,
+    Timestamp,
 };
 use protocol::api::{self, PathKind, PathReport};
 use protocol::key::PrivateKey;
@@ -114,7 +115,7 @@ impl Peer {
     /// Begins: relays first, then the search for a direct path.
     pub(crate) fn start(&mut self, context: &mut Context<'_>) {
         if let Some(remote) = self.info.plain_endpoint {
-            self.set_path(context, Some(TunnelPath::Direct { remote }));
+            self.set_path(context, Some(TunnelPath::Direct { socket: SocketId::MAIN, remote }));
             return;
         }
         self.use_relays(context);
@@ -273,7 +274,9 @@ impl Peer {
             | CandidateKind::PortMapped
             | CandidateKind::PeerReflexive
             | CandidateKind::ServerReflexive
-            | CandidateKind::Static => Some(TunnelPath::Direct { remote: candidate.address }),
+            | CandidateKind::Static => {
+                Some(TunnelPath::Direct { socket: SocketId::MAIN, remote: candidate.address })
+            }
         });
         self.set_path(context, path);
     }
@@ -303,7 +306,7 @@ impl Peer {
 
     fn route(&self) -> Option<Route> {
         self.path.map(|path| match path {
-            TunnelPath::Direct { remote } => Route::Direct(remote),
+            TunnelPath::Direct { remote, .. } => Route::Direct(remote),
             TunnelPath::Relay { server, .. } => Route::Relay(server),
         })
     }
@@ -311,7 +314,7 @@ impl Peer {
     fn path_kind(&self) -> (PathKind, Option<SocketAddr>) {
         match self.path {
             None => (PathKind::None, None),
-            Some(TunnelPath::Direct { remote }) => (PathKind::Direct, Some(remote)),
+            Some(TunnelPath::Direct { remote, .. }) => (PathKind::Direct, Some(remote)),
             Some(TunnelPath::Relay { server, .. }) => (PathKind::Relay, Some(server)),
         }
     }
@@ -326,7 +329,7 @@ impl Peer {
 /// What makes two paths the same to a user: not the relay session's number.
 fn ends(path: TunnelPath) -> (bool, SocketAddr) {
     match path {
-        TunnelPath::Direct { remote } => (true, remote),
+        TunnelPath::Direct { remote, .. } => (true, remote),
         TunnelPath::Relay { server, .. } => (false, server),
     }
 }

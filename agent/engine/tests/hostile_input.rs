@@ -4,7 +4,7 @@
 
 use std::net::SocketAddr;
 
-use endpoint_selection::{Candidate, CandidateKind, CandidateSource, Timestamp};
+use endpoint_selection::{Candidate, CandidateKind, CandidateSource, SocketId, Timestamp};
 use engine::{Engine, EngineConfig, Input, LocalAddress, Output};
 use proptest::prelude::*;
 use protocol::api::{MapDelta, MapEvent, NetworkMap, OwnNode, Peer, RelayInfo};
@@ -122,10 +122,10 @@ fn an_answer_from_a_server_that_was_not_asked_is_no_candidate() {
     let forged = protocol::stun::respond(&request, "203.0.113.66:6".parse().unwrap()).unwrap();
     let before = engine.status().candidates;
     let stranger = "203.0.113.99:3478".parse().unwrap();
-    engine.handle_input(NOW, Input::Datagram { from: stranger, datagram: &forged });
+    engine.handle_input(NOW, Input::Datagram { socket: SocketId::MAIN, from: stranger, datagram: &forged });
     assert_eq!(engine.status().candidates, before);
     let server = "198.51.100.1:3478".parse().unwrap();
-    engine.handle_input(NOW, Input::Datagram { from: server, datagram: &forged });
+    engine.handle_input(NOW, Input::Datagram { socket: SocketId::MAIN, from: server, datagram: &forged });
     assert_eq!(engine.status().candidates.len(), before.len() + 1);
 }
 
@@ -141,7 +141,7 @@ proptest! {
             let datagram = [header, &body].concat();
             let relay = shape & 2 == 0;
             let from = if relay { "198.51.100.1:3478" } else { "203.0.113.7:9" }.parse().unwrap();
-            engine.handle_input(NOW, Input::Datagram { from, datagram: &datagram });
+            engine.handle_input(NOW, Input::Datagram { socket: SocketId::MAIN, from, datagram: &datagram });
         }
         for output in outputs(&mut engine) {
             prop_assert!(!matches!(output, Output::SetPath { .. }), "{output:?}");

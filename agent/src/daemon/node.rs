@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use endpoint_selection::LocalRules;
+use endpoint_selection::{LocalRules, SocketId};
 use engine::{Engine, EngineConfig, Input, LocalAddress, Output, PingAnswer, TunnelPath};
 use protocol::api::{MapEvent, Report, ReportResponse};
 use protocol::key::PublicKey;
@@ -199,7 +199,7 @@ impl Node {
     pub(crate) fn handle(&mut self, happening: Happening) {
         match happening {
             Happening::Datagram(Received { from, datagram, .. }) => {
-                self.input(Input::Datagram { from, datagram: &datagram });
+                self.input(Input::Datagram { socket: SocketId::MAIN, from, datagram: &datagram });
             }
             Happening::Stream(news) => self.on_news(news),
             Happening::Reported(Ok(response)) => {
@@ -258,12 +258,17 @@ impl Node {
     pub(crate) fn settle(&mut self) -> Result<(), Failure> {
         while let Some(output) = self.engine.poll_output() {
             match output {
-                Output::Transmit { to, datagram } => {
+                Output::Transmit { to, datagram, .. } => {
                     if let Err(error) = self.paths.send_to(&datagram, to) {
                         // Usual with candidates of a family or network that this machine has no route to.
                         tracing::trace!(%error, %to, "not sent");
                     }
                 }
+                Output::OpenSocket(socket) => {
+                    // The path layer has one socket so far.
+                    self.input(Input::SocketOpened { socket, port: None });
+                }
+                Output::CloseSocket(_) => {}
                 Output::SetPath { peer, path } => self.paths.set_path(&peer, path.map(tunnel_path)),
                 Output::SetRelays(relays) => self.paths.set_relays(relays),
                 Output::SetTunnel(config) => self.tunnel.want(config, self.clock.now())?,
@@ -375,7 +380,7 @@ impl Node {
 
 const fn tunnel_path(path: TunnelPath) -> Path {
     match path {
-        TunnelPath::Direct { remote } => Path::Direct { remote },
+        TunnelPath::Direct { remote, .. } => Path::Direct { remote },
         TunnelPath::Relay { server, prefix } => Path::Relay { server, prefix },
     }
 }

@@ -1,10 +1,10 @@
-//! A host: one real engine, one UDP port, a tunnel that only counts, and what survives a restart.
+//! A host: one real engine, its UDP sockets, a tunnel that only counts, and what survives a restart.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
-use endpoint_selection::Timestamp;
-use engine::{Engine, EngineConfig, Input, LocalAddress, PeerTraffic, TunnelPath};
+use endpoint_selection::{SocketId, Timestamp};
+use engine::{Engine, EngineConfig, Input, LocalAddress, PeerTraffic, SIDE_SOCKETS_MAX, TunnelPath};
 use protocol::api::{MapEvent, NetworkMap};
 use protocol::key::{PrivateKey, PublicKey};
 use zeroize::Zeroizing;
@@ -24,7 +24,12 @@ pub(crate) struct Node {
     pub(crate) name: String,
     pub(crate) private_key: PrivateKey,
     pub(crate) public_key: PublicKey,
+    /// The main socket's port, the same in every life.
     pub(crate) port: u16,
+    /// The ports of this life's open side sockets.
+    pub(crate) side_ports: BTreeMap<SocketId, u16>,
+    /// How many side sockets the machine gives.
+    pub(crate) side_sockets_max: usize,
     pub(crate) interfaces: Vec<Interface>,
     /// `None` before its start and between stop and start.
     pub(crate) engine: Option<Engine>,
@@ -50,6 +55,8 @@ impl Node {
             public_key: private_key.public_key(),
             private_key,
             port,
+            side_ports: BTreeMap::new(),
+            side_sockets_max: SIDE_SOCKETS_MAX,
             interfaces: Vec::new(),
             engine: None,
             life: 0,
@@ -86,10 +93,33 @@ impl Node {
         self.engine = None;
         self.life += 1;
         self.wake_at = None;
+        self.side_ports.clear();
         self.paths.clear();
         self.relays.clear();
         self.traffic.clear();
         self.is_stream_open = false;
+    }
+
+    /// The port of an open socket.
+    pub(crate) fn port_of(&self, socket: SocketId) -> Option<u16> {
+        if socket == SocketId::MAIN { Some(self.port) } else { self.side_ports.get(&socket).copied() }
+    }
+
+    /// Judges whether a datagram to `remote` can leave from `socket`.
+    pub(crate) fn judge_socket(&self, socket: SocketId, remote: SocketAddr) -> Result<(), String> {
+        if self.port_of(socket).is_none() {
+            return Err(format!("{} sends from {socket}, which is not open, to {remote}", self.name));
+        }
+        if socket != SocketId::MAIN && !remote.is_ipv4() {
+            return Err(format!("{} sends from {socket}, which is IPv4 only, to {remote}", self.name));
+        }
+        Ok(())
+    }
+
+    /// The open socket at a port.
+    pub(crate) fn socket_at(&self, port: u16) -> Option<SocketId> {
+        let side = || self.side_ports.iter().find(|(_, at)| **at == port).map(|(socket, _)| *socket);
+        if port == self.port { Some(SocketId::MAIN) } else { side() }
     }
 
     /// Counts the wakes at one time.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use endpoint_selection::Timestamp;
+use endpoint_selection::{SocketId, Timestamp};
 use engine::TunnelPath;
 use protocol::frame::{DatagramClass, classify};
 use protocol::key::PublicKey;
@@ -25,6 +25,9 @@ const OUTPUTS_BESIDE_MAX: usize = 24;
 const PROBES_MAX: usize = 80;
 const RATE_WINDOW: Duration = Duration::from_secs(10);
 
+/// A node's socket.
+pub(crate) type Socket = (usize, SocketId);
+
 /// The ground truth that paths are judged by.
 #[derive(Default)]
 pub(crate) struct Safety {
@@ -32,9 +35,9 @@ pub(crate) struct Safety {
     addresses: BTreeSet<(usize, SocketAddr)>,
     infrastructure: BTreeSet<SocketAddr>,
     /// When `.0` last got a datagram that `.2` sent, seen as from `.1`.
-    heard: BTreeMap<(usize, SocketAddr, usize), Timestamp>,
+    heard: BTreeMap<(Socket, SocketAddr, usize), Timestamp>,
     /// When a datagram that `.0` sent to `.1` last got to `.2`.
-    reached: BTreeMap<(usize, SocketAddr, usize), Timestamp>,
+    reached: BTreeMap<(Socket, SocketAddr, usize), Timestamp>,
     sessions: BTreeMap<(usize, SocketAddr), SessionId>,
     tags: BTreeMap<[u8; 8], (usize, usize)>,
     probes: BTreeMap<(usize, usize, SocketAddr), VecDeque<Timestamp>>,
@@ -74,13 +77,13 @@ impl Safety {
     pub(crate) fn on_delivered(
         &mut self,
         now: Timestamp,
-        from: usize,
+        from: Socket,
         sent_to: SocketAddr,
-        to: usize,
+        to: Socket,
         seen: SocketAddr,
     ) {
-        self.heard.insert((to, seen, from), now);
-        self.reached.insert((from, sent_to, to), now);
+        self.heard.insert((to, seen, from.0), now);
+        self.reached.insert((from, sent_to, to.0), now);
     }
 
     /// A relay's datagram reached a node: it may say that the node is registered.
@@ -88,6 +91,12 @@ impl Safety {
         if let Ok(Frame::Registered(registered)) = decode(datagram) {
             self.sessions.insert((node, relay), registered.session);
         }
+    }
+
+    /// Sockets were closed: what went through them says nothing of the next ones with their ids.
+    pub(crate) fn forget_sockets(&mut self, is_closed: impl Fn(Socket) -> bool) {
+        self.heard.retain(|(own, ..), _| !is_closed(*own));
+        self.reached.retain(|(own, ..), _| !is_closed(*own));
     }
 
     pub(crate) fn forget_sessions(&mut self, node: usize) {
@@ -104,15 +113,15 @@ impl Safety {
     ) -> Result<(), String> {
         let (index, key) = peer;
         match path {
-            TunnelPath::Direct { remote } => {
+            TunnelPath::Direct { socket, remote } => {
                 let recent = |at: Option<&Timestamp>| at.is_some_and(|at| now.since(*at) <= SILENCE_MAX);
-                let heard = self.heard.get(&(node, *remote, index));
-                let reached = self.reached.get(&(node, *remote, index));
+                let heard = self.heard.get(&((node, *socket), *remote, index));
+                let reached = self.reached.get(&((node, *socket), *remote, index));
                 if recent(heard) && recent(reached) {
                     return Ok(());
                 }
                 Err(format!(
-                    "node {node} set the direct path to node {index} at {remote}, which it last heard there at \
+                    "node {node} set the direct path to node {index} from {socket} to {remote}, which it last heard there at \
                      {heard:?} and reached at {reached:?}"
                 ))
             }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use endpoint_selection::Timestamp;
+use endpoint_selection::{SocketId, Timestamp};
 use protocol::api::{MapEvent, Report, ReportResponse};
 use protocol::key::PrivateKey;
 use protocol::probe::PairKeys;
@@ -24,6 +24,7 @@ mod coordinator;
 mod engines;
 mod faults;
 mod route;
+mod sockets;
 mod stranger;
 mod tunnel;
 mod view;
@@ -42,6 +43,9 @@ const TRAFFIC_INTERVAL: Duration = Duration::from_secs(1);
 
 /// When a world begins: not at zero, so that nothing relies on it.
 const START: Timestamp = Timestamp::from_micros(1_000_000);
+
+/// From how many ports sockets draw theirs.
+const PORTS: u64 = 20_000;
 
 /// The wall clock at the clock's zero: some day in January 2027, in Unix milliseconds.
 const UNIX_ORIGIN_MS: i64 = 1_800_000_000_000;
@@ -71,7 +75,7 @@ pub struct World {
     control: Control,
     flows: Vec<Flow>,
     traffic_interval: Duration,
-    /// From how many ports nodes draw theirs.
+    /// From how many ports main sockets draw theirs.
     ports: u64,
     safety: Safety,
     transcript: Transcript,
@@ -107,7 +111,7 @@ struct Packet {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Origin {
-    Node(usize),
+    Node(usize, SocketId),
     Server(usize),
     Stranger,
 }
@@ -161,7 +165,7 @@ impl World {
             control,
             flows: Vec::new(),
             traffic_interval: Duration::from_millis(100),
-            ports: 20_000,
+            ports: PORTS,
             safety: Safety::default(),
             transcript: Transcript::new(),
             strangers: Vec::new(),
@@ -229,7 +233,7 @@ impl World {
     pub fn node_stopped(&mut self, segment: Segment) -> NodeId {
         let index = self.nodes.len();
         let private_key = PrivateKey::from_random(self.rng.bytes());
-        let port = 40_000 + u16::try_from(self.rng.below(self.ports)).unwrap_or(0);
+        let port = self.random_port(self.ports);
         let node = Node::new(format!("n{index}"), private_key, port);
         self.control.enroll(unix_ms(self.now), &node.name, &node.private_key);
         for (other, peer) in self.nodes.iter().enumerate() {
@@ -243,6 +247,11 @@ impl World {
         self.plug_in(NodeId(index), segment, address);
         self.deliver_map_events();
         NodeId(index)
+    }
+
+    /// A port for a node's socket, one of `among`: above all that NATs give out at random or one after the other.
+    fn random_port(&mut self, among: u64) -> u16 {
+        40_000 + u16::try_from(self.rng.below(among)).unwrap_or(0)
     }
 
     /// Gives a node an IPv6 address of the internet, behind a firewall of its own where `firewalled`.
@@ -263,7 +272,10 @@ impl World {
         let link = Link::new(if segment == INTERNET { 8_000 } else { 400 });
         let host = &mut self.nodes[node.0];
         host.interfaces.push(Interface { segment, address, link });
-        self.safety.add_address(node.0, SocketAddr::new(address, host.port));
+        let side_ports = host.side_ports.values().copied().filter(|_| address.is_ipv4());
+        for port in std::iter::once(host.port).chain(side_ports) {
+            self.safety.add_address(node.0, SocketAddr::new(address, port));
+        }
         self.topology.attach(segment, address, Attached::Node(node.0));
     }
 

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use endpoint_selection::SocketId;
 use engine::{Input, Output, TunnelPath};
 use protocol::key::PublicKey;
 
@@ -28,8 +29,14 @@ impl World {
         }
     }
 
-    pub(super) fn give_datagram(&mut self, index: usize, from: SocketAddr, datagram: &[u8]) {
-        self.give(index, Input::Datagram { from, datagram });
+    pub(super) fn give_datagram(
+        &mut self,
+        index: usize,
+        socket: SocketId,
+        from: SocketAddr,
+        datagram: &[u8],
+    ) {
+        self.give(index, Input::Datagram { socket, from, datagram });
     }
 
     pub(super) fn wake(&mut self, index: usize) {
@@ -68,17 +75,19 @@ impl World {
         }
     }
 
-    fn carry_out(&mut self, index: usize, output: Output) {
+    pub(super) fn carry_out(&mut self, index: usize, output: Output) {
         match output {
-            Output::Transmit { to, datagram } => {
+            Output::Transmit { socket, to, datagram } => {
                 let verdict = self.safety.judge_datagram(self.now, index, to, &datagram);
                 self.judge(verdict);
                 self.transcript.note(self.now, 2, &datagram, || {
                     let class = protocol::frame::classify(&datagram);
-                    format!("n{index} sends {} bytes of {class:?} to {to}", datagram.len())
+                    format!("n{index} sends {} bytes of {class:?} from {socket} to {to}", datagram.len())
                 });
-                self.send_from_node(index, to, datagram);
+                self.send_from_node(index, socket, to, datagram);
             }
+            Output::OpenSocket(socket) => self.open_socket(index, socket),
+            Output::CloseSocket(socket) => self.close_socket(index, socket),
             Output::SetPath { peer, path } => self.set_path(index, peer, path),
             Output::SetRelays(relays) => self.nodes[index].relays = relays.into_iter().collect(),
             Output::SetTunnel(_) => {}
@@ -109,6 +118,9 @@ impl World {
         let words = format!("n{index} -> n{other}: {}", describe(path.as_ref()));
         self.transcript.note(self.now, 4, words.as_bytes(), || words.clone());
         if let Some(path) = path {
+            if let TunnelPath::Direct { socket, remote } = path {
+                self.judge(self.nodes[index].judge_socket(socket, remote));
+            }
             let verdict = self.safety.judge_path(self.now, index, (other, &peer), &path);
             self.judge(verdict);
             self.nodes[index].paths.insert(peer, path);
@@ -134,7 +146,7 @@ impl World {
 fn describe(path: Option<&TunnelPath>) -> String {
     match path {
         None => "no path".into(),
-        Some(TunnelPath::Direct { remote }) => format!("direct to {remote}"),
+        Some(TunnelPath::Direct { socket, remote }) => format!("direct from {socket} to {remote}"),
         Some(TunnelPath::Relay { server, .. }) => format!("relay {server}"),
     }
 }

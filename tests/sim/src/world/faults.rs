@@ -1,5 +1,6 @@
 //! What can go wrong, as a test's verbs.
 
+use endpoint_selection::SocketId;
 use relay::core::RelayCore;
 
 use super::{Event, HTTP_DELAY, NodeId, RelayId, ServerKind, World, unix_ms};
@@ -15,6 +16,7 @@ impl World {
     pub fn stop(&mut self, node: NodeId) {
         self.nodes[node.0].stop();
         self.safety.forget_sessions(node.0);
+        self.safety.forget_sockets(|(of, socket)| of == node.0 && socket != SocketId::MAIN);
         self.close_stream(node.0);
         self.deliver_map_events();
     }
@@ -90,6 +92,11 @@ impl World {
     /// All partitions end.
     pub fn heal(&mut self) {
         self.partitions.clear();
+    }
+
+    /// How many side sockets the node's machine gives from now on, as where open files are scarce.
+    pub fn set_side_sockets_max(&mut self, node: NodeId, max: usize) {
+        self.nodes[node.0].side_sockets_max = max;
     }
 
     pub(super) fn is_partitioned(&self, a: usize, b: usize) -> bool {

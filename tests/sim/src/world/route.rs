@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use endpoint_selection::SocketId;
 use protocol::frame::{DatagramClass, classify};
 use protocol::relay::{Frame, decode};
 use relay::core::Outcome;
@@ -12,11 +13,18 @@ use crate::topology::{Attached, INTERNET, Segment};
 
 impl World {
     /// A node's socket sends.
-    pub(super) fn send_from_node(&mut self, index: usize, to: SocketAddr, payload: Vec<u8>) {
+    pub(super) fn send_from_node(
+        &mut self,
+        index: usize,
+        socket: SocketId,
+        to: SocketAddr,
+        payload: Vec<u8>,
+    ) {
         let node = &self.nodes[index];
-        let Some(interface) = node.interface_to(to) else { return };
-        let from = SocketAddr::new(interface.address, node.port);
-        let packet = Packet { from, to, payload, origin: Origin::Node(index), sent_to: to };
+        self.judge(node.judge_socket(socket, to));
+        let (Some(port), Some(interface)) = (node.port_of(socket), node.interface_to(to)) else { return };
+        let from = SocketAddr::new(interface.address, port);
+        let packet = Packet { from, to, payload, origin: Origin::Node(index, socket), sent_to: to };
         if let Some(delay) = interface.link.pass(&mut self.rng)
             && !(interface.segment == INTERNET && self.rng.chance(self.loss_ppm))
         {
@@ -72,7 +80,16 @@ impl World {
             }
             return;
         }
+<<<<<<< HEAD
         let Some(from) = gateway.nat.outbound(self.now, packet.from, packet.to, &mut self.rng) else {
+=======
+        packet.from = gateway.nat.outbound(self.now, packet.from, packet.to, &mut self.rng);
+        if let Origin::Node(node, _) = packet.origin {
+            self.safety.add_address(node, packet.from);
+        }
+        if to_itself {
+            self.at_gateway(index, packet);
+>>>>>>> d4df2e6 (Let the engine ask for side sockets, and the simulation give them)
             return;
         };
         self.note_outside(&packet, from);
@@ -102,30 +119,35 @@ impl World {
     /// A packet is at a host: the tunnel's, or the engine's.
     pub(super) fn at_node(&mut self, index: usize, packet: Packet) {
         let Packet { from, to, payload, origin, sent_to } = packet;
-        if to.port() != self.nodes[index].port || self.nodes[index].engine.is_none() {
+        let Some(socket) = self.nodes[index].socket_at(to.port()) else { return };
+        if self.nodes[index].engine.is_none() {
             return;
         }
-        if let Origin::Node(sender) = origin {
+        if let Origin::Node(sender, sender_socket) = origin {
             if self.is_partitioned(sender, index) {
                 return;
             }
-            self.safety.on_delivered(self.now, sender, sent_to, index, from);
+            self.safety.on_delivered(self.now, (sender, sender_socket), sent_to, (index, socket), from);
         }
         self.transcript.note(self.now, 1, &payload, || {
-            format!("n{index} got {} bytes of {:?} from {from}", payload.len(), classify(&payload))
+            format!(
+                "n{index} got {} bytes of {:?} on {socket} from {from}",
+                payload.len(),
+                classify(&payload)
+            )
         });
         match (classify(&payload), decode(&payload)) {
-            (DatagramClass::WireGuard, _) => self.take_tunnel_packet(index, None, &payload),
+            (DatagramClass::WireGuard, _) => self.take_tunnel_packet(index, socket, None, &payload),
             (_, Ok(Frame::Deliver { payload: inner, .. })) if classify(inner) == DatagramClass::WireGuard => {
-                self.take_tunnel_packet(index, Some((from, &payload)), inner);
+                self.take_tunnel_packet(index, socket, Some((from, &payload)), inner);
             }
             (DatagramClass::Relay, _) => {
                 if matches!(origin, Origin::Server(_)) {
                     self.safety.on_relay_datagram(index, from, &payload);
                 }
-                self.give_datagram(index, from, &payload);
+                self.give_datagram(index, socket, from, &payload);
             }
-            _ => self.give_datagram(index, from, &payload),
+            _ => self.give_datagram(index, socket, from, &payload),
         }
     }
 

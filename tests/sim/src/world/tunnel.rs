@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use endpoint_selection::SocketId;
 use engine::TunnelPath;
 
 use super::{Event, World};
@@ -20,9 +21,9 @@ impl World {
         self.nodes[from].traffic.entry(peer).or_default().1 += packet.len() as u64;
         match path {
             None => self.flows[index].on_no_path(),
-            Some(TunnelPath::Direct { remote }) => self.send_from_node(from, remote, packet),
+            Some(TunnelPath::Direct { socket, remote }) => self.send_from_node(from, socket, remote, packet),
             Some(TunnelPath::Relay { server, prefix }) => {
-                self.send_from_node(from, server, [&prefix[..], &packet].concat());
+                self.send_from_node(from, SocketId::MAIN, server, [&prefix[..], &packet].concat());
             }
         }
     }
@@ -32,6 +33,7 @@ impl World {
     pub(super) fn take_tunnel_packet(
         &mut self,
         node: usize,
+        socket: SocketId,
         delivery: Option<(SocketAddr, &[u8])>,
         packet: &[u8],
     ) {
@@ -48,7 +50,7 @@ impl World {
         self.nodes[node].traffic.entry(peer).or_default().0 += packet.len() as u64;
         if let Some((relay, frame)) = delivery.filter(|_| !self.nodes[node].paths.contains_key(&peer)) {
             // The tunnel has no path for its answer: the engine learns where the peer is.
-            self.give_datagram(node, relay, frame);
+            self.give_datagram(node, socket, relay, frame);
         }
     }
 }

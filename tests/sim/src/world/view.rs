@@ -62,7 +62,7 @@ impl World {
     #[must_use]
     pub fn direct_remote(&self, from: NodeId, to: NodeId) -> Option<SocketAddr> {
         match self.path(from, to) {
-            Some(TunnelPath::Direct { remote }) => Some(remote),
+            Some(TunnelPath::Direct { remote, .. }) => Some(remote),
             Some(TunnelPath::Relay { .. }) | None => None,
         }
     }
