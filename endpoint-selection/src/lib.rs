@@ -27,6 +27,7 @@
 
 mod address;
 mod candidate;
+pub mod json;
 mod local_rules;
 pub mod nat;
 mod observation;
@@ -41,6 +42,8 @@ mod selector;
 pub mod simulation;
 mod socket;
 mod time;
+#[cfg(feature = "wasm")]
+pub mod wasm;
 
 pub use address::{Realm, Unusable, check_address, prefix_contains};
 pub use candidate::{Candidate, CandidateKind, CandidateSource, PortMappingProtocol};

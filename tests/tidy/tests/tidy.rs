@@ -16,6 +16,9 @@ const PURE: [&str; 3] = ["endpoint-selection", "protocol", "agent/engine"];
 const IO: [&str; 9] =
     ["tokio", "socket2", "nix", "libc", "rand", "getrandom", "rusqlite", "actix-web", "reqwest"];
 
+/// Folders of what is downloaded or built.
+const FOREIGN: [&str; 3] = ["node_modules", "dist", "generated"];
+
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
 }
@@ -26,7 +29,7 @@ fn files(extensions: &[&str]) -> Vec<PathBuf> {
             let path = entry.unwrap().path();
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
             if path.is_dir() {
-                if !name.starts_with('.') && !name.starts_with("target") && name != "node_modules" {
+                if !name.starts_with('.') && !name.starts_with("target") && !FOREIGN.contains(&&*name) {
                     walk(&path, extensions, found);
                 }
             } else if path.extension().is_some_and(|extension| extensions.iter().any(|e| extension == *e)) {

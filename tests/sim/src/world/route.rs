@@ -80,16 +80,7 @@ impl World {
             }
             return;
         }
-<<<<<<< HEAD
         let Some(from) = gateway.nat.outbound(self.now, packet.from, packet.to, &mut self.rng) else {
-=======
-        packet.from = gateway.nat.outbound(self.now, packet.from, packet.to, &mut self.rng);
-        if let Origin::Node(node, _) = packet.origin {
-            self.safety.add_address(node, packet.from);
-        }
-        if to_itself {
-            self.at_gateway(index, packet);
->>>>>>> d4df2e6 (Let the engine ask for side sockets, and the simulation give them)
             return;
         };
         self.note_outside(&packet, from);
@@ -101,7 +92,7 @@ impl World {
 
     /// A box made `from` the source of a node's packet: an address that leads to the node.
     fn note_outside(&mut self, packet: &Packet, from: SocketAddr) {
-        if let Origin::Node(node) = packet.origin {
+        if let Origin::Node(node, _) = packet.origin {
             self.safety.add_address(node, from);
         }
     }

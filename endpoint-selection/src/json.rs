@@ -1,0 +1,144 @@
+//! The selection as JSON in, JSON out: one boundary for browsers, Node and native tests, so that one set of vectors
+//! (`endpoint-selection/scenarios`) holds for all.
+//!
+//! Every function takes one object and gives one value. Unknown fields are refused: a misspelt one would otherwise be
+//! a silent default.
+
+use std::net::IpAddr;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::{Candidate, Observation, Policy, Selector, Timestamp};
+
+/// The longest input in bytes. An observation has about 100, so ten thousand fit; a page that asks for more asks for
+/// the wrong thing.
+pub const INPUT_BYTES_MAX: usize = 1024 * 1024;
+
+/// An input that is not understood. The message names the field.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum JsonError {
+    /// More than [`INPUT_BYTES_MAX`].
+    #[error("the input has {0} bytes, at most {INPUT_BYTES_MAX} are allowed")]
+    TooLarge(usize),
+    /// A field that is missing, unknown or malformed.
+    #[error("{field}: {why}")]
+    Field {
+        /// Where, such as `candidates[0].address`.
+        field: String,
+        /// What is wrong, with the place in the text.
+        why: String,
+    },
+    /// A list that is too long.
+    #[error("{field}: {given} given, at most {max} allowed")]
+    TooMany {
+        /// Which list.
+        field: &'static str,
+        /// Its length.
+        given: usize,
+        /// The bound.
+        max: usize,
+    },
+}
+
+/// What [`select`] takes: a peer's candidates and what was observed of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SelectInput {
+    /// When to decide.
+    pub now: Timestamp,
+    /// The prefixes of the node's own meshes, as network and length.
+    #[serde(default)]
+    pub mesh: Vec<(IpAddr, u8)>,
+    /// The peer's candidates; at most [`Policy::candidates_max`].
+    pub candidates: Vec<Candidate>,
+    /// What was observed, oldest first.
+    #[serde(default)]
+    pub observations: Vec<Observation>,
+}
+
+/// Decides once, by the default policy and with no path in use before: a [`SelectInput`] in, a
+/// [`Selection`](crate::Selection) out.
+///
+/// # Errors
+/// The first field that is not understood.
+pub fn select(input: &str) -> Result<String, JsonError> {
+    let input: SelectInput = parse(input)?;
+    let policy = Policy::default();
+    at_most("candidates", input.candidates.len(), policy.candidates_max)?;
+    let mut selector = Selector::new(policy, input.mesh);
+    selector.set_candidates(&input.candidates, input.now);
+    input.observations.into_iter().for_each(|observation| selector.observe(observation));
+    answer(&selector.select(input.now))
+}
+
+fn parse<T: DeserializeOwned>(input: &str) -> Result<T, JsonError> {
+    if input.len() > INPUT_BYTES_MAX {
+        return Err(JsonError::TooLarge(input.len()));
+    }
+    let wrong = |field: String, error: &serde_json::Error| JsonError::Field {
+        // The path of the whole input is a dot.
+        field: if field == "." { "input".to_owned() } else { field },
+        why: error.to_string(),
+    };
+    let mut text = serde_json::Deserializer::from_str(input);
+    let value = serde_path_to_error::deserialize(&mut text)
+        .map_err(|error| wrong(error.path().to_string(), error.inner()))?;
+    text.end().map_err(|error| wrong(".".to_owned(), &error))?;
+    Ok(value)
+}
+
+fn at_most(field: &'static str, given: usize, max: usize) -> Result<(), JsonError> {
+    if given > max { Err(JsonError::TooMany { field, given, max }) } else { Ok(()) }
+}
+
+fn answer(value: &impl Serialize) -> Result<String, JsonError> {
+    serde_json::to_string(value)
+        .map_err(|error| JsonError::Field { field: "output".to_owned(), why: error.to_string() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn complaint(input: &str) -> String {
+        select(input).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn an_error_names_the_field_that_is_wrong() {
+        let candidate = r#"{"kind":"host","address":"10.0.0.1","source":"peer"}"#;
+        let wrong_address = complaint(&format!(r#"{{"now":1,"candidates":[{candidate}]}}"#));
+        assert!(
+            wrong_address.starts_with("candidates[0].address: invalid socket address syntax"),
+            "{wrong_address}"
+        );
+        let missing = complaint(r#"{"candidates":[]}"#);
+        assert!(missing.starts_with("input: missing field `now`"), "{missing}");
+        let unknown = complaint(r#"{"now":1,"candidates":[],"observation":[]}"#);
+        assert!(unknown.starts_with("observation: unknown field `observation`"), "{unknown}");
+        let negative = complaint(r#"{"now":-1,"candidates":[]}"#);
+        assert!(negative.starts_with("now: invalid value"), "{negative}");
+    }
+
+    #[test]
+    fn what_is_no_json_or_more_than_json_is_refused() {
+        for input in ["", "{", "null", "[]", r#"{"now":1,"candidates":[]} x"#] {
+            assert!(matches!(select(input), Err(JsonError::Field { .. })), "{input}");
+        }
+    }
+
+    #[test]
+    fn an_input_beyond_its_bounds_is_refused() {
+        assert_eq!(
+            complaint(&" ".repeat(INPUT_BYTES_MAX + 1)),
+            "the input has 1048577 bytes, at most 1048576 are allowed"
+        );
+        let candidate = r#"{"kind":"host","address":"10.0.0.1:1","source":"peer"}"#;
+        let many = vec![candidate; 65].join(",");
+        assert_eq!(
+            complaint(&format!(r#"{{"now":1,"candidates":[{many}]}}"#)),
+            "candidates: 65 given, at most 64 allowed"
+        );
+    }
+}
