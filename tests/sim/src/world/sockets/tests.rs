@@ -7,9 +7,9 @@ use protocol::key::PublicKey;
 use protocol::probe::{Message, PairKeys, Probe};
 
 use super::*;
-use crate::nat::{Dependence, NatBehaviour};
 use crate::topology::INTERNET;
 use crate::world::NodeId;
+use endpoint_selection::simulation::{Dependence, NatBehaviour};
 
 const SIDE: SocketId = SocketId(1);
 
