@@ -9,7 +9,11 @@ use std::net::IpAddr;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::{Candidate, Observation, Policy, Selector, Timestamp};
+use crate::explain::{self, Pair};
+use crate::nat::{self, Evidence};
+use crate::simulation::{self, Scenario};
+use crate::traversal::{self, Side};
+use crate::{Candidate, Observation, Policy, Selector, Snapshot, Timestamp};
 
 /// The longest input in bytes. An observation has about 100, so ten thousand fit; a page that asks for more asks for
 /// the wrong thing.
@@ -41,6 +45,12 @@ pub enum JsonError {
     },
 }
 
+/// The most candidates of a node that are compared or explained; reports carry 32.
+const CANDIDATES_MAX: usize = 64;
+
+/// The most relays that are named.
+const RELAYS_MAX: usize = 256;
+
 /// What [`select`] takes: a peer's candidates and what was observed of them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -50,15 +60,18 @@ pub struct SelectInput {
     /// The prefixes of the node's own meshes, as network and length.
     #[serde(default)]
     pub mesh: Vec<(IpAddr, u8)>,
-    /// The peer's candidates; at most [`Policy::candidates_max`].
+    /// What a node knew before, if it did.
+    #[serde(default)]
+    pub snapshot: Snapshot,
+    /// The peer's candidates; at most [`Policy::candidates_max`], with those of the snapshot.
+    #[serde(default)]
     pub candidates: Vec<Candidate>,
     /// What was observed, oldest first.
     #[serde(default)]
     pub observations: Vec<Observation>,
 }
 
-/// Decides once, by the default policy and with no path in use before: a [`SelectInput`] in, a
-/// [`Selection`](crate::Selection) out.
+/// Decides once, by the default policy: a [`SelectInput`] in, a [`Selection`](crate::Selection) out.
 ///
 /// # Errors
 /// The first field that is not understood.
@@ -66,10 +79,72 @@ pub fn select(input: &str) -> Result<String, JsonError> {
     let input: SelectInput = parse(input)?;
     let policy = Policy::default();
     at_most("candidates", input.candidates.len(), policy.candidates_max)?;
-    let mut selector = Selector::new(policy, input.mesh);
-    selector.set_candidates(&input.candidates, input.now);
+    at_most("snapshot.paths", input.snapshot.paths.len(), policy.candidates_max)?;
+    let mut selector = Selector::restore(policy, input.mesh, &input.snapshot);
+    for candidate in input.candidates {
+        selector.add_candidate(candidate);
+    }
     input.observations.into_iter().for_each(|observation| selector.observe(observation));
     answer(&selector.select(input.now))
+}
+
+/// What is known about a NAT, from evidence: [`Evidence`] in, [`NatProfile`](crate::nat::NatProfile) out.
+///
+/// # Errors
+/// The first field that is not understood, or a list that is too long.
+pub fn classify(input: &str) -> Result<String, JsonError> {
+    let evidence: Evidence = parse(input)?;
+    let profile = nat::classify(&evidence)
+        .map_err(|error| JsonError::Field { field: "input".to_owned(), why: error.to_string() })?;
+    answer(&profile)
+}
+
+/// What [`plan`] takes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlanInput {
+    /// The node that plans.
+    pub own: Side,
+    /// The other one.
+    pub peer: Side,
+    /// Attempts that have failed so far.
+    #[serde(default)]
+    pub failures: u32,
+}
+
+/// How a direct path may be opened: a [`PlanInput`] in, a [`Plan`](crate::traversal::Plan) out.
+///
+/// # Errors
+/// The first field that is not understood, or a list that is too long.
+pub fn plan(input: &str) -> Result<String, JsonError> {
+    let PlanInput { own, peer, failures } = parse(input)?;
+    at_most("own.candidates", own.candidates.len(), CANDIDATES_MAX)?;
+    at_most("peer.candidates", peer.candidates.len(), CANDIDATES_MAX)?;
+    answer(&traversal::plan(&own, &peer, failures))
+}
+
+/// The story of a pair: a [`Pair`] in, an [`Explanation`](crate::explain::Explanation) out.
+///
+/// # Errors
+/// The first field that is not understood, or a list that is too long.
+pub fn explain(input: &str) -> Result<String, JsonError> {
+    let pair: Pair = parse(input)?;
+    at_most("relays", pair.relays.len(), RELAYS_MAX)?;
+    for (field, node) in [("own.candidates", &pair.own), ("peer.candidates", &pair.peer)] {
+        at_most(field, node.candidates.len(), CANDIDATES_MAX)?;
+    }
+    answer(&explain::explain(&pair))
+}
+
+/// What would happen: a [`Scenario`] in, a [`Run`](crate::simulation::Run) out.
+///
+/// # Errors
+/// The first field that is not understood, or that is beyond its bound.
+pub fn simulate(input: &str) -> Result<String, JsonError> {
+    let scenario: Scenario = parse(input)?;
+    let run = simulation::simulate(&scenario)
+        .map_err(|error| JsonError::Field { field: "input".to_owned(), why: error.to_string() })?;
+    answer(&run)
 }
 
 fn parse<T: DeserializeOwned>(input: &str) -> Result<T, JsonError> {

@@ -27,6 +27,7 @@
 
 mod address;
 mod candidate;
+pub mod explain;
 pub mod json;
 mod local_rules;
 pub mod nat;
@@ -42,6 +43,7 @@ mod selector;
 pub mod simulation;
 mod socket;
 mod time;
+pub mod traversal;
 #[cfg(feature = "wasm")]
 pub mod wasm;
 

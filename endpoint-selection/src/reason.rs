@@ -104,10 +104,12 @@ impl Reason {
     /// The same reason with its cause, where it has room for one.
     #[must_use]
     pub const fn because(self, cause: Option<Cause>) -> Self {
-        match self {
-            Self::NotProbedYet { .. } => Self::NotProbedYet { cause },
-            Self::NoAnswer { probes, .. } => Self::NoAnswer { probes, cause },
-            other => other,
+        if let Self::NotProbedYet { .. } = self {
+            Self::NotProbedYet { cause }
+        } else if let Self::NoAnswer { probes, .. } = self {
+            Self::NoAnswer { probes, cause }
+        } else {
+            self
         }
     }
 

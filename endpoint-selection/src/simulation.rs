@@ -4,7 +4,14 @@
 //! same model of a NAT; like everything here it is pure: time and chance come in from outside.
 
 mod nat;
+mod network;
+mod pair;
+mod party;
 mod rng;
 
 pub use nat::{Dependence, Hairpinning, Nat, NatBehaviour, PortAllocation};
+pub use pair::{
+    BOXES_MAX, CHANGES_MAX, Change, DURATION_MS_MAX, Run, RunEvent, RunEventKind, Scenario, ScenarioError,
+    SimulatedNode, simulate,
+};
 pub use rng::Rng;

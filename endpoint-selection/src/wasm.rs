@@ -15,6 +15,42 @@ pub fn select(input: &str) -> Result<String, JsError> {
     thrown(json::select(input))
 }
 
+/// Says what is known about a NAT: `Evidence` in, `NatProfile` out.
+///
+/// # Errors
+/// An exception whose message names the field.
+#[wasm_bindgen]
+pub fn classify(input: &str) -> Result<String, JsError> {
+    thrown(json::classify(input))
+}
+
+/// Plans how to open a direct path: a `PlanInput` in, a `Plan` out.
+///
+/// # Errors
+/// An exception whose message names the field.
+#[wasm_bindgen]
+pub fn plan(input: &str) -> Result<String, JsError> {
+    thrown(json::plan(input))
+}
+
+/// Tells the story of a pair: a `Pair` in, an `Explanation` out.
+///
+/// # Errors
+/// An exception whose message names the field.
+#[wasm_bindgen]
+pub fn explain(input: &str) -> Result<String, JsError> {
+    thrown(json::explain(input))
+}
+
+/// Plays what would happen: a `Scenario` in, a `Run` out.
+///
+/// # Errors
+/// An exception whose message names the field.
+#[wasm_bindgen]
+pub fn simulate(input: &str) -> Result<String, JsError> {
+    thrown(json::simulate(input))
+}
+
 fn thrown(answer: Result<String, JsonError>) -> Result<String, JsError> {
     answer.map_err(|error| JsError::new(&error.to_string()))
 }

@@ -12,6 +12,10 @@ use serde_json::Value;
 fn function(name: &str) -> fn(&str) -> Result<String, json::JsonError> {
     match name {
         "select" => json::select,
+        "classify" => json::classify,
+        "plan" => json::plan,
+        "explain" => json::explain,
+        "simulate" => json::simulate,
         _ => panic!("`scenarios/{name}` belongs to no function"),
     }
 }

@@ -1,10 +1,14 @@
 //! How a NAT chooses ports, from the ports that it chose.
 
-use super::profile::Allocation;
+use std::time::Duration;
 
-/// One mapping: the socket's own port, and the outside one.
+use super::profile::Allocation;
+use crate::time::Timestamp;
+
+/// One mapping: when it was made, the socket's own port, and the outside one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Sample {
+    pub(super) at: Timestamp,
     pub(super) local: u16,
     pub(super) outside: u16,
 }
@@ -13,9 +17,12 @@ pub(super) struct Sample {
 /// second, 600 ms between two requests.
 const GAP_MAX: i32 = 64;
 
-/// The fewest samples that show a sequence: three gaps in one direction and each at most 64 wide come about by chance once
-/// in two million times.
-const SEQUENCE_MIN: usize = 4;
+/// Mappings made farther apart in time say nothing about the step: others took ports meanwhile.
+const PAUSE_MAX: Duration = Duration::from_millis(300);
+
+/// The fewest gaps that show a sequence: three in one direction and each at most 64 wide come about by chance once in
+/// two million times.
+const GAPS_MIN: usize = 3;
 
 /// The fewest samples that show a block: eight of 64,512 ports lie within 4,096 of one another by chance once in 10^7 times.
 const BLOCK_SAMPLES_MIN: usize = 8;
@@ -42,18 +49,21 @@ pub(super) fn allocation_of(samples: &[Sample]) -> Option<Allocation> {
         let (first, last) = block_around(low, high, samples.len());
         return Some(Allocation::PortBlock { first, last });
     }
-    let is_spread = samples.len() >= SEQUENCE_MIN && high - low >= SPREAD_MIN;
+    let is_spread = samples.len() > GAPS_MIN && high - low >= SPREAD_MIN;
     (is_spread || samples.len() >= BLOCK_SAMPLES_MIN).then_some(Allocation::Random)
 }
 
 /// The step of a sequence; foreign flows may have taken ports between two samples, so it is the greatest common divisor of
 /// the gaps.
 fn sequence_step(samples: &[Sample]) -> Option<i16> {
-    if samples.len() < SEQUENCE_MIN {
+    let gaps: Vec<i32> = samples
+        .windows(2)
+        .filter(|pair| pair[1].at.since(pair[0].at) <= PAUSE_MAX)
+        .map(|pair| i32::from(pair[1].outside) - i32::from(pair[0].outside))
+        .collect();
+    if gaps.len() < GAPS_MIN {
         return None;
     }
-    let gaps: Vec<i32> =
-        samples.windows(2).map(|pair| i32::from(pair[1].outside) - i32::from(pair[0].outside)).collect();
     let is_up = gaps[0] > 0;
     if gaps.iter().any(|gap| *gap == 0 || (*gap > 0) != is_up || gap.abs() > GAP_MAX) {
         return None;
@@ -87,8 +97,10 @@ mod tests {
     use super::*;
 
     fn allocation(outside: &[u16]) -> Option<Allocation> {
-        let samples: Vec<Sample> =
-            outside.iter().map(|port| Sample { local: 40_000, outside: *port }).collect();
+        let samples: Vec<Sample> = outside
+            .iter()
+            .map(|port| Sample { at: Timestamp::default(), local: 40_000, outside: *port })
+            .collect();
         allocation_of(&samples)
     }
 
@@ -105,6 +117,13 @@ mod tests {
         assert_eq!(allocation(&[900, 898, 894, 892]), Some(Allocation::Sequential { step: -2 }));
         assert_eq!(allocation(&[100, 101, 102]), None, "three samples may be chance");
         assert_eq!(allocation(&[100, 101, 101, 102]), None, "no progress is no sequence");
+    }
+
+    #[test]
+    fn a_pause_between_two_bursts_does_not_hide_the_sequence() {
+        let at = |ms: u64, outside| Sample { at: Timestamp::from_micros(ms * 1_000), local: 40_000, outside };
+        let bursts = [at(0, 100), at(0, 101), at(1_000, 900), at(1_000, 901), at(1_001, 903)];
+        assert_eq!(allocation_of(&bursts), Some(Allocation::Sequential { step: 1 }));
     }
 
     #[test]

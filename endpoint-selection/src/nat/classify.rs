@@ -107,7 +107,7 @@ fn samples(outer: &[Binding], mapping: Mapping) -> Vec<Sample> {
     }
     let mut made: Vec<&Binding> = made.into_values().collect();
     made.sort_by_key(|binding| (binding.at, binding.socket, binding.server));
-    made.iter().map(|b| Sample { local: b.local_port, outside: b.reflexive.port() }).collect()
+    made.iter().map(|b| Sample { at: b.at, local: b.local_port, outside: b.reflexive.port() }).collect()
 }
 
 /// Only laxness shows: that nothing came in proves nothing.

@@ -1,0 +1,478 @@
+//! One pair of nodes in simulated time: what would happen if the routers were like this?
+//!
+//! [`simulate`] plays the real decisions (classification, plan, attempt, selection) against simulated boxes, and tells what
+//! happened when. Chance comes from one seed, so a scenario is a whole run.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::nat::NatBehaviour;
+use super::network::{Arrival, Network, Turned};
+use super::party::{Message, Note, Party, RELAY, Told, Wish};
+use super::rng::Rng;
+use crate::explain::{Explanation, NodeView, Pair, RelayName, explain};
+use crate::nat::NatProfile;
+use crate::socket::SocketId;
+use crate::time::Timestamp;
+use crate::traversal::{Outcome, Technique};
+
+/// The longest run, in milliseconds: an hour, in which every pause has grown to its end.
+pub const DURATION_MS_MAX: u32 = 3_600_000;
+
+/// The most boxes in one row, and the most changes of a run.
+pub const BOXES_MAX: usize = 4;
+/// See [`BOXES_MAX`].
+pub const CHANGES_MAX: usize = 16;
+
+/// The most events that are told; a run that goes on for an hour repeats itself.
+const EVENTS_MAX: usize = 500;
+
+/// A scenario.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scenario {
+    /// Where chance begins.
+    #[serde(default)]
+    pub seed: u64,
+    /// The two nodes.
+    pub nodes: [SimulatedNode; 2],
+    /// Boxes in front of both, such as a carrier's NAT, from the nodes outwards.
+    #[serde(default)]
+    pub shared: Vec<NatBehaviour>,
+    /// The second node is in the first one's network; its own boxes do not count.
+    #[serde(default)]
+    pub same_network: bool,
+    /// Packets lost, in a million, on each way over the internet.
+    #[serde(default)]
+    pub loss_ppm: u32,
+    /// How long to play, in milliseconds; at most [`DURATION_MS_MAX`].
+    pub duration_ms: u32,
+    /// What changes on the way.
+    #[serde(default)]
+    pub changes: Vec<Change>,
+}
+
+/// A node and what is in front of it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SimulatedNode {
+    /// Its name.
+    pub name: String,
+    /// Boxes in front of it alone, nearest first; none: it has a public address.
+    pub boxes: Vec<NatBehaviour>,
+    /// UDP does not leave its network.
+    pub is_udp_blocked: bool,
+    /// One way to the middle of the internet, in milliseconds.
+    pub delay_ms: u16,
+    /// Flows that other hosts open per second on its nearest box.
+    pub foreign_flows_per_s: u16,
+    /// When it starts, in milliseconds.
+    pub starts_at_ms: u32,
+}
+
+/// The nearest box of a node behaves otherwise from some time on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Change {
+    /// When, in milliseconds.
+    pub at_ms: u32,
+    /// The node: 0 or 1.
+    pub node: u8,
+    /// How it behaves then; its tables are empty.
+    pub behaviour: NatBehaviour,
+}
+
+/// A scenario that is not played.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {given} given, at most {max} allowed")]
+pub struct ScenarioError {
+    field: &'static str,
+    given: u64,
+    max: u64,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Run {
+    /// When both sent on a direct path first, in milliseconds after both had started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub direct_after_ms: Option<u32>,
+    /// Whether both sent on a direct path at the end.
+    pub is_direct: bool,
+    /// What happened when; at most 500 events.
+    pub events: Vec<RunEvent>,
+    /// Probes that each node sent.
+    pub probes: [u32; 2],
+    /// The most mappings at one time on the box nearest to each node, foreign ones included.
+    pub mappings_max: [u32; 2],
+    /// The story of the pair at the end, told from the first node.
+    pub explanation: Explanation,
+}
+
+/// One thing that happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunEvent {
+    /// When, in milliseconds.
+    pub at_ms: u32,
+    /// To which node: 0 or 1.
+    pub node: u8,
+    /// What.
+    #[serde(flatten)]
+    pub what: RunEventKind,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum RunEventKind {
+    /// It knows its NAT.
+    Learnt {
+        /// How it is.
+        nat: NatProfile,
+    },
+    /// A round of plain opening begins.
+    RoundBegan,
+    /// An attempt beyond plain opening begins.
+    AttemptBegan {
+        /// What is tried.
+        #[serde(flatten)]
+        technique: Technique,
+    },
+    /// It ended.
+    AttemptEnded {
+        /// How.
+        #[serde(flatten)]
+        outcome: Outcome,
+    },
+    /// Its packets to the other take another way.
+    PathChanged {
+        /// To this address; `None`: nowhere.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        remote: Option<SocketAddr>,
+        /// Whether that is a relay's.
+        is_relay: bool,
+    },
+}
+
+/// Plays a scenario.
+///
+/// # Errors
+/// Names the field that is beyond its bound.
+pub fn simulate(scenario: &Scenario) -> Result<Run, ScenarioError> {
+    scenario.validate()?;
+    let mut play = Play::new(scenario);
+    play.run();
+    Ok(play.finish())
+}
+
+impl Scenario {
+    fn validate(&self) -> Result<(), ScenarioError> {
+        let count = |boxes: &[NatBehaviour]| boxes.len() as u64;
+        let node = |change: &Change| u64::from(change.node);
+        let bounds = [
+            ("duration_ms", u64::from(self.duration_ms), u64::from(DURATION_MS_MAX)),
+            ("shared", count(&self.shared), BOXES_MAX as u64),
+            ("nodes[0].boxes", count(&self.nodes[0].boxes), BOXES_MAX as u64),
+            ("nodes[1].boxes", count(&self.nodes[1].boxes), BOXES_MAX as u64),
+            ("changes", self.changes.len() as u64, CHANGES_MAX as u64),
+            ("changes[].node", self.changes.iter().map(node).max().unwrap_or(0), 1),
+            ("nodes[0].foreign_flows_per_s", u64::from(self.nodes[0].foreign_flows_per_s), 1_000),
+            ("nodes[1].foreign_flows_per_s", u64::from(self.nodes[1].foreign_flows_per_s), 1_000),
+        ];
+        match bounds.into_iter().find(|(_, given, max)| given > max) {
+            Some((field, given, max)) => Err(ScenarioError { field, given, max }),
+            None => Ok(()),
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Due {
+    Start(usize),
+    Wake(usize),
+    Arrive(Turned, Content),
+    Told(usize, Told),
+    ForeignFlows(usize),
+    Change(usize),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Content {
+    StunRequest,
+    StunResponse { server: SocketAddr, reflexive: SocketAddr },
+    Probe(Message),
+}
+
+struct Play<'a> {
+    scenario: &'a Scenario,
+    now: Timestamp,
+    rng: Rng,
+    network: Network,
+    parties: [Option<Party>; 2],
+    /// The local port of each open socket, by node.
+    sockets: [Vec<(SocketId, u16)>; 2],
+    queue: BinaryHeap<Reverse<(Timestamp, u64)>>,
+    due: std::collections::BTreeMap<u64, Due>,
+    pushed: u64,
+    events: Vec<RunEvent>,
+    direct: [bool; 2],
+    direct_after: Option<Timestamp>,
+    mappings_max: [u32; 2],
+}
+
+/// Foreign flows come in portions of this length.
+const FOREIGN_INTERVAL: Duration = Duration::from_millis(50);
+
+impl<'a> Play<'a> {
+    fn new(scenario: &'a Scenario) -> Self {
+        let [one, other] = &scenario.nodes;
+        let mut play = Self {
+            scenario,
+            now: Timestamp::default(),
+            rng: Rng::new(scenario.seed),
+            network: Network::new(&scenario.shared, [&one.boxes, &other.boxes], scenario.same_network),
+            parties: [None, None],
+            sockets: [Vec::new(), Vec::new()],
+            queue: BinaryHeap::new(),
+            due: std::collections::BTreeMap::new(),
+            pushed: 0,
+            events: Vec::new(),
+            direct: [false; 2],
+            direct_after: None,
+            mappings_max: [0; 2],
+        };
+        for (host, node) in scenario.nodes.iter().enumerate() {
+            play.push(ms(node.starts_at_ms), Due::Start(host));
+            if node.foreign_flows_per_s > 0 {
+                play.push(Timestamp::default(), Due::ForeignFlows(host));
+            }
+        }
+        for (index, change) in scenario.changes.iter().enumerate() {
+            play.push(ms(change.at_ms), Due::Change(index));
+        }
+        play
+    }
+
+    fn run(&mut self) {
+        let end = ms(self.scenario.duration_ms);
+        while let Some(Reverse((at, number))) = self.queue.pop()
+            && at <= end
+        {
+            self.now = at;
+            if let Some(due) = self.due.remove(&number) {
+                self.handle(due);
+            }
+        }
+        self.now = end;
+    }
+
+    fn push(&mut self, at: Timestamp, due: Due) {
+        self.pushed += 1;
+        self.queue.push(Reverse((at, self.pushed)));
+        self.due.insert(self.pushed, due);
+    }
+
+    fn handle(&mut self, due: Due) {
+        match due {
+            Due::Start(host) => {
+                let port = self.port();
+                self.sockets[host].push((SocketId::MAIN, port));
+                let address = SocketAddr::new(self.network.address(host), port);
+                self.parties[host] = Some(Party::new(self.now, address, host == 0));
+                self.settle(host);
+            }
+            Due::Wake(host) => self.with(host, |party, now| party.handle_timeout(now)),
+            Due::Told(host, told) => {
+                let seed = self.rng.number();
+                self.with(host, |party, now| party.on_told(now, &told, seed));
+            }
+            Due::Arrive(turned, content) => self.arrive(turned, content),
+            Due::ForeignFlows(host) => {
+                let per_s = u32::from(self.scenario.nodes[host].foreign_flows_per_s);
+                // A mean of so many, without a rhythm that a prediction could lean on.
+                let mean_milli = per_s * 50;
+                let flows = mean_milli / 1_000 + u32::from(self.rng.chance(mean_milli % 1_000 * 1_000));
+                self.network.foreign_flows(self.now, host, flows, &mut self.rng);
+                self.push(self.now + FOREIGN_INTERVAL, Due::ForeignFlows(host));
+            }
+            Due::Change(index) => {
+                let change = &self.scenario.changes[index];
+                self.network.set_behaviour(usize::from(change.node), change.behaviour);
+            }
+        }
+    }
+
+    fn with(&mut self, host: usize, act: impl FnOnce(&mut Party, Timestamp)) {
+        let now = self.now;
+        if let Some(party) = &mut self.parties[host] {
+            act(party, now);
+            self.settle(host);
+        }
+    }
+
+    /// Does what a party wishes, until it wishes nothing more.
+    fn settle(&mut self, host: usize) {
+        loop {
+            let Some(party) = &mut self.parties[host] else { return };
+            let wishes = std::mem::take(&mut party.wishes);
+            if wishes.is_empty() {
+                break;
+            }
+            for wish in wishes {
+                self.grant(host, wish);
+            }
+        }
+        let mappings = u32::try_from(self.network.mappings(host)).unwrap_or(u32::MAX);
+        self.mappings_max[host] = self.mappings_max[host].max(mappings);
+        let next = self.parties[host].as_ref().and_then(Party::next_at);
+        if let Some(at) = next {
+            // A deadline in the past would stop the clock.
+            self.push(at.max(self.now + Duration::from_micros(1)), Due::Wake(host));
+        }
+    }
+
+    fn grant(&mut self, host: usize, wish: Wish) {
+        match wish {
+            Wish::Open(socket) => {
+                let port = self.port();
+                self.sockets[host].push((socket, port));
+                if let Some(party) = &mut self.parties[host] {
+                    party.on_opened_socket(self.now, socket, port);
+                }
+            }
+            Wish::Close(socket) => self.sockets[host].retain(|(open, _)| *open != socket),
+            Wish::Stun { socket, server } => self.send(host, socket, server, Content::StunRequest),
+            Wish::Send { socket, to, message } => self.send(host, socket, to, Content::Probe(message)),
+            Wish::Tell(told) => {
+                let other = 1 - host;
+                let reaches = !self.scenario.nodes.iter().any(|node| node.is_udp_blocked);
+                if reaches && self.parties[other].is_some() {
+                    self.push(self.now + self.distance(), Due::Told(other, told));
+                } else if let (Told::Call(_), false) = (&told, self.parties[other].is_some()) {
+                    // The map tells it as soon as the other is there.
+                    let at = ms(self.scenario.nodes[other].starts_at_ms) + self.distance();
+                    self.push(at.max(self.now + Duration::from_micros(1)), Due::Told(other, told));
+                }
+            }
+            Wish::Note(note) => self.note(host, note),
+        }
+    }
+
+    fn note(&mut self, host: usize, note: Note) {
+        let what = match note {
+            Note::Learnt(nat) => RunEventKind::Learnt { nat },
+            Note::RoundBegins => RunEventKind::RoundBegan,
+            Note::AttemptBegins(technique) => RunEventKind::AttemptBegan { technique },
+            Note::AttemptEnds(outcome) => RunEventKind::AttemptEnded { outcome },
+            Note::Path(remote) => {
+                self.direct[host] = remote.is_some_and(|remote| remote != RELAY);
+                if self.direct == [true; 2] {
+                    self.direct_after.get_or_insert(self.now);
+                }
+                RunEventKind::PathChanged { remote, is_relay: remote == Some(RELAY) }
+            }
+        };
+        if self.events.len() < EVENTS_MAX {
+            let at_ms = u32::try_from(self.now.as_micros() / 1_000).unwrap_or(u32::MAX);
+            self.events.push(RunEvent { at_ms, node: u8::from(host == 1), what });
+        }
+    }
+
+    fn send(&mut self, host: usize, socket: SocketId, to: SocketAddr, content: Content) {
+        let Some((_, port)) = self.sockets[host].iter().find(|(open, _)| *open == socket).copied() else {
+            return;
+        };
+        let from = SocketAddr::new(self.network.address(host), port);
+        let Some(turned) = self.network.send(self.now, host, (from, to), &mut self.rng) else { return };
+        let stays = self.scenario.same_network && to.ip() == self.network.address(1 - host);
+        if stays {
+            self.push(self.now + Duration::from_micros(300), Due::Arrive(turned, content));
+            return;
+        }
+        if self.scenario.nodes[host].is_udp_blocked || self.rng.chance(self.scenario.loss_ppm) {
+            return;
+        }
+        let jitter = self.rng.duration_below(Duration::from_millis(1));
+        self.push(self.now + self.delay(host) + jitter, Due::Arrive(turned, content));
+    }
+
+    fn arrive(&mut self, turned: Turned, content: Content) {
+        match (self.network.arrive(self.now, turned), content) {
+            (Some(Arrival::Server { server, from }), Content::StunRequest) => {
+                let back = Network::answer(server, from);
+                let answer = Content::StunResponse { server, reflexive: from };
+                // The way back takes as long as the way there; whose it is, is known on arrival.
+                self.push(self.now + self.distance() / 2, Due::Arrive(back, answer));
+            }
+            (Some(Arrival::Host { host, from, to }), content) => {
+                let socket = self.sockets[host].iter().find(|(_, port)| *port == to.port());
+                let Some((socket, _)) = socket.copied() else { return };
+                match content {
+                    Content::StunResponse { server, reflexive } if from == server => {
+                        self.with(host, |party, now| party.on_reflexive(now, socket, server, reflexive));
+                    }
+                    Content::Probe(message) => {
+                        self.with(host, |party, now| party.on_message(now, socket, from, &message));
+                    }
+                    Content::StunRequest | Content::StunResponse { .. } => {}
+                }
+            }
+            (Some(Arrival::Server { .. }) | None, _) => {}
+        }
+    }
+
+    fn delay(&self, host: usize) -> Duration {
+        Duration::from_millis(u64::from(self.scenario.nodes[host].delay_ms).max(1))
+    }
+
+    /// From one node to the other.
+    fn distance(&self) -> Duration {
+        self.delay(0) + self.delay(1)
+    }
+
+    /// A free local port, from Linux' ephemeral range.
+    fn port(&mut self) -> u16 {
+        loop {
+            let port = 32_768 + u16::try_from(self.rng.below(28_000)).unwrap_or(0);
+            if !self.sockets.iter().flatten().any(|(_, taken)| *taken == port) {
+                return port;
+            }
+        }
+    }
+
+    fn finish(self) -> Run {
+        let view = |host: usize| {
+            let name = self.scenario.nodes[host].name.clone();
+            let Some(party) = &self.parties[host] else {
+                return NodeView { name, ..NodeView::default() };
+            };
+            let side = party.side();
+            let paths = Some(party.selector.snapshot(self.now));
+            NodeView { name, candidates: side.candidates, nat: side.nat, paths }
+        };
+        let relays = vec![RelayName { name: "relay".into(), address: RELAY }];
+        let explanation = explain(&Pair { own: view(0), peer: view(1), mesh: Vec::new(), relays });
+        let started = self.scenario.nodes.iter().map(|node| node.starts_at_ms).max().unwrap_or(0);
+        let after = |at: Timestamp| u32::try_from(at.since(ms(started)).as_millis()).unwrap_or(u32::MAX);
+        let probes = |host: usize| self.parties[host].as_ref().map_or(0, |party| party.probes);
+        Run {
+            direct_after_ms: self.direct_after.map(after),
+            is_direct: self.direct == [true; 2],
+            probes: [probes(0), probes(1)],
+            mappings_max: self.mappings_max,
+            events: self.events,
+            explanation,
+        }
+    }
+}
+
+fn ms(ms: u32) -> Timestamp {
+    Timestamp::from_micros(u64::from(ms) * 1_000)
+}
+
+#[cfg(test)]
+mod tests;

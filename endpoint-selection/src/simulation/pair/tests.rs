@@ -1,0 +1,182 @@
+//! The combinations of NATs, each played from many seeds: what opens, how fast, and at what cost.
+
+use std::num::{NonZeroI16, NonZeroU16};
+
+use super::super::nat::{Dependence, Hairpinning, PortAllocation};
+use super::*;
+
+const EI: Dependence = Dependence::EndpointIndependent;
+const AD: Dependence = Dependence::AddressDependent;
+const APD: Dependence = Dependence::AddressAndPortDependent;
+
+fn nat(mapping: Dependence, filtering: Dependence) -> NatBehaviour {
+    NatBehaviour::new(mapping, filtering)
+}
+
+fn symmetric(allocation: PortAllocation) -> NatBehaviour {
+    NatBehaviour { allocation, ..nat(APD, APD) }
+}
+
+fn sequential(step: i16) -> NatBehaviour {
+    symmetric(PortAllocation::Sequential { step: NonZeroI16::new(step).unwrap() })
+}
+
+fn block(size: u16) -> NatBehaviour {
+    symmetric(PortAllocation::PortBlock { size: NonZeroU16::new(size).unwrap() })
+}
+
+fn scenario(seed: u64, a: &[NatBehaviour], b: &[NatBehaviour]) -> Scenario {
+    let node = |name: &str, boxes: &[NatBehaviour]| SimulatedNode {
+        name: name.into(),
+        boxes: boxes.to_vec(),
+        delay_ms: 10,
+        foreign_flows_per_s: 20,
+        ..SimulatedNode::default()
+    };
+    Scenario {
+        seed,
+        nodes: [node("a", a), node("b", b)],
+        shared: Vec::new(),
+        same_network: false,
+        loss_ppm: 0,
+        duration_ms: 30_000,
+        changes: Vec::new(),
+    }
+}
+
+/// How many of `seeds` runs ended directly, and the longest time that it took.
+fn score(seeds: u64, make: impl Fn(u64) -> Scenario) -> (u64, u32) {
+    let runs: Vec<Run> = (0..seeds).map(|seed| simulate(&make(seed)).unwrap()).collect();
+    let direct = runs.iter().filter(|run| run.is_direct).count() as u64;
+    for run in &runs {
+        assert!(run.probes.iter().all(|probes| *probes < 6_000), "{:?}", run.probes);
+    }
+    (direct, runs.iter().filter_map(|run| run.direct_after_ms).max().unwrap_or(0))
+}
+
+#[test]
+fn plain_opening_works_wherever_one_address_is_known_and_the_other_filter_allows() {
+    let firewall = NatBehaviour::firewall();
+    let all: [&[NatBehaviour]; 7] = [
+        &[],
+        &[firewall],
+        &[nat(EI, EI)],
+        &[nat(EI, AD)],
+        &[nat(EI, APD)],
+        &[nat(AD, AD)],
+        &[symmetric(PortAllocation::Random)],
+    ];
+    for (i, a) in all.iter().enumerate() {
+        for b in &all[..=i] {
+            let is_known =
+                |boxes: &[NatBehaviour]| boxes.first().is_none_or(|b| b.mapping.is_none_or(|m| m == EI));
+            let is_lax = |boxes: &[NatBehaviour]| boxes.first().is_none_or(|b| b.filtering < APD);
+            let opens = (is_known(a) && (is_known(b) || is_lax(a))) || (is_known(b) && is_lax(b));
+            if opens {
+                let (direct, slowest) = score(3, |seed| scenario(seed, a, b));
+                assert_eq!(direct, 3, "{a:?} {b:?}");
+                assert!(slowest < 4_500, "{slowest} {a:?} {b:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_known_address_meets_random_ports_by_birthday() {
+    let (direct, _) = score(40, |seed| scenario(seed, &[nat(EI, APD)], &[symmetric(PortAllocation::Random)]));
+    assert!(direct >= 39, "{direct} of 40");
+}
+
+#[test]
+fn a_known_address_meets_sequential_ports_by_prediction() {
+    for step in [1, 2, -1] {
+        let (direct, slowest) =
+            score(20, |seed| scenario(seed, &[NatBehaviour::firewall()], &[sequential(step)]));
+        assert!(direct >= 19, "{direct} of 20, step {step}");
+        assert!(slowest < 30_000);
+    }
+}
+
+#[test]
+fn a_known_address_meets_a_port_block_by_searching_it() {
+    let (direct, _) = score(20, |seed| scenario(seed, &[nat(EI, APD)], &[block(512)]));
+    assert!(direct >= 19, "{direct} of 20");
+}
+
+#[test]
+fn two_sequential_sides_meet_by_mutual_prediction() {
+    let (direct, _) = score(20, |seed| scenario(seed, &[sequential(1)], &[sequential(1)]));
+    assert!(direct >= 19, "{direct} of 20");
+}
+
+#[test]
+fn two_random_sides_stay_on_the_relay_and_know_why() {
+    let random = [symmetric(PortAllocation::Random)];
+    let run = simulate(&scenario(1, &random, &random)).unwrap();
+    assert!(!run.is_direct);
+    assert_eq!(
+        run.explanation.sentence,
+        "Both sides are behind NATs that use a new port per destination; a direct path would need about 54,000 packets \
+         each, so traffic stays on relay relay."
+    );
+}
+
+#[test]
+fn one_network_is_used_before_the_router_is_asked() {
+    let mut scenario = scenario(1, &[nat(EI, APD)], &[]);
+    scenario.same_network = true;
+    let run = simulate(&scenario).unwrap();
+    assert!(run.is_direct);
+    assert!(run.explanation.sentence.contains("directly in one network"), "{}", run.explanation.sentence);
+}
+
+#[test]
+fn two_homes_behind_one_carrier_meet_where_it_hairpins_and_only_there() {
+    for hairpinning in [Hairpinning::Open, Hairpinning::Filtered, Hairpinning::None] {
+        let carrier = NatBehaviour { hairpinning, allocation: PortAllocation::Random, ..nat(EI, APD) };
+        let mut scenario = scenario(1, &[nat(EI, APD)], &[nat(EI, APD)]);
+        scenario.shared = vec![carrier];
+        assert_eq!(
+            simulate(&scenario).unwrap().is_direct,
+            hairpinning != Hairpinning::None,
+            "{hairpinning:?}"
+        );
+    }
+}
+
+#[test]
+fn a_router_that_changes_its_mind_costs_the_path_only_until_it_is_noticed() {
+    let mut scenario = scenario(1, &[nat(EI, APD)], &[nat(EI, APD)]);
+    scenario.duration_ms = 120_000;
+    scenario.changes = vec![
+        Change { at_ms: 30_000, node: 1, behaviour: symmetric(PortAllocation::Random) },
+        Change { at_ms: 80_000, node: 1, behaviour: nat(EI, APD) },
+    ];
+    let run = simulate(&scenario).unwrap();
+    assert!(run.is_direct);
+    let learnt = run
+        .events
+        .iter()
+        .filter(|event| event.node == 1 && matches!(event.what, RunEventKind::Learnt { .. }));
+    assert!(learnt.count() >= 2, "{:?}", run.events);
+}
+
+#[test]
+fn the_same_scenario_gives_the_same_run() {
+    let make = |seed| scenario(seed, &[nat(EI, APD)], &[symmetric(PortAllocation::Random)]);
+    assert_eq!(simulate(&make(7)), simulate(&make(7)));
+    assert_ne!(simulate(&make(7)), simulate(&make(8)));
+}
+
+#[test]
+fn endless_scenarios_are_refused_by_the_name_of_the_field() {
+    let mut endless = scenario(1, &[], &[]);
+    endless.duration_ms = u32::MAX;
+    let error = simulate(&endless).unwrap_err();
+    assert_eq!(error.to_string(), "duration_ms: 4294967295 given, at most 3600000 allowed");
+    let mut deep = scenario(1, &[nat(EI, EI); 5], &[]);
+    assert!(simulate(&deep).unwrap_err().to_string().starts_with("nodes[0].boxes"));
+    deep.nodes[0].boxes.clear();
+    deep.changes = vec![Change { at_ms: 1, node: 2, behaviour: nat(EI, EI) }];
+    assert!(simulate(&deep).unwrap_err().to_string().starts_with("changes[].node"));
+}

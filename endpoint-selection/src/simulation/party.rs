@@ -1,0 +1,484 @@
+//! One node of a simulated pair: the agent's decisions without its keys. It learns what its NAT is like, opens plainly,
+//! attempts what the plan says, and looks after its path.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::network::SERVERS;
+use crate::candidate::{Candidate, CandidateKind, CandidateSource};
+use crate::nat::{Binding, Evidence, NatProfile, PeerView, classify};
+use crate::observation::{Observation, ObservationKind};
+use crate::selector::Selector;
+use crate::socket::SocketId;
+use crate::time::Timestamp;
+use crate::traversal::{
+    Attempt, AttemptOutput, Budget, Outcome, Party as Who, Punch, PunchKind, Side, Technique, plan,
+};
+
+/// The relay's address, as in relayed candidates.
+pub(super) const RELAY: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(198, 51, 100, 10)), 3478);
+
+/// Side sockets that measure how the NAT allocates ports: with four servers, sixteen samples beside the main socket's.
+const MEASURING_SOCKETS: u16 = 4;
+
+/// When servers are asked: the first question may be lost.
+const STUN_MS: [u64; 3] = [0, 200, 600];
+
+/// How long answers are waited for before the evidence is judged.
+const SETTLE: Duration = Duration::from_millis(1_000);
+
+/// Upkeep of a direct path, and when a question counts as unanswered.
+const UPKEEP: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The first pause between rounds of plain opening; it doubles up to [`PAUSE_MAX`].
+const PAUSE_MIN: Duration = Duration::from_secs(5);
+const PAUSE_MAX: Duration = Duration::from_secs(300);
+
+/// What travels between the two.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Message {
+    Request(u64),
+    Reply { id: u64, observed: SocketAddr },
+}
+
+/// What a party wants done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Wish {
+    Open(SocketId),
+    Close(SocketId),
+    Stun { socket: SocketId, server: SocketAddr },
+    Send { socket: SocketId, to: SocketAddr, message: Message },
+    Tell(Told),
+    Note(Note),
+}
+
+/// What one tells the other over the relay.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Told {
+    Call(Side),
+    Punch(Punch),
+}
+
+/// What people who watch want to see.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Note {
+    Learnt(NatProfile),
+    RoundBegins,
+    AttemptBegins(Technique),
+    AttemptEnds(Outcome),
+    Path(Option<SocketAddr>),
+}
+
+pub(super) struct Party {
+    is_first: bool,
+    host: SocketAddr,
+    ports: BTreeMap<SocketId, u16>,
+    evidence: Evidence,
+    profile: NatProfile,
+    peer: Option<Side>,
+    pub(super) selector: Selector,
+    path: Option<SocketAddr>,
+    /// The socket that a path goes through, where that is not the main one.
+    socket_of: BTreeMap<SocketAddr, SocketId>,
+    /// When each server was first asked from each socket.
+    servers_asked: BTreeMap<(SocketId, SocketAddr), Timestamp>,
+    asked: BTreeMap<u64, (SocketAddr, SocketId, Timestamp)>,
+    upkeep: Option<(u64, Timestamp)>,
+    next_id: u64,
+    attempt: Option<Attempt>,
+    failures: u32,
+    timers: BTreeMap<Timer, Timestamp>,
+    round: (Timestamp, usize, Duration),
+    pub(super) wishes: Vec<Wish>,
+    pub(super) probes: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Timer {
+    Stun(usize),
+    Judge,
+    Round,
+    Upkeep,
+    Technique,
+}
+
+impl Party {
+    pub(super) fn new(now: Timestamp, host: SocketAddr, is_first: bool) -> Self {
+        let evidence = Evidence { local: vec![host.ip()], ..Evidence::default() };
+        let mut selector = Selector::default();
+        let source = CandidateSource::Relay(RELAY);
+        selector.add_candidate(Candidate {
+            kind: CandidateKind::Relayed,
+            address: RELAY,
+            base: None,
+            source,
+        });
+        let mut party = Self {
+            is_first,
+            host,
+            ports: BTreeMap::from([(SocketId::MAIN, host.port())]),
+            evidence,
+            profile: NatProfile::default(),
+            peer: None,
+            selector,
+            path: None,
+            socket_of: BTreeMap::new(),
+            servers_asked: BTreeMap::new(),
+            asked: BTreeMap::new(),
+            upkeep: None,
+            next_id: 0,
+            attempt: None,
+            failures: 0,
+            timers: BTreeMap::new(),
+            round: (now, 0, PAUSE_MIN),
+            wishes: Vec::new(),
+            probes: 0,
+        };
+        for (index, ms) in STUN_MS.iter().enumerate() {
+            party.timers.insert(Timer::Stun(index), now + Duration::from_millis(*ms));
+        }
+        party.timers.insert(Timer::Judge, now + SETTLE);
+        party
+    }
+
+    /// What the other side is told.
+    pub(super) fn side(&self) -> Side {
+        let host = Candidate {
+            kind: CandidateKind::Host,
+            address: self.host,
+            base: Some(self.host),
+            source: CandidateSource::Interface("eth0".into()),
+        };
+        let seen = self.evidence.bindings.iter().filter(|binding| binding.socket == SocketId::MAIN);
+        let mut candidates = vec![host];
+        for binding in seen {
+            if !candidates.iter().any(|known: &Candidate| known.address == binding.reflexive) {
+                candidates.push(Candidate {
+                    kind: CandidateKind::ServerReflexive,
+                    address: binding.reflexive,
+                    base: None,
+                    source: CandidateSource::StunServer(binding.server),
+                });
+            }
+        }
+        Side { candidates, nat: self.profile }
+    }
+
+    pub(super) fn next_at(&self) -> Option<Timestamp> {
+        let attempt = self.attempt.as_ref().and_then(Attempt::poll_timeout);
+        self.timers.values().copied().chain(attempt).min()
+    }
+
+    pub(super) fn handle_timeout(&mut self, now: Timestamp) {
+        let due: Vec<Timer> =
+            self.timers.iter().filter(|(_, at)| **at <= now).map(|(timer, _)| *timer).collect();
+        for timer in due {
+            self.timers.remove(&timer);
+            match timer {
+                Timer::Stun(_) => self.ask_servers(now),
+                Timer::Judge => self.judge(now),
+                Timer::Round => self.probe(now),
+                Timer::Upkeep => self.keep_up(now),
+                Timer::Technique => self.begin_technique(now),
+            }
+        }
+        self.run_attempt(now, |attempt| attempt.handle_timeout(now));
+    }
+
+    pub(super) fn on_opened_socket(&mut self, now: Timestamp, socket: SocketId, port: u16) {
+        self.ports.insert(socket, port);
+        if self.attempt.is_none() {
+            SERVERS.into_iter().for_each(|server| self.ask_server(now, socket, server));
+        }
+    }
+
+    fn ask_server(&mut self, now: Timestamp, socket: SocketId, server: SocketAddr) {
+        self.servers_asked.entry((socket, server)).or_insert(now);
+        self.wishes.push(Wish::Stun { socket, server });
+    }
+
+    pub(super) fn on_reflexive(
+        &mut self,
+        now: Timestamp,
+        socket: SocketId,
+        server: SocketAddr,
+        reflexive: SocketAddr,
+    ) {
+        let Some(local_port) = self.ports.get(&socket).copied() else { return };
+        if self.attempt.is_none() || socket == SocketId::MAIN {
+            let at = self.servers_asked.get(&(socket, server)).copied().unwrap_or(now);
+            self.evidence.add_binding(Binding { socket, local_port, server, reflexive, at });
+        }
+        self.observe(now, RELAY, ObservationKind::RelayRegistered { rtt_us: None });
+        self.run_attempt(now, |attempt| attempt.on_reflexive(now, socket, reflexive));
+    }
+
+    pub(super) fn on_told(&mut self, now: Timestamp, told: &Told, seed: u64) {
+        match told {
+            Told::Call(side) => {
+                let is_new = self.peer.as_ref() != Some(side);
+                self.selector.set_candidates(&side.candidates, now);
+                self.peer = Some(side.clone());
+                if is_new && !self.is_direct() {
+                    self.begin_round(now, PAUSE_MIN);
+                }
+            }
+            Told::Punch(punch) if self.attempt.is_some() => {
+                self.run_attempt(now, |attempt| attempt.on_punch(now, punch));
+            }
+            Told::Punch(_) if self.is_direct() => {}
+            Told::Punch(Punch { kind: PunchKind::MutualPrediction { window, .. }, .. }) => {
+                self.begin_attempt(now, Technique::MutualPrediction { window: *window });
+                if let Told::Punch(punch) = told {
+                    self.run_attempt(now, |attempt| attempt.on_punch(now, punch));
+                }
+            }
+            Told::Punch(punch) => {
+                self.attempt = Some(Attempt::prober(now, punch, seed));
+                self.run_attempt(now, |_| ());
+            }
+        }
+    }
+
+    pub(super) fn on_message(
+        &mut self,
+        now: Timestamp,
+        socket: SocketId,
+        from: SocketAddr,
+        message: &Message,
+    ) {
+        match message {
+            Message::Request(id) => {
+                let reply = Message::Reply { id: *id, observed: from };
+                self.wishes.push(Wish::Send { socket, to: from, message: reply });
+                if !self.selector.may_carry(from, now) {
+                    self.learn(from);
+                    self.request(now, socket, from);
+                }
+            }
+            Message::Reply { id, observed } => {
+                let Some((remote, sent_from, at)) = self.asked.remove(id) else { return };
+                if remote != from || sent_from != socket {
+                    return;
+                }
+                let view = PeerView { socket, remote, observed: *observed, at: now };
+                self.evidence.add_peer_view(view);
+                if self.upkeep.is_some_and(|(asked, _)| asked == *id) {
+                    self.upkeep = None;
+                }
+                if !self.selector.may_carry(from, now) {
+                    self.socket_of.insert(from, socket);
+                }
+                self.learn(from);
+                let rtt_us = u32::try_from(now.since(at).as_micros()).unwrap_or(u32::MAX);
+                self.observe(now, from, ObservationKind::ProbeAnswered { rtt_us });
+                self.run_attempt(now, |attempt| attempt.on_opened(socket));
+            }
+        }
+    }
+
+    fn is_direct(&self) -> bool {
+        self.path.is_some_and(|path| path != RELAY)
+    }
+
+    fn learn(&mut self, address: SocketAddr) {
+        let (kind, source) = (CandidateKind::PeerReflexive, CandidateSource::Peer);
+        self.selector.add_candidate(Candidate { kind, address, base: None, source });
+    }
+
+    fn ask_servers(&mut self, now: Timestamp) {
+        let answered: Vec<SocketAddr> = self.evidence.bindings.iter().map(|binding| binding.server).collect();
+        let unanswered = SERVERS.into_iter().filter(|server| !answered.contains(server));
+        unanswered.for_each(|server| self.ask_server(now, SocketId::MAIN, server));
+    }
+
+    /// Judges the evidence; a NAT whose ports differ per destination is looked at more closely first.
+    fn judge(&mut self, now: Timestamp) {
+        for server in SERVERS {
+            if !self.evidence.bindings.iter().any(|binding| binding.server == server) {
+                self.evidence.add_unanswered(server);
+            }
+        }
+        // What this collects is bounded by its own sockets and servers.
+        self.profile = classify(&self.evidence).unwrap_or_default();
+        let is_dependent = self.profile.mapping.is_some_and(crate::nat::Mapping::is_dependent);
+        if is_dependent && self.ports.len() == 1 {
+            self.wishes.extend((1..=MEASURING_SOCKETS).map(|number| Wish::Open(SocketId(number))));
+            self.timers.insert(Timer::Judge, now + SETTLE);
+            return;
+        }
+        for number in 1..=MEASURING_SOCKETS {
+            if self.ports.remove(&SocketId(number)).is_some() {
+                self.wishes.push(Wish::Close(SocketId(number)));
+            }
+        }
+        self.wishes.push(Wish::Note(Note::Learnt(self.profile)));
+        self.wishes.push(Wish::Tell(Told::Call(self.side())));
+        if self.peer.is_some() && !self.is_direct() {
+            self.begin_round(now, PAUSE_MIN);
+        }
+    }
+
+    fn begin_round(&mut self, now: Timestamp, pause: Duration) {
+        self.round = (now, 0, pause);
+        self.wishes.push(Wish::Note(Note::RoundBegins));
+        self.probe(now);
+    }
+
+    fn probe(&mut self, now: Timestamp) {
+        if self.is_direct() {
+            return;
+        }
+        let (start, step, pause) = self.round;
+        let rhythm = self.peer.as_ref().map(|peer| plan(&self.side(), peer, self.failures).opening.rhythm_ms);
+        let Some(rhythm) = rhythm else { return };
+        if step == 0 && start != now {
+            self.round = (now, 0, pause);
+            self.wishes.push(Wish::Tell(Told::Call(self.side())));
+        }
+        let (start, step, pause) = self.round;
+        let targets: Vec<SocketAddr> = self.selector.probe_targets().collect();
+        for target in targets {
+            self.request(now, SocketId::MAIN, target);
+        }
+        self.round.1 = step + 1;
+        if let Some(ms) = rhythm.get(step + 1) {
+            self.timers.insert(Timer::Round, start + Duration::from_millis(u64::from(*ms)));
+        } else {
+            self.round = (start, 0, (pause * 2).min(PAUSE_MAX));
+            self.timers.insert(Timer::Round, now + pause);
+            self.timers.entry(Timer::Technique).or_insert(now + PATIENCE);
+        }
+    }
+
+    /// Begins what the plan says, where this side is the one that begins.
+    fn begin_technique(&mut self, now: Timestamp) {
+        let Some(peer) = self.peer.clone().filter(|_| !self.is_direct()) else { return };
+        let own = self.side();
+        let Some(planned) = plan(&own, &peer, self.failures).techniques.first().copied() else { return };
+        let is_mapper = match planned.technique {
+            Technique::Prediction { mapper, .. }
+            | Technique::PortBlock { mapper, .. }
+            | Technique::Birthday { mapper, .. } => mapper == Who::Own,
+            Technique::MutualPrediction { .. } => true,
+        };
+        if is_mapper {
+            self.begin_attempt(now, planned.technique);
+        }
+    }
+
+    fn begin_attempt(&mut self, now: Timestamp, technique: Technique) {
+        let Some(peer) = self.peer.as_ref().filter(|_| self.attempt.is_none()) else { return };
+        let own = self.side();
+        let reflexive = |side: &Side| -> Vec<SocketAddr> {
+            let is_seen = |c: &&Candidate| c.kind == CandidateKind::ServerReflexive;
+            let seen: Vec<SocketAddr> = side.candidates.iter().filter(is_seen).map(|c| c.address).collect();
+            if seen.is_empty() { side.candidates.iter().map(|c| c.address).collect() } else { seen }
+        };
+        let free: Vec<SocketId> = (1..=Budget::default().sockets_max).map(SocketId).collect();
+        let Some(outside) = reflexive(&own).first().copied() else { return };
+        let step = match own.nat.allocation {
+            Some(crate::nat::Allocation::Sequential { step }) => step,
+            _ => 0,
+        };
+        let attempt = Attempt::mapper(now, technique, outside, &reflexive(peer), &free, self.is_first);
+        if let Some(attempt) = attempt {
+            self.attempt = Some(attempt.with_step(step));
+            self.wishes.push(Wish::Note(Note::AttemptBegins(technique)));
+            self.run_attempt(now, |_| ());
+        }
+    }
+
+    /// Lets the attempt do something, and does what it asks for.
+    fn run_attempt(&mut self, now: Timestamp, step: impl FnOnce(&mut Attempt)) {
+        let Some(mut attempt) = self.attempt.take() else { return };
+        step(&mut attempt);
+        while let Some(output) = attempt.poll_output() {
+            match output {
+                AttemptOutput::Open { socket } => self.wishes.push(Wish::Open(socket)),
+                AttemptOutput::Close { socket } => {
+                    self.ports.remove(&socket);
+                    self.wishes.push(Wish::Close(socket));
+                }
+                AttemptOutput::Stun { socket } => {
+                    self.wishes.push(Wish::Stun { socket, server: SERVERS[0] });
+                }
+                AttemptOutput::Signal { punch } => self.wishes.push(Wish::Tell(Told::Punch(punch))),
+                AttemptOutput::Probe { socket, remote } => self.request(now, socket, remote),
+            }
+        }
+        let Some(outcome) = attempt.outcome() else {
+            self.attempt = Some(attempt);
+            return;
+        };
+        self.wishes.push(Wish::Note(Note::AttemptEnds(outcome)));
+        if outcome == Outcome::Failed {
+            self.failures += 1;
+            let pause = Duration::from_secs(Budget::default().pause_s(self.failures));
+            self.timers.insert(Timer::Technique, now + pause);
+        }
+    }
+
+    fn request(&mut self, now: Timestamp, socket: SocketId, to: SocketAddr) {
+        self.next_id += 1;
+        self.probes += 1;
+        // Answers come within seconds; older questions are forgotten.
+        self.asked.retain(|_, (_, _, at)| now.since(*at) < Duration::from_secs(3));
+        self.asked.insert(self.next_id, (to, socket, now));
+        self.wishes.push(Wish::Send { socket, to, message: Message::Request(self.next_id) });
+        self.observe(now, to, ObservationKind::ProbeSent);
+    }
+
+    fn keep_up(&mut self, now: Timestamp) {
+        let Some(path) = self.path.filter(|path| *path != RELAY) else { return };
+        if self.upkeep.take().is_some() {
+            self.observe(now, path, ObservationKind::ProbeUnanswered);
+        }
+        if self.path != Some(path) {
+            return;
+        }
+        let socket = self.socket_of.get(&path).copied().unwrap_or(SocketId::MAIN);
+        self.request(now, socket, path);
+        self.upkeep = Some((self.next_id, now));
+        let unanswered = self.selector.status(path).is_some_and(
+            |status| matches!(status, crate::PathStatus::Answered { unanswered, .. } if *unanswered > 0),
+        );
+        self.timers.insert(Timer::Upkeep, now + if unanswered { PATIENCE } else { UPKEEP });
+    }
+
+    fn observe(&mut self, now: Timestamp, remote: SocketAddr, kind: ObservationKind) {
+        self.selector.observe(Observation { remote, at: now, kind });
+        let path = self.selector.select(now).chosen.map(|candidate| candidate.address);
+        if path == self.path {
+            return;
+        }
+        let was_direct = self.is_direct();
+        self.path = path;
+        self.wishes.push(Wish::Note(Note::Path(path)));
+        if self.is_direct() {
+            self.failures = 0;
+            self.upkeep = None;
+            self.timers.remove(&Timer::Round);
+            self.timers.remove(&Timer::Technique);
+            self.timers.insert(Timer::Upkeep, now + UPKEEP);
+        } else if was_direct {
+            self.timers.remove(&Timer::Upkeep);
+            self.relearn(now);
+        }
+    }
+
+    /// The path is lost: something changed, so everything is learnt anew.
+    fn relearn(&mut self, now: Timestamp) {
+        self.evidence.forget();
+        self.socket_of.clear();
+        self.servers_asked.clear();
+        for (index, ms) in STUN_MS.iter().enumerate() {
+            self.timers.insert(Timer::Stun(index), now + Duration::from_millis(*ms));
+        }
+        self.timers.insert(Timer::Judge, now + SETTLE);
+        self.begin_round(now, PAUSE_MIN);
+    }
+}

@@ -1,0 +1,339 @@
+//! One attempt at one pair: asks for sockets, STUN answers, signals and probes, each in its time and within the budget.
+//!
+//! The loop around it is the engine's: feed what happened, do what [`Attempt::poll_output`] says, come back at
+//! [`Attempt::poll_timeout`]. It ends by itself.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::budget::Budget;
+use super::chance::PORTS;
+use super::technique::{Punch, PunchKind, Technique};
+use super::volley::Volley;
+use crate::socket::SocketId;
+use crate::time::Timestamp;
+
+/// After this an attempt has failed: the longest volley takes ten seconds, and its last answers one more.
+const DEADLINE: Duration = Duration::from_secs(12);
+
+/// For how long a mapper waits for a STUN server's answer to a new socket, before it counts as lost.
+const STUN_PATIENCE: Duration = Duration::from_millis(500);
+
+/// How often a socket asks.
+const STUN_TRIES: u8 = 3;
+
+/// Sockets, so many that a mapper's rounds over them stay within the budget of probes.
+const REMOTES_MAX: usize = 2;
+
+/// One thing to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "kebab-case")]
+pub enum AttemptOutput {
+    /// Open this socket.
+    Open {
+        /// Its name.
+        socket: SocketId,
+    },
+    /// Close it.
+    Close {
+        /// Its name.
+        socket: SocketId,
+    },
+    /// Ask a STUN server from this socket what it sees.
+    Stun {
+        /// Which socket.
+        socket: SocketId,
+    },
+    /// Tell the peer over a relay.
+    Signal {
+        /// What.
+        punch: Punch,
+    },
+    /// Probe this address from this socket.
+    Probe {
+        /// Which socket.
+        socket: SocketId,
+        /// Where to.
+        remote: SocketAddr,
+    },
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "kebab-case")]
+pub enum Outcome {
+    /// A probe came back on this socket; it stays open.
+    Opened {
+        /// Which socket.
+        socket: SocketId,
+    },
+    /// Nothing came back in time.
+    Failed,
+}
+
+/// What this party is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Role {
+    /// Waits for a STUN server's word on its newest mapping.
+    Asking { kind: PunchKind, asked_at: Timestamp, tries: u8 },
+    /// Knows its own newest mapping, and waits for the other's.
+    Waiting,
+    /// Sends.
+    Sending,
+}
+
+/// One attempt.
+#[derive(Debug, Clone)]
+pub struct Attempt {
+    budget: Budget,
+    role: Role,
+    is_first: bool,
+    remotes: Vec<SocketAddr>,
+    sockets: Vec<SocketId>,
+    theirs: Option<Punch>,
+    volley: Option<(Volley, Timestamp)>,
+    /// Round and shot that come next.
+    next: (u16, u32),
+    deadline: Timestamp,
+    outputs: VecDeque<AttemptOutput>,
+    outcome: Option<Outcome>,
+}
+
+impl Attempt {
+    /// The mapper's part. It sends to `remotes`, the prober's known addresses, from new sockets; `free` are names for these.
+    /// `outside` is its own address as the internet sees it, for techniques in which the newest port does not matter.
+    /// `is_first` must differ between the two parties; any order of the two will do. `None` where there is no socket, no remote
+    /// address, or nothing to map for.
+    #[must_use]
+    pub fn mapper(
+        now: Timestamp,
+        technique: Technique,
+        outside: SocketAddr,
+        remotes: &[SocketAddr],
+        free: &[SocketId],
+        is_first: bool,
+    ) -> Option<Self> {
+        let budget = Budget::default();
+        let (kind, wanted) = match technique {
+            Technique::Prediction { step, window, .. } => (PunchKind::Prediction { step, window }, 1),
+            Technique::MutualPrediction { window } => (PunchKind::MutualPrediction { step: 1, window }, 1),
+            Technique::PortBlock { first, last, sockets, .. } => {
+                let probes = last.saturating_sub(first).saturating_add(1);
+                (PunchKind::Range { first, last, probes }, sockets)
+            }
+            Technique::Birthday { sockets, probes, .. } => {
+                let first = u16::try_from(u32::from(u16::MAX) + 1 - PORTS).unwrap_or(1);
+                (PunchKind::Range { first, last: u16::MAX, probes }, sockets)
+            }
+        };
+        let sockets: Vec<SocketId> =
+            free.iter().copied().take(usize::from(wanted.min(budget.sockets_max))).collect();
+        let remotes: Vec<SocketAddr> = remotes.iter().copied().take(REMOTES_MAX).collect();
+        if sockets.is_empty() || remotes.is_empty() {
+            return None;
+        }
+        let mut attempt = Self::new(now, budget, is_first);
+        attempt.outputs.extend(sockets.iter().map(|socket| AttemptOutput::Open { socket: *socket }));
+        attempt.remotes = remotes;
+        attempt.sockets.clone_from(&sockets);
+        if matches!(kind, PunchKind::Range { .. }) {
+            attempt.outputs.push_back(AttemptOutput::Signal { punch: Punch { outside, kind } });
+            attempt.send(now, Volley::map(sockets, attempt.remotes.clone()));
+        } else {
+            attempt.role = Role::Asking { kind, asked_at: now, tries: 0 };
+            attempt.ask(now);
+        }
+        Some(attempt)
+    }
+
+    /// The step of the own NAT, for a mutual prediction: part of what the other is told.
+    #[must_use]
+    pub fn with_step(mut self, own_step: i16) -> Self {
+        if let Role::Asking { kind: PunchKind::MutualPrediction { step, .. }, .. } = &mut self.role {
+            *step = own_step;
+        }
+        self
+    }
+
+    /// The prober's part: does what the mapper's signal asks for, within the own budget. `seed` scatters the ports.
+    #[must_use]
+    pub fn prober(now: Timestamp, punch: &Punch, seed: u64) -> Self {
+        let budget = Budget::default();
+        let mut attempt = Self::new(now, budget, false);
+        let volley = match punch.kind {
+            PunchKind::Prediction { step, window } | PunchKind::MutualPrediction { step, window } => {
+                Volley::follow(
+                    punch.outside,
+                    step,
+                    window.clamp(1, budget.probes_max / super::volley::PREDICTION_ROUNDS),
+                )
+            }
+            PunchKind::Range { first, last, probes } => {
+                Volley::range(punch.outside.ip(), (first.max(1), last), probes, seed, &budget)
+            }
+        };
+        attempt.send(now, volley);
+        attempt
+    }
+
+    fn new(now: Timestamp, budget: Budget, is_first: bool) -> Self {
+        Self {
+            budget,
+            role: Role::Waiting,
+            is_first,
+            remotes: Vec::new(),
+            sockets: Vec::new(),
+            theirs: None,
+            volley: None,
+            next: (0, 0),
+            deadline: now + DEADLINE,
+            outputs: VecDeque::new(),
+            outcome: None,
+        }
+    }
+
+    /// A STUN server told the newest mapping of `socket`.
+    pub fn on_reflexive(&mut self, now: Timestamp, socket: SocketId, outside: SocketAddr) {
+        let Role::Asking { kind, .. } = self.role else { return };
+        if !self.sockets.contains(&socket) || self.outcome.is_some() {
+            return;
+        }
+        self.outputs.push_back(AttemptOutput::Signal { punch: Punch { outside, kind } });
+        match kind {
+            PunchKind::MutualPrediction { .. } => {
+                self.role = Role::Waiting;
+                self.walk(now);
+            }
+            PunchKind::Prediction { .. } | PunchKind::Range { .. } => {
+                self.send(now, Volley::map(self.sockets.clone(), self.remotes.clone()));
+            }
+        }
+    }
+
+    /// The other party of a mutual prediction told its newest mapping.
+    pub fn on_punch(&mut self, now: Timestamp, punch: &Punch) {
+        if matches!(punch.kind, PunchKind::MutualPrediction { .. }) && self.theirs.is_none() {
+            self.theirs = Some(*punch);
+            self.walk(now);
+        }
+    }
+
+    /// A probe came back on `socket`: the attempt is over, and every other socket of it is closed.
+    pub fn on_opened(&mut self, socket: SocketId) {
+        self.finish(Outcome::Opened { socket });
+    }
+
+    /// The host gave no such socket. An attempt without any has failed.
+    pub fn on_no_socket(&mut self, socket: SocketId) {
+        self.sockets.retain(|ours| *ours != socket);
+        if self.sockets.is_empty() && socket != SocketId::MAIN {
+            self.finish(Outcome::Failed);
+        }
+    }
+
+    /// When [`Self::handle_timeout`] is wanted next; `None` once it is over.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Timestamp> {
+        if self.outcome.is_some() {
+            return None;
+        }
+        let asked = match self.role {
+            Role::Asking { asked_at, .. } => Some(asked_at + STUN_PATIENCE),
+            Role::Waiting | Role::Sending => None,
+        };
+        [asked, self.shot_at(), Some(self.deadline)].into_iter().flatten().min()
+    }
+
+    /// Does what is due.
+    pub fn handle_timeout(&mut self, now: Timestamp) {
+        if self.outcome.is_some() {
+            return;
+        }
+        if now >= self.deadline {
+            self.finish(Outcome::Failed);
+            return;
+        }
+        if let Role::Asking { asked_at, .. } = self.role
+            && now >= asked_at + STUN_PATIENCE
+        {
+            self.ask(now);
+        }
+        while self.shot_at().is_some_and(|at| at <= now) {
+            self.shoot();
+        }
+    }
+
+    /// The next thing to do.
+    pub fn poll_output(&mut self) -> Option<AttemptOutput> {
+        self.outputs.pop_front()
+    }
+
+    /// How it ended, once it has.
+    #[must_use]
+    pub const fn outcome(&self) -> Option<Outcome> {
+        self.outcome
+    }
+
+    fn ask(&mut self, now: Timestamp) {
+        let Role::Asking { asked_at, tries, .. } = &mut self.role else { return };
+        if *tries == STUN_TRIES {
+            self.finish(Outcome::Failed);
+            return;
+        }
+        (*asked_at, *tries) = (now, *tries + 1);
+        self.outputs.extend(self.sockets.iter().map(|socket| AttemptOutput::Stun { socket: *socket }));
+    }
+
+    fn walk(&mut self, now: Timestamp) {
+        let (Role::Waiting, Some(Punch { outside, kind }), Some(socket)) =
+            (&self.role, self.theirs, self.sockets.first())
+        else {
+            return;
+        };
+        if let PunchKind::MutualPrediction { step, window } = kind {
+            // Both use what is told, and each was told the same window; a hostile one is cut to the budget.
+            let window = window.clamp(1, self.budget.probes_max / 4 / super::volley::MUTUAL_ROUNDS);
+            self.send(now, Volley::walk(*socket, outside, step, window, self.is_first));
+        }
+    }
+
+    fn send(&mut self, now: Timestamp, volley: Volley) {
+        self.role = Role::Sending;
+        self.volley = Some((volley, now));
+        self.handle_timeout(now);
+    }
+
+    fn shot_at(&self) -> Option<Timestamp> {
+        let (volley, start) = self.volley.as_ref()?;
+        let (round, index) = self.next;
+        volley.time_us(round, index, &self.budget).map(|us| *start + Duration::from_micros(us))
+    }
+
+    fn shoot(&mut self) {
+        let Some((volley, _)) = &self.volley else { return };
+        let (round, index) = self.next;
+        if let Some((socket, remote)) = volley.shot(index) {
+            self.outputs.push_back(AttemptOutput::Probe { socket, remote });
+        }
+        self.next = if index + 1 < volley.len() { (round, index + 1) } else { (round + 1, 0) };
+    }
+
+    fn finish(&mut self, outcome: Outcome) {
+        if self.outcome.is_some() {
+            return;
+        }
+        self.outcome = Some(outcome);
+        let kept = match outcome {
+            Outcome::Opened { socket } => Some(socket),
+            Outcome::Failed => None,
+        };
+        let closed = self.sockets.iter().filter(|socket| Some(**socket) != kept);
+        self.outputs.extend(closed.map(|socket| AttemptOutput::Close { socket: *socket }));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,279 @@
+//! The plan of one pair, seen from one of its nodes.
+
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+use super::budget::Budget;
+use super::chance::{CERTAIN_PPM, PORTS, either_ppm, even_packets, hit_ppm, poisson_ppm};
+use super::prospect::{Prospect, prospect_of};
+use super::side::{Side, Standing};
+use super::technique::{Cost, Party, Technique};
+use super::volley::{MUTUAL_ROUNDS, PREDICTION_ROUNDS};
+use crate::candidate::{Candidate, CandidateKind};
+use crate::nat::Allocation;
+use crate::score::Tier;
+
+/// When probes of plain opening leave, in milliseconds after both sides began. RFC 8445 §14.2 paces checks at 50 ms, and
+/// nine tries over 1.7 s get through 30 % loss with 99.99 %.
+pub(super) const RHYTHM_MS: [u32; 9] = [0, 50, 100, 200, 300, 500, 800, 1_200, 1_700];
+
+/// What plain opening achieves where nothing known stands in the way; the rest is what nobody measured. Libp2p's field
+/// campaign saw 97.6 % of the successes at the first try, and rounds are repeated.
+const OPENING_PPM: u32 = 990_000;
+
+/// Foreign flows that take ports of a NAT per second, in thousandths: a busy household.
+const FOREIGN_FLOWS_MILLI: u32 = 20_000;
+
+/// From the mapper's STUN answer to the prober's first probe: a relay's round trip, in milliseconds.
+const SIGNAL_MS: u32 = 150;
+
+/// The ports of the first prediction; each later one has four times as many, up to the budget.
+const WINDOW_MIN: u16 = 16;
+const WINDOW_MAX: u16 = 256;
+
+/// Sockets that a mapper opens where the prober can search the whole block: a few, in case one mapping is lost.
+const BLOCK_SOCKETS: u16 = 8;
+
+/// The plan of one pair.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// What both sides send to at once, as soon as they know each other.
+    pub opening: Opening,
+    /// What follows where that opens nothing, in order.
+    pub techniques: Vec<PlannedTechnique>,
+    /// What no technique overcomes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub obstacle: Option<Obstacle>,
+    /// The chance that the plan opens a direct path, in parts per million; `None` where too little is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chance_ppm: Option<u32>,
+    /// What it may cost.
+    pub budget: Budget,
+}
+
+/// Plain opening: each side begins when it is called over a relay, so within one relay trip of the other.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Opening {
+    /// The paths to probe, all in each step; the ones that open most likely, and then the shortest ones, first.
+    pub pairs: Vec<PlannedPair>,
+    /// Milliseconds after the start at which probes leave.
+    pub rhythm_ms: Vec<u32>,
+    /// The chance that one of the paths opens, in parts per million; `None` where too little is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chance_ppm: Option<u32>,
+}
+
+/// One path to probe.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedPair {
+    /// The own address that probes will leave from, where it is known; the routing table decides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<SocketAddr>,
+    /// The peer's address.
+    pub remote: SocketAddr,
+    /// What to expect.
+    #[serde(flatten)]
+    pub prospect: Prospect,
+}
+
+/// A technique with its price.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedTechnique {
+    /// What is done.
+    #[serde(flatten)]
+    pub technique: Technique,
+    /// The chance that it opens a path, in parts per million.
+    pub chance_ppm: u32,
+    /// What it costs.
+    pub cost: Cost,
+}
+
+/// Why no direct path is to be expected over IPv4.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Obstacle {
+    /// UDP does not leave a network.
+    UdpBlocked {
+        /// Whose.
+        party: Party,
+    },
+    /// Both NATs take ports that cannot be told beforehand.
+    PortsOnBothSides {
+        /// Packets that each side would have to send for an even chance.
+        packets: u32,
+    },
+    /// Both are behind one NAT that does not hairpin, and in different networks behind it.
+    NoHairpinning,
+}
+
+/// Compares two nodes. `failures` says how many attempts have failed so far: later ones look farther.
+#[must_use]
+pub fn plan(own: &Side, peer: &Side, failures: u32) -> Plan {
+    let budget = Budget::default();
+    let opening = opening(own, peer);
+    let (techniques, obstacle) = beyond(own, peer, failures, &budget);
+    let chance_ppm = opening.chance_ppm.map(|opening| {
+        techniques.iter().fold(opening, |chance, technique| either_ppm(chance, technique.chance_ppm))
+    });
+    Plan { opening, techniques, obstacle, chance_ppm, budget }
+}
+
+fn opening(own: &Side, peer: &Side) -> Opening {
+    let mut ranked: Vec<(u8, Tier, &Candidate, Prospect)> = peer
+        .candidates
+        .iter()
+        .filter(|candidate| candidate.kind != CandidateKind::Relayed)
+        .map(|candidate| {
+            let prospect = prospect_of(own, peer, candidate);
+            let rank = match prospect {
+                Prospect::Opens => 0,
+                Prospect::OpensForPeer => 1,
+                Prospect::Unknown => 2,
+                Prospect::Unlikely { .. } => 3,
+            };
+            (rank, Tier::of(candidate), candidate, prospect)
+        })
+        .collect();
+    ranked.sort_by(|a, b| (a.0, a.1, a.2).cmp(&(b.0, b.1, b.2)));
+    let pairs: Vec<PlannedPair> = ranked
+        .iter()
+        .map(|(_, _, candidate, prospect)| PlannedPair {
+            base: base_for(own, candidate),
+            remote: candidate.address,
+            prospect: *prospect,
+        })
+        .collect();
+    // What the peer may expect of us opens the path as well: it is one path, whoever's probe gets through first.
+    let back = own.candidates.iter().map(|candidate| prospect_of(peer, own, candidate));
+    let prospects: Vec<Prospect> = pairs.iter().map(|pair| pair.prospect).chain(back).collect();
+    let opens = |prospect: &Prospect| matches!(prospect, Prospect::Opens | Prospect::OpensForPeer);
+    let chance_ppm = if pairs.is_empty() || own.candidates.is_empty() {
+        None
+    } else if prospects.iter().any(opens) {
+        Some(OPENING_PPM)
+    } else if prospects.contains(&Prospect::Unknown) {
+        None
+    } else {
+        Some(0)
+    };
+    Opening { pairs, rhythm_ms: RHYTHM_MS.to_vec(), chance_ppm }
+}
+
+/// The own host address of the candidate's family, where there is only one.
+fn base_for(own: &Side, candidate: &Candidate) -> Option<SocketAddr> {
+    let mut bases = own.candidates.iter().filter(|own| {
+        own.kind == CandidateKind::Host && own.address.is_ipv4() == candidate.address.is_ipv4()
+    });
+    let base = bases.next()?;
+    bases.next().is_none().then_some(base.address)
+}
+
+/// What remains where plain opening cannot work. Always for the case that it does not, even where it should.
+fn beyond(
+    own: &Side,
+    peer: &Side,
+    failures: u32,
+    budget: &Budget,
+) -> (Vec<PlannedTechnique>, Option<Obstacle>) {
+    let standings = (own.standing(), peer.standing());
+    let blocked = |party| (Vec::new(), Some(Obstacle::UdpBlocked { party }));
+    if own.shares_outside_with(peer) == Some(true) {
+        // Behind one NAT: only its hairpinning, or a way inside, can help.
+        let is_refused = own.nat.hairpin == Some(false) || peer.nat.hairpin == Some(false);
+        return (Vec::new(), is_refused.then_some(Obstacle::NoHairpinning));
+    }
+    match standings {
+        (Standing::Blocked, _) => blocked(Party::Own),
+        (_, Standing::Blocked) => blocked(Party::Peer),
+        (Standing::Changing(ours), Standing::Changing(theirs)) => match (step_of(ours), step_of(theirs)) {
+            (Some(_), Some(_)) => (vec![mutual_prediction(failures, budget)], None),
+            _ => {
+                let packets = even_packets(ports_of(ours), ports_of(theirs));
+                (Vec::new(), Some(Obstacle::PortsOnBothSides { packets }))
+            }
+        },
+        (Standing::Changing(ours), Standing::Known | Standing::Unknown) => {
+            (vec![one_sided(Party::Own, ours, failures, budget)], None)
+        }
+        (Standing::Known | Standing::Unknown, Standing::Changing(theirs)) => {
+            (vec![one_sided(Party::Peer, theirs, failures, budget)], None)
+        }
+        (Standing::Known | Standing::Unknown, Standing::Known | Standing::Unknown) => (Vec::new(), None),
+    }
+}
+
+/// From one mapping to the next, where that can be told.
+const fn step_of(allocation: Option<Allocation>) -> Option<i16> {
+    match allocation {
+        Some(Allocation::Sequential { step }) => Some(step),
+        Some(Allocation::Preserving) => Some(0),
+        Some(Allocation::PortBlock { .. } | Allocation::Random) | None => None,
+    }
+}
+
+/// How many ports the next mapping may get.
+const fn ports_of(allocation: Option<Allocation>) -> u32 {
+    match allocation {
+        Some(Allocation::PortBlock { first, last }) => last.saturating_sub(first) as u32 + 1,
+        Some(Allocation::Preserving | Allocation::Sequential { .. } | Allocation::Random) | None => PORTS,
+    }
+}
+
+fn window(failures: u32) -> u16 {
+    WINDOW_MIN.checked_shl(failures.min(4) * 2).unwrap_or(WINDOW_MAX).min(WINDOW_MAX)
+}
+
+fn duration_ms(probes: u16, budget: &Budget) -> u32 {
+    let sending_us = u64::from(probes) * budget.interval_us();
+    // A second for the signal and the last answers.
+    u32::try_from(sending_us / 1_000).unwrap_or(u32::MAX).saturating_add(1_000)
+}
+
+fn mutual_prediction(failures: u32, budget: &Budget) -> PlannedTechnique {
+    let window = window(failures).min(budget.probes_max / 4 / MUTUAL_ROUNDS);
+    let probes = 4 * window * MUTUAL_ROUNDS;
+    let expected = 2 * FOREIGN_FLOWS_MILLI * SIGNAL_MS / 1_000;
+    PlannedTechnique {
+        technique: Technique::MutualPrediction { window },
+        chance_ppm: poisson_ppm(expected, u32::from(window) - 1),
+        cost: Cost { sockets: 2, probes, duration_ms: duration_ms(probes, budget) },
+    }
+}
+
+fn one_sided(
+    mapper: Party,
+    allocation: Option<Allocation>,
+    failures: u32,
+    budget: &Budget,
+) -> PlannedTechnique {
+    let priced = |technique, chance_ppm, sockets, probes| PlannedTechnique {
+        technique,
+        chance_ppm,
+        cost: Cost { sockets, probes, duration_ms: duration_ms(probes, budget) },
+    };
+    if let Some(step) = step_of(allocation) {
+        let window = if step == 0 { 1 } else { window(failures).min(budget.probes_max / PREDICTION_ROUNDS) };
+        let expected = FOREIGN_FLOWS_MILLI * SIGNAL_MS / 1_000;
+        let chance = if step == 0 { OPENING_PPM } else { poisson_ppm(expected, u32::from(window) - 1) };
+        let technique = Technique::Prediction { mapper, step, window };
+        return priced(technique, chance, 1, window * PREDICTION_ROUNDS);
+    }
+    let ports = ports_of(allocation);
+    match allocation {
+        Some(Allocation::PortBlock { first, last }) if ports <= u32::from(budget.probes_max) => {
+            let probes = u16::try_from(ports).unwrap_or(budget.probes_max);
+            let chance = hit_ppm(u32::from(BLOCK_SOCKETS), ports, u32::from(probes)).min(CERTAIN_PPM - 1);
+            let technique = Technique::PortBlock { mapper, first, last, sockets: BLOCK_SOCKETS };
+            priced(technique, chance, BLOCK_SOCKETS, probes)
+        }
+        _ => {
+            let (sockets, probes) = (budget.sockets_max, budget.probes_max);
+            let chance = hit_ppm(u32::from(sockets), ports, u32::from(probes));
+            priced(Technique::Birthday { mapper, sockets, probes }, chance, sockets, probes)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

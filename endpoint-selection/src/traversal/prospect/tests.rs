@@ -1,0 +1,1 @@
+//! What each of these holds is tested where it is used.

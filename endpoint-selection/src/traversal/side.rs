@@ -1,0 +1,80 @@
+//! One node of a pair, as far as a plan needs to know it.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::address::Realm;
+use crate::candidate::{Candidate, CandidateKind};
+use crate::nat::{Allocation, Mapping, NatProfile, UdpReach};
+
+/// One node of a pair.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Side {
+    /// Addresses that may reach it.
+    pub candidates: Vec<Candidate>,
+    /// The NAT in front of it.
+    #[serde(default)]
+    pub nat: NatProfile,
+}
+
+/// What a peer must send to, in one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// UDP does not leave its network.
+    Blocked,
+    /// Its reflexive address is right for all peers.
+    Known,
+    /// Each destination is sent to from another port, chosen like this, where that is known.
+    Changing(Option<Allocation>),
+    /// Not measured.
+    Unknown,
+}
+
+impl Side {
+    pub(super) const fn standing(&self) -> Standing {
+        match (self.nat.udp, self.nat.is_address_known()) {
+            (Some(UdpReach::Blocked), _) => Standing::Blocked,
+            (_, Some(true)) => Standing::Known,
+            (_, Some(false)) => Standing::Changing(self.nat.allocation),
+            (_, None) => Standing::Unknown,
+        }
+    }
+
+    /// Whether its filter lets packets in from a port that it did not send to.
+    pub(super) fn is_lax(&self) -> bool {
+        self.nat.filtering.is_some_and(|filtering| filtering < crate::nat::Filtering::AddressAndPortDependent)
+    }
+
+    /// The IPv4 addresses that it is seen as from the internet: reflexive ones and, without a NAT, its own.
+    pub(super) fn outside(&self) -> impl Iterator<Item = IpAddr> {
+        self.candidates
+            .iter()
+            .filter(|candidate| {
+                let is_seen = match candidate.kind {
+                    CandidateKind::ServerReflexive | CandidateKind::PeerReflexive => true,
+                    CandidateKind::Host => self.nat.mapping == Some(Mapping::None),
+                    CandidateKind::PortMapped | CandidateKind::Static | CandidateKind::Relayed => false,
+                };
+                is_seen && candidate.address.is_ipv4() && Realm::of(candidate.address.ip()) == Realm::Global
+            })
+            .map(|candidate| candidate.address.ip())
+    }
+
+    /// Whether the two are seen as one address from the internet: behind the same NAT. `None`: not known.
+    pub(super) fn shares_outside_with(&self, other: &Self) -> Option<bool> {
+        let ours: Vec<IpAddr> = self.outside().collect();
+        let mut theirs = other.outside().peekable();
+        if ours.is_empty() || theirs.peek().is_none() {
+            return None;
+        }
+        Some(theirs.any(|ip| ours.contains(&ip)))
+    }
+
+    /// Its own addresses.
+    pub(super) fn hosts(&self) -> impl Iterator<Item = IpAddr> {
+        let is_host = |candidate: &&Candidate| candidate.kind == CandidateKind::Host;
+        self.candidates.iter().filter(is_host).map(|candidate| candidate.address.ip())
+    }
+}
