@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use endpoint_selection::{LocalRules, SocketId};
+use endpoint_selection::LocalRules;
 use engine::{Engine, EngineConfig, Input, LocalAddress, Output, PingAnswer, TunnelPath};
 use protocol::api::{MapEvent, Report, ReportResponse};
 use protocol::key::PublicKey;
@@ -198,8 +198,8 @@ impl Node {
     /// Takes in what happened.
     pub(crate) fn handle(&mut self, happening: Happening) {
         match happening {
-            Happening::Datagram(Received { from, datagram, .. }) => {
-                self.input(Input::Datagram { socket: SocketId::MAIN, from, datagram: &datagram });
+            Happening::Datagram(Received { socket, from, datagram, .. }) => {
+                self.input(Input::Datagram { socket, from, datagram: &datagram });
             }
             Happening::Stream(news) => self.on_news(news),
             Happening::Reported(Ok(response)) => {
@@ -258,18 +258,19 @@ impl Node {
     pub(crate) fn settle(&mut self) -> Result<(), Failure> {
         while let Some(output) = self.engine.poll_output() {
             match output {
-                Output::Transmit { to, datagram, .. } => {
-                    if let Err(error) = self.paths.send_to(&datagram, to) {
+                Output::Transmit { socket, to, datagram } => {
+                    if let Err(error) = self.paths.send_to(socket, &datagram, to) {
                         // Usual with candidates of a family or network that this machine has no route to.
                         tracing::trace!(%error, %to, "not sent");
                     }
                 }
                 Output::OpenSocket(socket) => {
-                    // The path layer has one socket so far.
-                    self.input(Input::SocketOpened { socket, port: None });
+                    let port = self.paths.open_socket(socket);
+                    let port = port.inspect_err(|error| tracing::debug!(%error, "no side socket")).ok();
+                    self.input(Input::SocketOpened { socket, port });
                 }
-                Output::CloseSocket(_) => {}
-                Output::SetPath { peer, path } => self.paths.set_path(&peer, path.map(tunnel_path)),
+                Output::CloseSocket(socket) => warn(self.paths.close_socket(socket)),
+                Output::SetPath { peer, path } => warn(self.paths.set_path(&peer, path.map(tunnel_path))),
                 Output::SetRelays(relays) => self.paths.set_relays(relays),
                 Output::SetTunnel(config) => self.tunnel.want(config, self.clock.now())?,
                 Output::Report(report) => self.report(report),
@@ -380,8 +381,15 @@ impl Node {
 
 const fn tunnel_path(path: TunnelPath) -> Path {
     match path {
-        TunnelPath::Direct { remote, .. } => Path::Direct { remote },
+        TunnelPath::Direct { socket, remote } => Path::Direct { socket, remote },
         TunnelPath::Relay { server, prefix } => Path::Relay { server, prefix },
+    }
+}
+
+/// What the engine asks of sockets and paths is in order; where it is not, that is a fault to be told of.
+fn warn(result: Result<(), TunnelError>) {
+    if let Err(error) = result {
+        tracing::warn!(%error, "the path layer refused");
     }
 }
 

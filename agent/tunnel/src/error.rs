@@ -2,6 +2,9 @@
 
 use std::io;
 
+use endpoint_selection::SocketId;
+use engine::SIDE_SOCKETS_MAX;
+
 /// Why a tunnel or its port could not be had.
 #[derive(Debug, thiserror::Error)]
 pub enum TunnelError {
@@ -47,15 +50,34 @@ pub enum TunnelError {
         /// What the kernel said.
         source: io::Error,
     },
-    /// No UDP port could be had.
-    #[error(
-        "cannot open the node's UDP port: {source}; check that the host has free UDP ports and open files"
-    )]
+    /// No UDP port or side socket could be had.
+    #[error("cannot open a UDP port: {source}; check that the host has free UDP ports and open files")]
     Socket {
         /// What the kernel said.
         #[from]
         source: io::Error,
     },
+    /// A side socket of this id is open already.
+    #[error("{socket} is open already: close it first")]
+    SocketOpen {
+        /// The socket.
+        socket: SocketId,
+    },
+    /// There is no open socket of this id.
+    #[error("{socket} is not open: open it first")]
+    SocketNotOpen {
+        /// The socket.
+        socket: SocketId,
+    },
+    /// A socket cannot be closed while a path uses it, and the main socket never.
+    #[error("{socket} is in use: give every peer that it reaches another path first")]
+    SocketInUse {
+        /// The socket.
+        socket: SocketId,
+    },
+    /// As many side sockets are open as may be.
+    #[error("{SIDE_SOCKETS_MAX} side sockets are open already: close one first")]
+    TooManySockets,
     /// A thread could not be started.
     #[error("cannot start the {name} thread: {source}; check the limit on processes and threads")]
     Thread {

@@ -148,7 +148,7 @@ impl Exchange {
             if let Some(index) = own_index(&message) {
                 peers.learn_index(index, peer);
             }
-            outbound.push(&self.paths.port, &self.paths.counters, &peer.slot, &message);
+            outbound.push(&self.paths.counters, &peer.slot, &message);
         }
     }
 
@@ -165,7 +165,11 @@ impl Exchange {
             return false;
         };
         let address = match source {
-            Source::Direct(address) => Some(address),
+            Source::Direct { socket, remote } => {
+                // The peer may send to a side socket before, or without, our own path leaving from it.
+                let _ = self.paths.sockets.with(socket, |port| port.enlarge_buffers());
+                Some(remote)
+            }
             Source::Relayed { .. } => None,
         };
         state.received(address, Instant::now());
@@ -187,7 +191,7 @@ impl Exchange {
     ) -> Option<(Arc<Peer>, BytesMut)> {
         let counters = &self.paths.counters;
         let limit_source = match source {
-            Source::Direct(address) => address,
+            Source::Direct { remote, .. } => remote,
             Source::Relayed { sender, .. } => {
                 if keyed.peers.by_key(&sender).is_none() {
                     counters.no_peer.add(1);
@@ -222,7 +226,7 @@ impl Exchange {
     /// Sends what opening a message brought forth. It goes by the peer's path; only where there is none yet, a
     /// handshake response goes back to where the (authentic) initiation came from.
     fn answer(&self, peers: &Peers, peer: &Arc<Peer>, source: Source, inbound: &mut Inbound) {
-        if let Source::Direct(address) = source
+        if let Source::Direct { socket, remote } = source
             && peer.slot.get().is_none()
             && inbound.messages.first().is_some_and(|message| message.first() == Some(&kind::RESPONSE))
         {
@@ -230,7 +234,7 @@ impl Exchange {
             if let Some(index) = own_index(&response) {
                 peers.learn_index(index, peer);
             }
-            if self.paths.port.send(&response, address).is_err() {
+            if self.paths.send(socket, &response, remote).is_err() {
                 self.paths.counters.send_failed.add(1);
             }
         }
@@ -240,8 +244,8 @@ impl Exchange {
     /// A cookie proves that its receiver gets what is sent to the source, so it can only go there.
     fn send_cookie(&self, keyed: &Keyed, inbound: &mut Inbound, source: Source, cookie: &[u8]) {
         match source {
-            Source::Direct(address) => {
-                if self.paths.port.send(cookie, address).is_err() {
+            Source::Direct { socket, remote } => {
+                if self.paths.send(socket, cookie, remote).is_err() {
                     self.paths.counters.send_failed.add(1);
                 }
             }
@@ -250,7 +254,7 @@ impl Exchange {
                 if let Some(peer) = peer.filter(|peer| {
                     matches!(peer.slot.get(), Some(Path::Relay { server: current, .. }) if current == server)
                 }) {
-                    inbound.outbound.push(&self.paths.port, &self.paths.counters, &peer.slot, cookie);
+                    inbound.outbound.push(&self.paths.counters, &peer.slot, cookie);
                 }
             }
         }
@@ -304,7 +308,7 @@ impl Attachment for Exchange {
     fn flush(&self) {
         let mut inbound = self.inbound();
         self.write(&mut inbound.packets);
-        inbound.outbound.flush(&self.paths.port, &self.paths.counters);
+        inbound.outbound.flush(&self.paths.counters);
     }
 
     fn tick(&self) {
@@ -321,7 +325,7 @@ impl Attachment for Exchange {
             drop(state);
             self.send_all(&keyed.peers, peer, messages, outbound);
         }
-        outbound.flush(&self.paths.port, &self.paths.counters);
+        outbound.flush(&self.paths.counters);
         if self.ticks.fetch_add(1, Ordering::Relaxed).is_multiple_of(SWEEP_TICKS) {
             keyed.peers.forget_indices(&keyed.identity);
         }
@@ -341,6 +345,6 @@ impl Attachment for Exchange {
         }
         let mut outbound = Outbound::default();
         self.send_all(&keyed.peers, &peer, &mut messages, &mut outbound);
-        outbound.flush(&self.paths.port, &self.paths.counters);
+        outbound.flush(&self.paths.counters);
     }
 }

@@ -1,12 +1,12 @@
 //! Tunnel backends behind one trait, and the path layer below them.
 //!
-//! [`PathLayer`] owns the node's one UDP port and knows by which path each peer is reached. [`TunnelBackend`] is
+//! [`PathLayer`] owns the node's UDP sockets and knows by which path each peer is reached. [`TunnelBackend`] is
 //! what the agent applies changes to; [`Embedded`] is the userspace WireGuard tunnel that works above a path layer.
 //!
 //! ```text
-//!   TUN ──▶ transmit thread ──▶ Noise core ──▶ path of the peer ──▶ UDP port
+//!   TUN ──▶ transmit thread ──▶ Noise core ──▶ path of the peer ──▶ UDP sockets
 //!   TUN ◀── Noise core ◀── WireGuard ◀─┐
-//!   agent ◀── STUN, probes, relay ◀────┴── receive thread ◀──────── UDP port
+//!   agent ◀── STUN, probes, relay ◀────┴── receive thread ◀──────── UDP sockets
 //! ```
 
 mod allowed_ips;
@@ -27,6 +27,7 @@ mod peer;
 mod receive;
 mod receive_batch;
 mod socket;
+mod sockets;
 mod transmit;
 mod tun;
 

@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use crate::counters::Counters;
 use crate::noise::own_index;
-use crate::path::{Path, PathSlot};
-use crate::socket::UdpPort;
+use crate::path::{Carried, PathSlot};
 
 /// Datagrams per call: the kernel's limit before Linux 6.9 (`UDP_MAX_SEGMENTS`).
 const SEGMENTS_MAX: usize = 64;
@@ -24,7 +23,7 @@ pub(crate) struct Outbound {
 
 struct Run {
     slot: Arc<PathSlot>,
-    path: Path,
+    carried: Carried,
     segment_len: usize,
     segments: usize,
     /// A shorter datagram ended the run: nothing may follow it.
@@ -34,7 +33,7 @@ struct Run {
 impl Run {
     fn takes(&self, slot: &Arc<PathSlot>, len: usize, run_len: usize) -> bool {
         Arc::ptr_eq(&self.slot, slot)
-            && slot.get() == Some(self.path)
+            && slot.is(&self.carried)
             && !self.closed
             && len <= self.segment_len
             && self.segments < SEGMENTS_MAX
@@ -45,30 +44,24 @@ impl Run {
 
 impl Outbound {
     /// Adds `datagram` for the peer of `slot`, sending what was gathered where it does not fit.
-    pub(crate) fn push(
-        &mut self,
-        port: &UdpPort,
-        counters: &Counters,
-        slot: &Arc<PathSlot>,
-        datagram: &[u8],
-    ) {
-        let prefix_len = self.run.as_ref().map_or(0, |run| run.path.prefix().len());
+    pub(crate) fn push(&mut self, counters: &Counters, slot: &Arc<PathSlot>, datagram: &[u8]) {
+        let prefix_len = self.run.as_ref().map_or(0, |run| run.carried.path.prefix().len());
         let len = prefix_len + datagram.len();
         if !self.run.as_ref().is_some_and(|run| run.takes(slot, len, self.bytes.len())) {
-            self.flush(port, counters);
-            let Some(path) = slot.get() else {
+            self.flush(counters);
+            let Some(carried) = slot.carried() else {
                 if own_index(datagram).is_some() {
                     slot.hold(datagram);
                 }
                 counters.no_path.add(1);
                 return;
             };
-            let segment_len = path.prefix().len() + datagram.len();
-            self.run = Some(Run { slot: Arc::clone(slot), path, segment_len, segments: 0, closed: false });
+            let segment_len = carried.path.prefix().len() + datagram.len();
+            self.run = Some(Run { slot: Arc::clone(slot), carried, segment_len, segments: 0, closed: false });
         }
         if let Some(run) = &mut self.run {
             let before = self.bytes.len();
-            self.bytes.extend_from_slice(run.path.prefix());
+            self.bytes.extend_from_slice(run.carried.path.prefix());
             self.bytes.extend_from_slice(datagram);
             run.closed = self.bytes.len() - before < run.segment_len;
             run.segments += 1;
@@ -76,16 +69,17 @@ impl Outbound {
     }
 
     /// Sends what was gathered.
-    pub(crate) fn flush(&mut self, port: &UdpPort, counters: &Counters) {
+    pub(crate) fn flush(&mut self, counters: &Counters) {
         if let Some(run) = self.run.take() {
-            send_run(port, counters, &run, &self.bytes);
+            send_run(counters, &run, &self.bytes);
             self.bytes.clear();
         }
     }
 }
 
-fn send_run(port: &UdpPort, counters: &Counters, run: &Run, bytes: &[u8]) {
-    let to = run.path.address();
+fn send_run(counters: &Counters, run: &Run, bytes: &[u8]) {
+    let Carried { path, port } = &run.carried;
+    let to = path.address();
     if let (true, Ok(segment_len)) = (run.slot.may_segment(), u16::try_from(run.segment_len)) {
         match port.send_segments(bytes, segment_len, to) {
             Ok(()) => return,

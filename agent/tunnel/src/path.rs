@@ -2,16 +2,21 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::time::{Duration, Instant};
 
+use endpoint_selection::SocketId;
 use protocol::relay::SEND_PREFIX_LEN;
+
+use crate::socket::UdpPort;
 
 /// The way that packets for a peer take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Path {
     /// Straight to an address of the peer.
     Direct {
+        /// The socket that packets leave from.
+        socket: SocketId,
         /// Where the peer receives.
         remote: SocketAddr,
     },
@@ -29,8 +34,16 @@ impl Path {
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         match self {
-            Self::Direct { remote } => *remote,
+            Self::Direct { remote, .. } => *remote,
             Self::Relay { server, .. } => *server,
+        }
+    }
+
+    /// The socket that datagrams leave from on this path; relays know the node by its main one.
+    pub(crate) const fn socket(&self) -> SocketId {
+        match self {
+            Self::Direct { socket, .. } => *socket,
+            Self::Relay { .. } => SocketId::MAIN,
         }
     }
 
@@ -43,9 +56,23 @@ impl Path {
 
     pub(crate) fn canonical(self) -> Self {
         match self {
-            Self::Direct { remote } => Self::Direct { remote: canonical(remote) },
+            Self::Direct { socket, remote } => Self::Direct { socket, remote: canonical(remote) },
             Self::Relay { server, prefix } => Self::Relay { server: canonical(server), prefix },
         }
+    }
+}
+
+/// A path with the port that carries it, which stays open as long as anyone holds this.
+#[derive(Debug, Clone)]
+pub(crate) struct Carried {
+    pub(crate) path: Path,
+    pub(crate) port: Arc<UdpPort>,
+}
+
+impl PartialEq for Carried {
+    fn eq(&self, other: &Self) -> bool {
+        // The id of a closed socket may name another one by now.
+        self.path == other.path && Arc::ptr_eq(&self.port, &other.port)
     }
 }
 
@@ -66,7 +93,7 @@ const HELD_MAX: Duration = Duration::from_secs(5);
 /// A peer's current path. It lives as long as someone cares for the peer, whether the tunnel is up or not.
 #[derive(Debug, Default)]
 pub(crate) struct PathSlot {
-    path: RwLock<Option<Path>>,
+    path: RwLock<Option<Carried>>,
     /// The kernel refused to cut a batch into segments on this path (no checksum offload, or a segment longer
     /// than the path MTU): plain sends from then on, until the path changes.
     segmentation_refused: AtomicBool,
@@ -77,11 +104,20 @@ pub(crate) struct PathSlot {
 
 impl PathSlot {
     pub(crate) fn get(&self) -> Option<Path> {
-        *self.path.read().unwrap_or_else(PoisonError::into_inner)
+        self.read().as_ref().map(|carried| carried.path)
+    }
+
+    pub(crate) fn carried(&self) -> Option<Carried> {
+        self.read().clone()
+    }
+
+    /// Whether this is the path still.
+    pub(crate) fn is(&self, carried: &Carried) -> bool {
+        self.read().as_ref() == Some(carried)
     }
 
     /// Stores `path`; tells whether it differs from the one before.
-    pub(crate) fn set(&self, path: Option<Path>) -> bool {
+    pub(crate) fn set(&self, path: Option<Carried>) -> bool {
         let mut current = self.path.write().unwrap_or_else(PoisonError::into_inner);
         let changed = *current != path;
         if changed {
@@ -108,5 +144,9 @@ impl PathSlot {
 
     pub(crate) fn refuse_segmentation(&self) {
         self.segmentation_refused.store(true, Ordering::Relaxed);
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Option<Carried>> {
+        self.path.read().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,4 +1,4 @@
-//! The node's one UDP port, shared by STUN, probes, WireGuard and relay frames, and the path of every peer.
+//! The node's UDP sockets, shared by STUN, probes, WireGuard and relay frames, and the path of every peer.
 
 use std::collections::{BTreeSet, HashMap};
 use std::io::{self, PipeWriter};
@@ -6,18 +6,22 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 
+use endpoint_selection::SocketId;
 use protocol::key::PublicKey;
 
 use crate::counters::{Counters, Counts};
 use crate::error::TunnelError;
-use crate::path::{Path, PathSlot, canonical};
+use crate::path::{Carried, Path, PathSlot, canonical};
 use crate::receive;
 use crate::socket::UdpPort;
+use crate::sockets::Sockets;
 
-/// A STUN, probe or relay datagram that arrived at the port. A relay frame carries a WireGuard message only where its
-/// sender is a peer without a path: the tunnel took the message and could not answer.
+/// A STUN, probe or relay datagram that arrived. A relay frame carries a WireGuard message only where its sender is a
+/// peer without a path: the tunnel took the message and could not answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Received {
+    /// The socket that it came to.
+    pub socket: SocketId,
     /// Who sent it; IPv4 addresses are never IPv4-mapped.
     pub from: SocketAddr,
     /// The local address that it was sent to, where the kernel says so.
@@ -29,8 +33,8 @@ pub struct Received {
 /// Where a WireGuard message came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Source {
-    /// Straight from this address.
-    Direct(SocketAddr),
+    /// Straight from this address, to this socket of ours.
+    Direct { socket: SocketId, remote: SocketAddr },
     /// From this node, through the relay at this address.
     Relayed { server: SocketAddr, sender: PublicKey },
 }
@@ -50,7 +54,7 @@ pub(crate) trait Attachment: Send + Sync {
 
 /// What the path layer's owner, its receive thread and the tunnel's threads share.
 pub(crate) struct PathState {
-    pub(crate) port: UdpPort,
+    pub(crate) sockets: Sockets,
     pub(crate) counters: Counters,
     slots: Mutex<HashMap<PublicKey, Arc<PathSlot>>>,
     relays: RwLock<BTreeSet<SocketAddr>>,
@@ -64,6 +68,29 @@ impl PathState {
         Arc::clone(slots.entry(*peer).or_default())
     }
 
+    /// Sends one datagram without waiting. `to` is canonical.
+    pub(crate) fn send(&self, socket: SocketId, datagram: &[u8], to: SocketAddr) -> io::Result<()> {
+        self.sockets
+            .with(socket, |port| port.send(datagram, to))
+            .map_err(|error| io::Error::new(io::ErrorKind::NotConnected, error))?
+    }
+
+    /// Stores a peer's path; tells whether it differs from the one before.
+    fn set_path(&self, peer: &PublicKey, path: Option<Path>) -> Result<bool, TunnelError> {
+        let slot = self.slot(peer);
+        let Some(path) = path else { return Ok(slot.set(None)) };
+        self.sockets.with(path.socket(), |port| {
+            port.enlarge_buffers();
+            slot.set(Some(Carried { path, port: Arc::clone(port) }))
+        })
+    }
+
+    /// Whether a path leaves from `socket`.
+    fn is_used(&self, socket: SocketId) -> bool {
+        let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        slots.values().any(|slot| slot.get().is_some_and(|path| path.socket() == socket))
+    }
+
     /// Forgets slots that hold no path and that no tunnel uses.
     pub(crate) fn forget_idle_slots(&self) {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
@@ -74,7 +101,7 @@ impl PathState {
         self.relays.read().unwrap_or_else(PoisonError::into_inner).contains(&address)
     }
 
-    /// Puts a tunnel above the port, or takes it away; on return no thread is inside the one before.
+    /// Puts a tunnel above the sockets, or takes it away; on return no thread is inside the one before.
     pub(crate) fn attach(&self, attachment: Option<Arc<dyn Attachment>>) {
         let previous = {
             let mut current = self.attachment.write().unwrap_or_else(PoisonError::into_inner);
@@ -90,8 +117,8 @@ impl PathState {
     }
 }
 
-/// The node's UDP port and the paths to its peers. It stays bound while tunnels come and go; dropping it ends its
-/// thread and closes the port once no tunnel uses it.
+/// The node's UDP sockets and the paths to its peers. They stay open while tunnels come and go; dropping it ends its
+/// thread and closes them once no tunnel uses them.
 pub struct PathLayer {
     state: Arc<PathState>,
     port_was_taken: bool,
@@ -101,8 +128,8 @@ pub struct PathLayer {
 }
 
 impl PathLayer {
-    /// Binds `port` (0: a random one) for IPv4 and, where the host has it, IPv6. Where a wanted port is not to be
-    /// had, a random one is taken and [`Self::port_was_taken`] says so.
+    /// Opens the main socket at `port` (0: a random one) for IPv4 and, where the host has it, IPv6. Where a wanted port is
+    /// not to be had, a random one is taken and [`Self::port_was_taken`] says so.
     ///
     /// `accept` gets every STUN, probe and relay datagram on the receive thread, so it must be quick: the tunnel waits
     /// for it. It returns whether it took the datagram; what it does not take is counted as overflow.
@@ -123,26 +150,26 @@ impl PathLayer {
             }
             Err(error) => return Err(error.into()),
         };
+        let (stopped, stop) = io::pipe()?;
         let state = Arc::new(PathState {
-            port: udp,
+            sockets: Sockets::new(udp, stopped)?,
             counters: Counters::default(),
             slots: Mutex::default(),
             relays: RwLock::default(),
             attachment: RwLock::default(),
         });
-        let (stopped, stop) = io::pipe()?;
         let thread_state = Arc::clone(&state);
         let thread = std::thread::Builder::new()
             .name("tunnel-receive".to_owned())
-            .spawn(move || receive::run(&thread_state, &stopped, accept))
+            .spawn(move || receive::run(&thread_state, accept))
             .map_err(|source| TunnelError::Thread { name: "tunnel-receive", source })?;
         Ok(Self { state, port_was_taken, stop: Some(stop), thread: Some(thread) })
     }
 
-    /// The UDP port number, the same for IPv4 and IPv6.
+    /// The main socket's port number, the same for IPv4 and IPv6.
     #[must_use]
     pub fn local_port(&self) -> u16 {
-        self.state.port.port()
+        self.state.sockets.main().port()
     }
 
     /// Whether the wanted port was not to be had, so that the port is a random one.
@@ -151,20 +178,47 @@ impl PathLayer {
         self.port_was_taken
     }
 
+    /// Opens a side socket at a random port, which is returned. It is for IPv4 only, because the NATs that make more
+    /// sockets than one useful are IPv4's, and has small kernel buffers until it carries tunnel packets. Datagrams to it
+    /// are taken from now on. At most [`SIDE_SOCKETS_MAX`] are open at one time.
+    ///
+    /// An id is better used again late than soon: what came to the closed socket may still wait where `accept` put it.
+    ///
+    /// [`SIDE_SOCKETS_MAX`]: engine::SIDE_SOCKETS_MAX
+    ///
+    /// # Errors
+    /// Where a socket of this id is open, as many are as may be, or the host gives no more ports or files.
+    pub fn open_socket(&self, socket: SocketId) -> Result<u16, TunnelError> {
+        self.state.sockets.open(socket)
+    }
+
+    /// Closes a side socket. Packets that took a path through it before still leave. What comes to it from now on is
+    /// lost, so a socket that carried a path stays open until the peer sends elsewhere.
+    ///
+    /// # Errors
+    /// Where no such side socket is open, or a path uses it; nothing changes then.
+    pub fn close_socket(&self, socket: SocketId) -> Result<(), TunnelError> {
+        self.state.sockets.close(socket, || self.state.is_used(socket))
+    }
+
     /// Sends a STUN, probe or relay datagram. Never waits. IPv4-mapped addresses mean IPv4.
     ///
     /// # Errors
-    /// What the kernel says; [`io::ErrorKind::WouldBlock`] where its buffer is full.
-    pub fn send_to(&self, datagram: &[u8], to: SocketAddr) -> io::Result<()> {
-        self.state.port.send(datagram, canonical(to))
+    /// What the kernel says; [`io::ErrorKind::WouldBlock`] where its buffer is full,
+    /// [`io::ErrorKind::NotConnected`] where the socket is not open.
+    pub fn send_to(&self, socket: SocketId, datagram: &[u8], to: SocketAddr) -> io::Result<()> {
+        self.state.send(socket, datagram, canonical(to))
     }
 
     /// Makes `path` the way to `peer` in one store: packets sealed before take the old path, packets after the new
     /// one, and none is lost by the change. With `None` packets for the peer are dropped and counted; only the last
     /// handshake message is kept for the next path. Where packets wait for a session, a new path starts the handshake
     /// at once.
-    pub fn set_path(&self, peer: &PublicKey, path: Option<Path>) {
-        let changed = self.state.slot(peer).set(path.map(Path::canonical));
+    ///
+    /// # Errors
+    /// Where the path's socket is not open; the path before stays then.
+    pub fn set_path(&self, peer: &PublicKey, path: Option<Path>) -> Result<(), TunnelError> {
+        let changed = self.state.set_path(peer, path.map(Path::canonical))?;
         if path.is_none() {
             self.state.forget_idle_slots();
         } else if changed {
@@ -174,6 +228,7 @@ impl PathLayer {
                 }
             });
         }
+        Ok(())
     }
 
     /// The current path to `peer`.

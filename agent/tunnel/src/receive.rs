@@ -1,27 +1,27 @@
 //! The receive thread: tells what each datagram is and hands it on, and moves the tunnel's timers.
 
-use std::io::{self, PipeReader};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::io;
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use endpoint_selection::SocketId;
 use protocol::frame::{DatagramClass, classify};
 use protocol::relay::{Frame, decode};
 
 use crate::path::canonical;
 use crate::path_layer::{Attachment, PathState, Received, Source};
 use crate::receive_batch::{Message, ReceiveBatch};
+use crate::sockets::Readable;
 
 /// How often the tunnel's timers are looked at. WireGuard's shortest deadline is 5 s with up to 333 ms of jitter
 /// (whitepaper §6.1), so this is as exact as it needs.
 const TICK: Duration = Duration::from_millis(250);
 
-/// Batches taken from one socket before the other one, the timers and the stop signal have their turn.
+/// Batches taken from one socket before the other ones, the timers and the stop signal have their turn.
 const BATCHES_MAX: usize = 8;
 
-/// Runs until the other end of `stopped` is closed.
-pub(crate) fn run(state: &PathState, stopped: &PipeReader, mut accept: impl FnMut(Received) -> bool) {
+/// Runs until the path layer is dropped.
+pub(crate) fn run(state: &PathState, mut accept: impl FnMut(Received) -> bool) {
     let mut batch = ReceiveBatch::new();
     let mut events = Vec::new();
     let mut next_tick = Instant::now();
@@ -37,15 +37,15 @@ pub(crate) fn run(state: &PathState, stopped: &PipeReader, mut accept: impl FnMu
                 });
             });
         }
-        let Ok(ready) = wait(state, stopped, next_tick.saturating_duration_since(Instant::now())) else {
-            // Only a signal interrupts poll here; whatever else it may be, it must not spin.
+        let Ok(readable) = state.sockets.wait(next_tick.saturating_duration_since(Instant::now())) else {
+            // Only a signal interrupts the wait; whatever else it may be, it must not spin.
             std::thread::sleep(Duration::from_millis(1));
             continue;
         };
-        let Some(ready) = ready else { return };
-        for socket in ready {
+        let Some(readable) = readable else { return };
+        for readable in &readable {
             for _ in 0..BATCHES_MAX {
-                let count = contain(state, || receive(state, &mut batch, socket, &mut events)).unwrap_or(0);
+                let count = contain(state, || receive(state, &mut batch, readable, &mut events)).unwrap_or(0);
                 for event in events.drain(..) {
                     if !accept(event) {
                         state.counters.overflow.add(1);
@@ -70,36 +70,15 @@ fn contain<T>(state: &PathState, round: impl FnOnce() -> T) -> Option<T> {
     result.ok()
 }
 
-/// The sockets that have something; `None` where the path layer is being dropped.
-fn wait<'a>(
-    state: &'a PathState,
-    stopped: &PipeReader,
-    timeout: Duration,
-) -> nix::Result<Option<Vec<BorrowedFd<'a>>>> {
-    // Rounded up, because poll counts whole milliseconds and must not spin through the last one.
-    let timeout = PollTimeout::try_from(timeout + Duration::from_millis(1)).unwrap_or(PollTimeout::ZERO);
-    let sockets: Vec<BorrowedFd<'a>> = state.port.sockets().collect();
-    let mut polled: Vec<PollFd<'_>> = std::iter::once(stopped.as_fd())
-        .chain(sockets.iter().copied())
-        .map(|fd| PollFd::new(fd, PollFlags::POLLIN))
-        .collect();
-    poll(&mut polled, timeout)?;
-    let mut ready = polled.iter().map(|fd| fd.any().unwrap_or(false));
-    if ready.next().unwrap_or(true) {
-        return Ok(None);
-    }
-    Ok(Some(sockets.into_iter().zip(ready).filter_map(|(fd, ready)| ready.then_some(fd)).collect()))
-}
-
 /// Receives one batch, hands WireGuard messages to the tunnel and gathers everything else in `events`, which are
 /// delivered after the tunnel's lock is gone. Returns the number of messages.
 fn receive(
     state: &PathState,
     batch: &mut ReceiveBatch,
-    socket: BorrowedFd<'_>,
+    readable: &Readable,
     events: &mut Vec<Received>,
 ) -> usize {
-    let count = match batch.receive(socket) {
+    let count = match batch.receive(readable.fd()) {
         Ok(count) => count,
         Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => 0,
         Err(error) => {
@@ -114,7 +93,7 @@ fn receive(
                 continue;
             }
             for datagram in message.datagrams() {
-                demultiplex(state, tunnel, &message, datagram, events);
+                demultiplex(state, tunnel, readable.socket, &message, datagram, events);
             }
         }
         if let Some(tunnel) = tunnel {
@@ -127,6 +106,7 @@ fn receive(
 fn demultiplex(
     state: &PathState,
     tunnel: Option<&dyn Attachment>,
+    socket: SocketId,
     message: &Message<'_>,
     datagram: &[u8],
     events: &mut Vec<Received>,
@@ -134,20 +114,20 @@ fn demultiplex(
     let from = canonical(message.from);
     match classify(datagram) {
         DatagramClass::WireGuard => {
-            hand_over(state, tunnel, Source::Direct(from), datagram);
+            hand_over(state, tunnel, Source::Direct { socket, remote: from }, datagram);
         }
         DatagramClass::Relay => match decode(datagram) {
             Ok(Frame::Deliver { .. }) if !state.is_relay(from) => state.counters.relay_not_believed.add(1),
             Ok(Frame::Deliver { source, payload }) if classify(payload) == DatagramClass::WireGuard => {
                 let source = Source::Relayed { server: from, sender: source };
                 if hand_over(state, tunnel, source, payload) {
-                    events.push(event(message, from, datagram));
+                    events.push(event(socket, message, from, datagram));
                 }
             }
             // The engine reads, counts and answers every other frame, unsound ones too.
-            _ => events.push(event(message, from, datagram)),
+            _ => events.push(event(socket, message, from, datagram)),
         },
-        DatagramClass::Stun | DatagramClass::Probe => events.push(event(message, from, datagram)),
+        DatagramClass::Stun | DatagramClass::Probe => events.push(event(socket, message, from, datagram)),
         DatagramClass::OtherVersion(_) | DatagramClass::Unknown => state.counters.unknown.add(1),
     }
 }
@@ -160,8 +140,8 @@ fn hand_over(state: &PathState, tunnel: Option<&dyn Attachment>, source: Source,
     tunnel.receive(source, datagram)
 }
 
-fn event(message: &Message<'_>, from: std::net::SocketAddr, datagram: &[u8]) -> Received {
-    Received { from, to_local: message.to_local, datagram: datagram.to_vec() }
+fn event(socket: SocketId, message: &Message<'_>, from: std::net::SocketAddr, datagram: &[u8]) -> Received {
+    Received { socket, from, to_local: message.to_local, datagram: datagram.to_vec() }
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
-//! The node's UDP port: an IPv4 socket and, where the host has IPv6, an IPv6 socket of the same port number.
+//! A UDP port of the node: an IPv4 socket and, for the main one where the host has IPv6, an IPv6 socket of that number.
 
 use std::io::{self, IoSlice};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -12,8 +13,12 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::receive_batch::set_option;
 
-/// Kernel buffer per direction, bytes: what a 5 Gbit/s burst of 10 ms needs.
+/// Kernel buffer per direction of a port that carries a tunnel, bytes: what a 5 Gbit/s burst of 10 ms needs.
 const BUFFER_LEN: i32 = 7 << 20;
+
+/// Kernel buffer per direction of a side socket that carries none, bytes: some dozens of probes, and for 256 sockets no
+/// more than one main socket may take.
+const SIDE_BUFFER_LEN: i32 = 28 << 10;
 
 /// Random ports tried until one is free for IPv4 and IPv6.
 const BIND_ATTEMPTS_MAX: u32 = 16;
@@ -30,16 +35,18 @@ pub(crate) struct UdpPort {
     v4: Socket,
     v6: Option<Socket>,
     port: u16,
+    /// Whether the kernel buffers are those of a port that carries a tunnel.
+    is_large: AtomicBool,
 }
 
 impl UdpPort {
     /// Binds `port`, or a random one for 0.
     pub(crate) fn bind(port: u16) -> io::Result<Self> {
         for _ in 0..BIND_ATTEMPTS_MAX {
-            let v4 = open(Domain::IPV4, (Ipv4Addr::UNSPECIFIED, port).into())?;
-            let bound = v4.local_addr()?.as_socket().map_or(port, |address| address.port());
-            match open(Domain::IPV6, (Ipv6Addr::UNSPECIFIED, bound).into()) {
-                Ok(v6) => return Ok(Self { v4, v6: Some(v6), port: bound }),
+            let v4 = open(Domain::IPV4, (Ipv4Addr::UNSPECIFIED, port).into(), BUFFER_LEN)?;
+            let bound = port_of(&v4)?;
+            match open(Domain::IPV6, (Ipv6Addr::UNSPECIFIED, bound).into(), BUFFER_LEN) {
+                Ok(v6) => return Ok(Self::new(v4, Some(v6), bound, true)),
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
                     if port != 0 {
                         return Err(error);
@@ -47,19 +54,42 @@ impl UdpPort {
                 }
                 Err(error) => {
                     tracing::info!(%error, "no IPv6 on this host: the tunnel uses IPv4 only");
-                    return Ok(Self { v4, v6: None, port: bound });
+                    return Ok(Self::new(v4, None, bound, true));
                 }
             }
         }
         Err(io::Error::new(io::ErrorKind::AddrInUse, "no UDP port is free for both IPv4 and IPv6"))
     }
 
+    /// Binds a random port for IPv4 only, which is all that side sockets are needed for: NATs that map address- and
+    /// port-dependently are IPv4's, IPv6 has firewalls.
+    pub(crate) fn bind_side() -> io::Result<Self> {
+        let v4 = open(Domain::IPV4, (Ipv4Addr::UNSPECIFIED, 0).into(), SIDE_BUFFER_LEN)?;
+        let port = port_of(&v4)?;
+        Ok(Self::new(v4, None, port, false))
+    }
+
+    const fn new(v4: Socket, v6: Option<Socket>, port: u16, is_large: bool) -> Self {
+        Self { v4, v6, port, is_large: AtomicBool::new(is_large) }
+    }
+
+    /// The tunnel uses the port from now on: it gets the buffers for it.
+    pub(crate) fn enlarge_buffers(&self) {
+        if !self.is_large.swap(true, Ordering::Relaxed) {
+            set_buffers(self.v4(), BUFFER_LEN);
+        }
+    }
+
     pub(crate) const fn port(&self) -> u16 {
         self.port
     }
 
-    pub(crate) fn sockets(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        std::iter::once(self.v4.as_fd()).chain(self.v6.as_ref().map(AsFd::as_fd))
+    pub(crate) fn v4(&self) -> BorrowedFd<'_> {
+        self.v4.as_fd()
+    }
+
+    pub(crate) fn v6(&self) -> Option<BorrowedFd<'_>> {
+        self.v6.as_ref().map(AsFd::as_fd)
     }
 
     /// Sends one datagram without waiting. `to` is canonical (no IPv4-mapped address).
@@ -92,11 +122,11 @@ impl UdpPort {
         if to.is_ipv4() {
             return Ok(&self.v4);
         }
-        self.v6.as_ref().ok_or_else(|| io::Error::new(io::ErrorKind::Unsupported, "this host has no IPv6"))
+        self.v6.as_ref().ok_or_else(|| io::Error::new(io::ErrorKind::Unsupported, "this socket has no IPv6"))
     }
 }
 
-fn open(domain: Domain, address: SocketAddr) -> io::Result<Socket> {
+fn open(domain: Domain, address: SocketAddr, buffer_len: i32) -> io::Result<Socket> {
     let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))?;
     let fd = socket.as_fd();
     if domain == Domain::IPV6 {
@@ -107,14 +137,23 @@ fn open(domain: Domain, address: SocketAddr) -> io::Result<Socket> {
         set_option(fd, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, PMTU_DISCOVERY_DONT)?;
         set_option(fd, libc::IPPROTO_IP, libc::IP_PKTINFO, 1)?;
     }
-    for (force, plain) in [(libc::SO_RCVBUFFORCE, libc::SO_RCVBUF), (libc::SO_SNDBUFFORCE, libc::SO_SNDBUF)] {
-        // The first needs CAP_NET_ADMIN, the second is capped by the host: both are wishes.
-        if set_option(fd, libc::SOL_SOCKET, force, BUFFER_LEN).is_err() {
-            let _ = set_option(fd, libc::SOL_SOCKET, plain, BUFFER_LEN);
-        }
-    }
+    set_buffers(fd, buffer_len);
     // Linux before 5.0 has no UDP_GRO: datagrams then come one by one.
     let _ = set_option(fd, libc::SOL_UDP, libc::UDP_GRO, 1);
     socket.bind(&address.into())?;
     Ok(socket)
+}
+
+fn set_buffers(fd: BorrowedFd<'_>, len: i32) {
+    for (force, plain) in [(libc::SO_RCVBUFFORCE, libc::SO_RCVBUF), (libc::SO_SNDBUFFORCE, libc::SO_SNDBUF)] {
+        // The first needs CAP_NET_ADMIN, the second is capped by the host: both are wishes.
+        if set_option(fd, libc::SOL_SOCKET, force, len).is_err() {
+            let _ = set_option(fd, libc::SOL_SOCKET, plain, len);
+        }
+    }
+}
+
+fn port_of(socket: &Socket) -> io::Result<u16> {
+    let address = socket.local_addr()?.as_socket();
+    address.map(|address| address.port()).ok_or_else(|| io::ErrorKind::AddrNotAvailable.into())
 }

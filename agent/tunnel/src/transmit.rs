@@ -68,7 +68,7 @@ fn run(exchange: &Exchange, stopped: &PipeReader, stopping: &AtomicBool) {
     let mut outbound = Outbound::default();
     let mut messages = Vec::new();
     let mut errors = 0;
-    let (port, counters) = (&exchange.paths.port, &exchange.paths.counters);
+    let counters = &exchange.paths.counters;
     while !stopping.load(Ordering::Relaxed) {
         if !batch.fits(exchange.mtu()) {
             batch = ReadBatch::new(exchange.mtu());
@@ -80,7 +80,7 @@ fn run(exchange: &Exchange, stopped: &PipeReader, stopping: &AtomicBool) {
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                outbound.flush(port, counters);
+                outbound.flush(counters);
                 wait(exchange, stopped);
             }
             Err(error) if exchange.interface.is_gone(&error) => {
@@ -98,7 +98,7 @@ fn run(exchange: &Exchange, stopped: &PipeReader, stopping: &AtomicBool) {
             }
         }
     }
-    outbound.flush(port, counters);
+    outbound.flush(counters);
 }
 
 /// Waits for a packet or the end. Errors do not matter: the caller looks at both again.

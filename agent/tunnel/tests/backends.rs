@@ -11,7 +11,7 @@ use std::sync::mpsc;
 use engine::tunnel_config::{self, Change, PeerConfig, TunnelConfig, diff};
 use proptest::prelude::*;
 use protocol::key::PrivateKey;
-use support::{SocketInterfaces, interface_change, pair, peer_change};
+use support::{SocketInterfaces, direct, interface_change, pair, peer_change};
 use tunnel::{Embedded, Memory, PathLayer, TunInterface, TunnelBackend, TunnelError};
 
 fn changes() -> impl Strategy<Value = Vec<Change>> {
@@ -100,9 +100,9 @@ fn traffic_goes_on_while_paths_peers_and_observers_change() {
         let (paths, target, home) = (&a.paths, b.public(), b.address());
         scope.spawn(move || {
             while !stop.load(Ordering::Relaxed) {
-                paths.set_path(&target, Some(tunnel::Path::Direct { remote: home }));
-                paths.set_path(&third, Some(tunnel::Path::Direct { remote: home }));
-                paths.set_path(&third, None);
+                paths.set_path(&target, Some(direct(home))).unwrap();
+                paths.set_path(&third, Some(direct(home))).unwrap();
+                paths.set_path(&third, None).unwrap();
                 paths.set_relays([home]);
                 let _ = paths.counts();
             }

@@ -13,7 +13,7 @@ use protocol::frame::{MAGIC, VERSION};
 use protocol::relay::{Frame, SessionId, decode, deliver_prefix, send_prefix};
 use protocol::stun::encode_request;
 use support::tap::Tap;
-use support::{Node, PATIENCE, eventually, pair};
+use support::{Node, PATIENCE, direct, eventually, pair};
 use tunnel::{Path, TunnelBackend};
 
 /// Two nodes with a session, and the messages that made it.
@@ -107,7 +107,7 @@ fn a_flood_through_a_relay_is_answered_through_the_relay_only() {
     let frame = [&deliver_prefix(&a.public())[..], initiation].concat();
     let server = socket.local_addr().unwrap();
     let prefix = send_prefix(SessionId([5; 8]), &a.public());
-    b.paths.set_path(&a.public(), Some(Path::Relay { server, prefix }));
+    b.paths.set_path(&a.public(), Some(Path::Relay { server, prefix })).unwrap();
     for _ in 0..1000 {
         socket.send_to(&frame, b.address()).unwrap();
     }
@@ -128,7 +128,7 @@ fn a_flood_through_a_relay_is_answered_through_the_relay_only() {
     c.paths.set_relays([server]);
     let mut c = c;
     c.add_peer(&b);
-    c.paths.set_path(&b.public(), Some(Path::Direct { remote: server }));
+    c.paths.set_path(&b.public(), Some(direct(server))).unwrap();
     c.send(&b, b"hello");
     let initiation = loop {
         let (len, from) = socket.recv_from(&mut buffer).unwrap();

@@ -11,7 +11,7 @@ use std::time::Instant;
 use protocol::relay::deliver_prefix;
 use support::relay::Relay;
 use support::tap::Tap;
-use support::{Node, PATIENCE, eventually, ipv4_packet, pair, peer_change};
+use support::{Node, PATIENCE, direct, eventually, ipv4_packet, pair, peer_change};
 use tunnel::TunnelBackend;
 
 #[test]
@@ -45,8 +45,8 @@ fn packets_of_every_length_keep_their_bounds() {
     let (a, b) = pair();
     let relay = Relay::new([(a.public(), a.address()), (b.public(), b.address())]);
     b.paths.set_relays([relay.address()]);
-    for path in [tunnel::Path::Direct { remote: b.address() }, relay.path(0, &b.public())] {
-        a.paths.set_path(&b.public(), Some(path));
+    for path in [direct(b.address()), relay.path(0, &b.public())] {
+        a.paths.set_path(&b.public(), Some(path)).unwrap();
         // Runs of equal length, then shorter, then longer ones: every way in which a batch for the kernel ends.
         let lengths = [600_usize, 600, 600, 88, 601, 1200, 1200, 600, 0, 1260, 600, 600, 588, 588];
         // In small rounds, so that no socket on the way overflows.
@@ -97,7 +97,7 @@ fn a_switch_of_path_during_traffic_loses_nothing() {
         match round % 3 {
             0 => a.set_direct(&b.public(), b.address()),
             1 => a.set_direct(&b.public(), tap.address()),
-            _ => a.paths.set_path(&b.public(), Some(relay.path(0, &b.public()))),
+            _ => a.paths.set_path(&b.public(), Some(relay.path(0, &b.public()))).unwrap(),
         }
         for number in 0..20_u32 {
             a.send(&b, &(round * 20 + number).to_be_bytes());
@@ -119,8 +119,8 @@ fn a_relay_carries_the_handshake_and_packets_both_ways() {
     let relay = Relay::new([(a.public(), a.address()), (b.public(), b.address())]);
     a.paths.set_relays([relay.address()]);
     b.paths.set_relays([relay.address()]);
-    a.paths.set_path(&b.public(), Some(relay.path(0, &b.public())));
-    b.paths.set_path(&a.public(), Some(relay.path(1, &a.public())));
+    a.paths.set_path(&b.public(), Some(relay.path(0, &b.public()))).unwrap();
+    b.paths.set_path(&a.public(), Some(relay.path(1, &a.public()))).unwrap();
     a.send(&b, b"through the relay");
     assert_eq!(b.receive(), b"through the relay");
     b.send(&a, b"and back");
@@ -134,15 +134,15 @@ fn a_handshake_that_found_no_path_is_answered_as_soon_as_there_is_one() {
     let relay = Relay::new([(a.public(), a.address()), (b.public(), b.address())]);
     a.paths.set_relays([relay.address()]);
     b.paths.set_relays([relay.address()]);
-    b.paths.set_path(&a.public(), None);
-    a.paths.set_path(&b.public(), Some(relay.path(0, &b.public())));
+    b.paths.set_path(&a.public(), None).unwrap();
+    a.paths.set_path(&b.public(), Some(relay.path(0, &b.public()))).unwrap();
     let start = Instant::now();
     a.send(&b, b"first");
     let told = b.events.recv_timeout(PATIENCE).unwrap();
     assert_eq!(told.from, relay.address(), "the choice of paths hears where its peer is");
     assert!(told.datagram.starts_with(&deliver_prefix(&a.public())));
     eventually("the answer waits", || b.paths.counts().no_path > 0);
-    b.paths.set_path(&a.public(), Some(relay.path(1, &a.public())));
+    b.paths.set_path(&a.public(), Some(relay.path(1, &a.public()))).unwrap();
     assert_eq!(b.receive(), b"first");
     assert!(start.elapsed().as_secs() < 4, "not by WireGuard's own retry after 5 s");
 }
@@ -151,7 +151,7 @@ fn a_handshake_that_found_no_path_is_answered_as_soon_as_there_is_one() {
 fn a_deliver_frame_is_believed_only_from_a_relay() {
     let (a, b) = pair();
     let relay = Relay::new([(a.public(), a.address()), (b.public(), b.address())]);
-    a.paths.set_path(&b.public(), Some(relay.path(0, &b.public())));
+    a.paths.set_path(&b.public(), Some(relay.path(0, &b.public()))).unwrap();
     a.send(&b, b"from a stranger");
     eventually("the frame is refused", || b.paths.counts().relay_not_believed > 0);
     assert!(b.is_silent());
@@ -227,7 +227,7 @@ fn what_a_node_says_is_never_on_the_wire_in_clear() {
 #[test]
 fn packets_wait_for_a_path_and_go_at_once_when_it_appears() {
     let (a, b) = pair();
-    a.paths.set_path(&b.public(), None);
+    a.paths.set_path(&b.public(), None).unwrap();
     a.send(&b, b"early");
     eventually("the handshake is dropped for want of a path", || a.paths.counts().no_path > 0);
     let start = Instant::now();
@@ -246,7 +246,7 @@ fn a_peer_that_moved_is_heard_without_changing_its_path() {
     a.send(&b, b"from elsewhere");
     assert_eq!(b.receive(), b"from elsewhere");
     assert_eq!(b.stats(&a.public()).last_source, Some(tap.address()));
-    assert_eq!(b.paths.path(&a.public()), Some(tunnel::Path::Direct { remote: a.address() }));
+    assert_eq!(b.paths.path(&a.public()), Some(direct(a.address())));
 }
 
 #[test]

@@ -12,8 +12,9 @@ use std::time::{Duration, Instant};
 
 use engine::tunnel_config::{Change, PeerConfig};
 use protocol::key::PrivateKey;
+use support::direct;
 use support::namespaces::{Namespace, cabled_pair, isolated, run};
-use tunnel::{Embedded, Observation, Path, PathLayer, TunInterface, TunnelBackend, TunnelError};
+use tunnel::{Embedded, Observation, PathLayer, TunInterface, TunnelBackend, TunnelError};
 
 const MTU: u16 = 1380;
 
@@ -85,7 +86,7 @@ fn hosts(outer_v6: bool) -> [Host; 2] {
         host.apply([peer(other)]).unwrap();
         let remote = if outer_v6 { format!("fd99::{other}") } else { format!("10.99.0.{other}") };
         let remote = SocketAddr::new(remote.parse().unwrap(), ports[1 - index]);
-        host.paths.set_path(&key(other).public_key(), Some(Path::Direct { remote }));
+        host.paths.set_path(&key(other).public_key(), Some(direct(remote))).unwrap();
     }
     hosts
 }
@@ -338,7 +339,7 @@ fn a_wireguard_go_host_is_reached_both_ways() {
         theirs.command("ip", "addr add 10.92.0.2/16 dev wg0");
         theirs.command("ip", "link set wg0 mtu 1380 up");
         let remote = "10.99.0.2:51820".parse().unwrap();
-        host.paths.set_path(&key(2).public_key(), Some(Path::Direct { remote }));
+        host.paths.set_path(&key(2).public_key(), Some(direct(remote))).unwrap();
         ping(&host.namespace, "10.92.0.2");
         ping(&theirs, "10.92.0.1");
         transfer(&host.namespace, &theirs, "10.92.0.2".parse().unwrap(), 4 << 20);

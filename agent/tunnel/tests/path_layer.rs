@@ -9,12 +9,13 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::sync::mpsc;
 
+use endpoint_selection::SocketId;
 use nix::sys::socket::{ControlMessage, MsgFlags, SockaddrStorage, sendmsg};
 use protocol::frame::{MAGIC, VERSION};
 use protocol::relay::{SessionId, deliver_prefix, encode_keepalive};
 use protocol::stun::encode_request;
-use support::{Node, PATIENCE, eventually};
-use tunnel::{Path, PathLayer, Received};
+use support::{Node, PATIENCE, direct, eventually};
+use tunnel::{PathLayer, Received};
 
 fn bound() -> (PathLayer, mpsc::Receiver<Received>) {
     let (accept, events) = mpsc::sync_channel(64);
@@ -56,7 +57,7 @@ fn ipv6_is_reached_at_the_same_port() {
     let received = events.recv_timeout(PATIENCE).unwrap();
     assert_eq!(received.from, socket.local_addr().unwrap());
     assert_eq!(received.to_local, Some("::1".parse().unwrap()));
-    paths.send_to(b"answer", received.from).unwrap();
+    paths.send_to(SocketId::MAIN, b"answer", received.from).unwrap();
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
     assert_eq!(socket.recv(&mut [0; 16]).unwrap(), 6);
 }
@@ -75,7 +76,7 @@ fn stun_probes_and_relay_frames_go_whole_to_the_receiver_of_events() {
         let received = events.recv_timeout(PATIENCE).unwrap();
         let from = socket.local_addr().unwrap();
         let to_local = Some(IpAddr::V4(Ipv4Addr::LOCALHOST));
-        assert_eq!(received, Received { from, to_local, datagram });
+        assert_eq!(received, Received { socket: SocketId::MAIN, from, to_local, datagram });
     }
     relay.send_to(&relayed_probe, port_of(&paths)).unwrap();
     assert_eq!(events.recv_timeout(PATIENCE).unwrap().datagram, relayed_probe);
@@ -140,11 +141,11 @@ fn an_ipv4_mapped_address_means_ipv4() {
     let IpAddr::V4(ip) = socket.local_addr().unwrap().ip() else { panic!("bound to IPv4") };
     let plain = socket.local_addr().unwrap();
     let mapped = SocketAddr::new(ip.to_ipv6_mapped().into(), plain.port());
-    paths.send_to(b"hello", mapped).unwrap();
+    paths.send_to(SocketId::MAIN, b"hello", mapped).unwrap();
     assert_eq!(socket.recv(&mut [0; 16]).unwrap(), 5);
     let peer = Node::new(2).public();
-    paths.set_path(&peer, Some(Path::Direct { remote: mapped }));
-    assert_eq!(paths.path(&peer), Some(Path::Direct { remote: plain }));
-    paths.set_path(&peer, None);
+    paths.set_path(&peer, Some(direct(mapped))).unwrap();
+    assert_eq!(paths.path(&peer), Some(direct(plain)));
+    paths.set_path(&peer, None).unwrap();
     assert_eq!(paths.path(&peer), None);
 }

@@ -14,6 +14,7 @@ use std::os::unix::net::UnixDatagram;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
+use endpoint_selection::SocketId;
 use engine::tunnel_config::{Change, PeerConfig};
 use ipnet::IpNet;
 use nix::sys::socket::{MsgFlags, recv};
@@ -106,7 +107,7 @@ impl Node {
     }
 
     pub fn set_direct(&self, peer: &PublicKey, remote: SocketAddr) {
-        self.paths.set_path(peer, Some(Path::Direct { remote }));
+        self.paths.set_path(peer, Some(direct(remote))).unwrap();
     }
 
     /// The host's kernel routes a packet into the tunnel.
@@ -132,6 +133,11 @@ impl Node {
     pub fn stats(&mut self, peer: &PublicKey) -> PeerStats {
         self.tunnel.observe().peers[peer]
     }
+}
+
+/// The direct path from the main socket.
+pub const fn direct(remote: SocketAddr) -> Path {
+    Path::Direct { socket: SocketId::MAIN, remote }
 }
 
 /// Two nodes that know each other and have a direct path.
