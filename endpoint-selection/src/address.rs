@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// Why an address is never a candidate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 #[serde(rename_all = "kebab-case")]
 pub enum Unusable {
     /// Port 0.
@@ -20,6 +21,7 @@ pub enum Unusable {
 
 /// Where an address is unique.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 #[serde(rename_all = "kebab-case")]
 pub enum Realm {
     /// In one site: RFC 1918 and unique local IPv6 (RFC 4193).

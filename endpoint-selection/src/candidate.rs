@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// How an address came to belong to a node (RFC 8445 §5.1.1.1 and §7.2.5.3); better knowledge first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 #[serde(rename_all = "kebab-case")]
 pub enum CandidateKind {
     /// On an interface of the node itself.
@@ -38,6 +39,7 @@ impl fmt::Display for CandidateKind {
 
 /// How a router is asked for a port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 #[serde(rename_all = "kebab-case")]
 pub enum PortMappingProtocol {
     /// RFC 6887.
@@ -50,6 +52,7 @@ pub enum PortMappingProtocol {
 
 /// Who told the address.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 #[serde(rename_all = "kebab-case")]
 pub enum CandidateSource {
     /// An interface of the node, by name.
@@ -83,6 +86,7 @@ impl fmt::Display for CandidateSource {
 
 /// An address that may reach a node.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct Candidate {
     /// How it came to belong to the node.
     pub kind: CandidateKind,

@@ -25,6 +25,7 @@ pub use advice::{Advice, AdviceCode};
 
 /// A node of the pair, by its own report.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 #[serde(deny_unknown_fields)]
 pub struct NodeView {
     /// Its name.
@@ -42,6 +43,7 @@ pub struct NodeView {
 
 /// A relay by name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 #[serde(deny_unknown_fields)]
 pub struct RelayName {
     /// Its name.
@@ -52,6 +54,7 @@ pub struct RelayName {
 
 /// A pair to explain, seen from `own`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 #[serde(deny_unknown_fields)]
 pub struct Pair {
     /// The node that the story is told from.
@@ -68,6 +71,7 @@ pub struct Pair {
 
 /// What carries the traffic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 #[serde(rename_all = "kebab-case")]
 pub enum Carrier {
     /// A direct path.
@@ -80,6 +84,7 @@ pub enum Carrier {
 
 /// One candidate with its reason.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct ExplainedCandidate {
     /// The candidate.
     pub candidate: Candidate,
@@ -96,6 +101,7 @@ pub struct ExplainedCandidate {
 
 /// The story.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct Explanation {
     /// What carries the traffic from `own` to `peer`.
     pub carrier: Carrier,

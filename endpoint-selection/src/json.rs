@@ -53,6 +53,7 @@ const RELAYS_MAX: usize = 256;
 
 /// What [`select`] takes: a peer's candidates and what was observed of them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 #[serde(deny_unknown_fields)]
 pub struct SelectInput {
     /// When to decide.
@@ -101,6 +102,7 @@ pub fn classify(input: &str) -> Result<String, JsonError> {
 
 /// What [`plan`] takes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 #[serde(deny_unknown_fields)]
 pub struct PlanInput {
     /// The node that plans.

@@ -36,6 +36,7 @@ pub type Prefix = (IpAddr, u8);
 /// A name pattern is an interface's name, or its beginning followed by `*`. What a rule excludes is out; where there are
 /// include rules of a sort, only what one of them names is in, virtual interfaces as well: who names one means it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 #[serde(default, deny_unknown_fields)]
 pub struct LocalRules {
     /// Interfaces to offer, and no others.

@@ -8,6 +8,7 @@ use crate::Timestamp;
 
 /// A fact about the path to `remote`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct Observation {
     /// The remote address of the path; for a relayed path, the relay's.
     pub remote: SocketAddr,
@@ -19,6 +20,7 @@ pub struct Observation {
 
 /// What was seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 #[serde(rename_all = "kebab-case")]
 pub enum ObservationKind {
     /// A probe left.

@@ -9,6 +9,7 @@ use crate::{Policy, Timestamp};
 
 /// Whether a path works, from no evidence to an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 #[serde(tag = "status", rename_all = "kebab-case")]
 pub enum PathStatus {
     /// No probe has left.
@@ -75,6 +76,7 @@ impl PathStatus {
 
 /// All that one node knows about one path to a peer: enough to repeat its decision elsewhere.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct PathEvidence {
     /// The peer's address.
     pub candidate: Candidate,
@@ -88,6 +90,7 @@ pub struct PathEvidence {
 
 /// The evidence on all paths to one peer at one time.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct Snapshot {
     /// The time of the node's own clock that the evidence's times are of.
     pub now: Timestamp,

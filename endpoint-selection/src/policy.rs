@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// The tunables; [`Policy::default`] is what Warren ships.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 #[serde(default, deny_unknown_fields)]
 pub struct Policy {
     /// A path of the same health and tier replaces the current one only if its RTT is lower by at least this many

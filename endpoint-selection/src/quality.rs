@@ -9,6 +9,7 @@ use crate::time::Timestamp;
 
 /// What became of the last 16 probes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct LossWindow {
     /// One bit per probe, the newest lowest; set where it was lost.
     lost: u16,
@@ -51,6 +52,7 @@ impl LossWindow {
 
 /// How well a path serves; the first rank, best first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 #[serde(rename_all = "kebab-case")]
 pub enum Health {
     /// As it should be.
@@ -65,6 +67,7 @@ pub enum Health {
 
 /// What was measured on a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 #[serde(default)]
 pub struct PathQuality {
     /// Smoothed RTT; to the relay only, for a relayed path without an answered probe.

@@ -6,6 +6,7 @@ use crate::address::Unusable;
 
 /// Exactly one per candidate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 #[serde(tag = "code", rename_all = "kebab-case")]
 pub enum Reason {
     /// It carries the traffic: the best path that answers.
@@ -65,6 +66,7 @@ pub enum Reason {
 
 /// What stands between a node and a candidate, from what is known about both sides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 #[serde(rename_all = "kebab-case")]
 pub enum Cause {
     /// UDP does not leave this node's network.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// A smoothed RTT; starts with its first sample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct SmoothedRtt {
     rtt_us: u32,
     variation_us: u32,

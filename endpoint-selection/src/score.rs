@@ -13,6 +13,7 @@ use crate::rtt::SmoothedRtt;
 
 /// What kind of road a path takes; the second rank.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 #[serde(rename_all = "kebab-case")]
 pub enum Tier {
     /// To a private address that the peer itself holds: the same network, no NAT between.

@@ -9,6 +9,7 @@ use crate::reason::Reason;
 
 /// What was decided for one peer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct Selection {
     /// The candidate whose path carries the traffic; `None` where nothing reaches the peer.
     pub chosen: Option<Candidate>,
@@ -18,6 +19,7 @@ pub struct Selection {
 
 /// What was decided for one candidate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct Verdict {
     /// The candidate.
     pub candidate: Candidate,

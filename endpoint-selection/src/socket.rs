@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// One of a node's UDP sockets. Behind a NAT each is a mapping of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 #[serde(transparent)]
 pub struct SocketId(pub u16);
 

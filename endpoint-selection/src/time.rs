@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 
 /// Microseconds since an origin of the caller's choice; it never goes back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+#[cfg_attr(feature = "ts", ts(type = "number"))]
 #[serde(transparent)]
 pub struct Timestamp(u64);
 

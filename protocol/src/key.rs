@@ -19,6 +19,8 @@ pub struct InvalidKey;
 
 /// A node's WireGuard public key. It names the node towards relays and peers.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+#[cfg_attr(feature = "ts", ts(type = "string"))]
 pub struct PublicKey([u8; KEY_LEN]);
 
 impl PublicKey {

@@ -13,6 +13,7 @@ use super::{Directory, addressing};
 
 /// Everything that a person may see.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct Overview {
     /// Who looks.
     pub person: String,
@@ -24,12 +25,15 @@ pub struct Overview {
 
 /// A network.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct NetworkOverview {
     /// Its id.
+    #[cfg_attr(feature = "ts", ts(type = "string"))]
     pub id: Uuid,
     /// Its name.
     pub name: String,
     /// Its ranges.
+    #[cfg_attr(feature = "ts", ts(as = "Vec<String>"))]
     pub ranges: Vec<IpNet>,
     /// Its nodes, by name.
     pub nodes: Vec<NodeOverview>,
@@ -37,14 +41,17 @@ pub struct NetworkOverview {
 
 /// A node.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct NodeOverview {
     /// Its id.
+    #[cfg_attr(feature = "ts", ts(type = "string"))]
     pub id: Uuid,
     /// Its name.
     pub name: NodeName,
     /// Its public key.
     pub public_key: PublicKey,
     /// Its mesh addresses, with the prefix of the network.
+    #[cfg_attr(feature = "ts", ts(as = "Vec<String>"))]
     pub addresses: Vec<IpNet>,
     /// Whether it holds a map stream open.
     pub online: bool,
@@ -64,6 +71,7 @@ pub struct NodeOverview {
 
 /// A path.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct PathOverview {
     /// The peer's name.
     pub peer: NodeName,

@@ -7,6 +7,7 @@ use crate::traversal::{Obstacle, Party, Plan};
 
 /// One thing to do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct Advice {
     /// What, for machines.
     pub code: AdviceCode,
@@ -16,6 +17,7 @@ pub struct Advice {
 
 /// What to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 #[serde(rename_all = "kebab-case")]
 pub enum AdviceCode {
     /// Let UDP out of a network.

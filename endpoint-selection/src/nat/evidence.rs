@@ -12,6 +12,7 @@ const ENTRIES_MAX: usize = 512;
 
 /// One answer of a STUN server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct Binding {
     /// The socket that asked.
     pub socket: SocketId,
@@ -28,6 +29,7 @@ pub struct Binding {
 
 /// What a peer saw as the source of a probe of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct PeerView {
     /// The socket that sent it.
     pub socket: SocketId,
@@ -41,6 +43,7 @@ pub struct PeerView {
 
 /// An authenticated datagram that came straight from a peer's address that we had not sent to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct Heard {
     /// Where it came from.
     pub from: SocketAddr,
@@ -52,6 +55,7 @@ pub struct Heard {
 
 /// What became of a mapping over a pause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct IdleOutcome {
     /// Milliseconds without a packet from inside.
     pub idle_ms: u32,
@@ -63,6 +67,7 @@ pub struct IdleOutcome {
 
 /// Everything seen of the NAT so far.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 #[serde(default, deny_unknown_fields)]
 pub struct Evidence {
     /// The machine's own addresses.

@@ -12,6 +12,7 @@ const AGE_MAX: Duration = Duration::from_secs(600);
 
 /// A value and when it was last seen to hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct Fact<T> {
     /// The value.
     pub value: T,

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// How a NAT picks the outside port (RFC 4787 §4.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 #[serde(rename_all = "kebab-case")]
 pub enum Mapping {
     /// No NAT: the reflexive address is one of our own.
@@ -30,6 +31,7 @@ impl Mapping {
 
 /// Which packets a NAT lets in (RFC 4787 §5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 #[serde(rename_all = "kebab-case")]
 pub enum Filtering {
     /// From anyone.
@@ -42,6 +44,7 @@ pub enum Filtering {
 
 /// Which outside port a new mapping gets (RFC 4787 §4.2.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Allocation {
     /// The inside port.
@@ -64,6 +67,7 @@ pub enum Allocation {
 
 /// How long a mapping lives without a packet from inside (RFC 4787 §4.3), bounded from both sides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct Lifetime {
     /// It outlived a pause of this many milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -75,6 +79,7 @@ pub struct Lifetime {
 
 /// Whether UDP gets out and back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 #[serde(rename_all = "kebab-case")]
 pub enum UdpReach {
     /// A STUN server answered.
@@ -85,6 +90,7 @@ pub enum UdpReach {
 
 /// Everything that is known about the NAT in front of a node; `None` is "not known", never "good".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 #[serde(default)]
 pub struct NatProfile {
     /// Mapping behaviour, towards servers and peers alike.

@@ -33,6 +33,7 @@ const EVENTS_MAX: usize = 500;
 
 /// A scenario.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 #[serde(deny_unknown_fields)]
 pub struct Scenario {
     /// Where chance begins.
@@ -58,6 +59,7 @@ pub struct Scenario {
 
 /// A node and what is in front of it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 #[serde(deny_unknown_fields, default)]
 pub struct SimulatedNode {
     /// Its name.
@@ -76,6 +78,7 @@ pub struct SimulatedNode {
 
 /// The nearest box of a node behaves otherwise from some time on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 #[serde(deny_unknown_fields)]
 pub struct Change {
     /// When, in milliseconds.
@@ -97,6 +100,7 @@ pub struct ScenarioError {
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct Run {
     /// When both sent on a direct path first, in milliseconds after both had started.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -115,6 +119,7 @@ pub struct Run {
 
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct RunEvent {
     /// When, in milliseconds.
     pub at_ms: u32,
@@ -127,6 +132,7 @@ pub struct RunEvent {
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum RunEventKind {
     /// It knows its NAT.

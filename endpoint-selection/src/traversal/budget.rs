@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 /// The limits of one attempt. The defaults are what no router complains about: home routers hold 4,000 to 64,000
 /// connections, some carriers give a subscriber 1,000, and a scanner is louder than 200 packets a second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 #[serde(default, deny_unknown_fields)]
 pub struct Budget {
     /// New mappings that an attempt may make on the own NAT by opening sockets.

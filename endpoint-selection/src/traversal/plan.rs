@@ -37,6 +37,7 @@ const BLOCK_SOCKETS: u16 = 8;
 
 /// The plan of one pair.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct Plan {
     /// What both sides send to at once, as soon as they know each other.
     pub opening: Opening,
@@ -54,6 +55,7 @@ pub struct Plan {
 
 /// Plain opening: each side begins when it is called over a relay, so within one relay trip of the other.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct Opening {
     /// The paths to probe, all in each step; the ones that open most likely, and then the shortest ones, first.
     pub pairs: Vec<PlannedPair>,
@@ -66,6 +68,7 @@ pub struct Opening {
 
 /// One path to probe.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct PlannedPair {
     /// The own address that probes will leave from, where it is known; the routing table decides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -79,6 +82,7 @@ pub struct PlannedPair {
 
 /// A technique with its price.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct PlannedTechnique {
     /// What is done.
     #[serde(flatten)]
@@ -91,6 +95,7 @@ pub struct PlannedTechnique {
 
 /// Why no direct path is to be expected over IPv4.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Obstacle {
     /// UDP does not leave a network.

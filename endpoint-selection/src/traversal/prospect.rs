@@ -12,6 +12,7 @@ use crate::reason::Cause;
 
 /// What to expect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 #[serde(tag = "prospect", rename_all = "kebab-case")]
 pub enum Prospect {
     /// Nothing known stands in the way.

@@ -10,6 +10,7 @@ use crate::nat::{Allocation, Mapping, NatProfile, UdpReach};
 
 /// One node of a pair.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 #[serde(deny_unknown_fields)]
 pub struct Side {
     /// Addresses that may reach it.

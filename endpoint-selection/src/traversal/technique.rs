@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// One of the two nodes of a pair, seen from one of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 #[serde(rename_all = "kebab-case")]
 pub enum Party {
     /// The node that plans.
@@ -18,6 +19,7 @@ pub enum Party {
 /// opens sockets, sends from each to the other's known address and so makes mappings; the **prober** sends to where they
 /// may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 #[serde(tag = "technique", rename_all = "kebab-case")]
 pub enum Technique {
     /// The mapper asks a STUN server from a new socket, tells the port, and sends to the prober; the prober sends to the ports
@@ -59,6 +61,7 @@ pub enum Technique {
 
 /// What one attempt costs at most, both parties together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct Cost {
     /// Sockets opened beside the main one: as many new mappings.
     pub sockets: u16,
@@ -70,6 +73,7 @@ pub struct Cost {
 
 /// What the mapper tells the prober over a relay: all that the prober needs, so that the two need not agree on anything else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 #[serde(deny_unknown_fields)]
 pub struct Punch {
     /// The mapper's outside address, and the port of its newest mapping.
@@ -80,6 +84,7 @@ pub struct Punch {
 
 /// Where a mapper's mappings are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum PunchKind {
     /// After the newest one.

@@ -51,6 +51,7 @@ pub struct PathReport {
 
 /// What kind of path carries the traffic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 #[serde(rename_all = "kebab-case")]
 pub enum PathKind {
     /// From node to node.

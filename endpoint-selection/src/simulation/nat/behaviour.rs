@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 /// On what of the remote endpoint a behaviour depends (RFC 4787 §4.1 and §5); the order is from lax to strict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 #[serde(rename_all = "kebab-case")]
 pub enum Dependence {
     /// On nothing.
@@ -21,6 +22,7 @@ pub enum Dependence {
 /// Which outside port a new mapping gets (RFC 4787 §4.2). All take ports from 1,024 up, 64,512 in all, and never one
 /// that another mapping holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 #[serde(rename_all = "kebab-case")]
 pub enum PortAllocation {
     /// The inside port where it is free, else the next one of a counter.
@@ -48,6 +50,7 @@ impl PortAllocation {
 /// Whether inside hosts reach one another at their outside addresses (RFC 4787 §6). Where they do, the receiver sees
 /// the sender's outside address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 #[serde(rename_all = "kebab-case")]
 pub enum Hairpinning {
     /// They do not.
@@ -60,6 +63,7 @@ pub enum Hairpinning {
 
 /// How a box in front of a network behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 #[serde(deny_unknown_fields)]
 pub struct NatBehaviour {
     /// `None`: addresses stay as they are; a stateful firewall.
