@@ -1,0 +1,59 @@
+// Which page an address shows. Pages are told apart by path, so that a link can be kept and the back button works; the
+// coordinator answers each of them with the same file.
+
+import { useEffect, useState } from "preact/hooks";
+
+export type Route = { page: "networks" } | { page: "node"; network: string; node: string } | { page: "unknown" };
+
+/** The route of a path such as `/networks/home/nodes/alpha`. */
+export function parse(path: string): Route {
+  const parts = path.split("/").filter((part) => part !== "");
+  const [first, network, second, node] = parts.map(decoded);
+  if (parts.length === 0) return { page: "networks" };
+  if (parts.length === 4 && first === "networks" && second === "nodes" && network && node) {
+    return { page: "node", network, node };
+  }
+  return { page: "unknown" };
+}
+
+/** The path of a route. */
+export function href(route: Exclude<Route, { page: "unknown" }>): string {
+  if (route.page === "networks") return "/";
+  return `/networks/${encodeURIComponent(route.network)}/nodes/${encodeURIComponent(route.node)}`;
+}
+
+function decoded(part: string): string | undefined {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Follows a link of this page without loading it anew; leaves every other click to the browser. */
+function follow(event: MouseEvent): void {
+  const link = event.target instanceof Element ? event.target.closest("a") : null;
+  const special = event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey;
+  if (!link || special || event.defaultPrevented || link.origin !== location.origin || link.hash !== "") return;
+  event.preventDefault();
+  if (link.href !== location.href) history.pushState(null, "", link.href);
+  dispatchEvent(new PopStateEvent("popstate"));
+  // What loading a page would do: begin at its top, for the eye and for the keyboard.
+  scrollTo(0, 0);
+  document.querySelector("main")?.focus({ preventScroll: true });
+}
+
+/** The route of the address bar, now and whenever it changes. */
+export function useRoute(): Route {
+  const [path, setPath] = useState(location.pathname);
+  useEffect(() => {
+    const moved = () => setPath(location.pathname);
+    addEventListener("popstate", moved);
+    document.addEventListener("click", follow);
+    return () => {
+      removeEventListener("popstate", moved);
+      document.removeEventListener("click", follow);
+    };
+  }, []);
+  return parse(path);
+}

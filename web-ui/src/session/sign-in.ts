@@ -1,0 +1,28 @@
+// The page of a sign-in link. Without this script its form still works, but shows a refusal as the API words it.
+
+import "../ui/theme.css";
+import "../ui/base.css";
+import "./sign-in.css";
+import { signInWith } from "../api/client";
+
+const form = document.querySelector("form");
+const button = document.querySelector("button");
+const refusal = document.querySelector("#refusal");
+
+form?.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  if (button) button.disabled = true;
+  const why = await signInWith(location.pathname);
+  if (why === null) {
+    // The link is used up: it shall not stay in the history.
+    location.replace("/");
+    return;
+  }
+  if (button) button.disabled = false;
+  if (refusal) refusal.textContent = sentence(why);
+});
+
+/** Problem documents begin in lower case, for logs. */
+function sentence(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
