@@ -190,16 +190,26 @@ fn addresses_and_methods_that_do_not_exist_are_problems_too() {
 #[test]
 fn every_answer_has_the_security_headers() {
     let server = server();
-    for path in ["/", "/app.js", "/healthz", "/api/v1/map", "/nothing.js", "/sign-in/x"] {
+    let policy = "content-security-policy: default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; \
+                  style-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'; \
+                  frame-ancestors 'none'";
+    for path in ["/", "/icon.svg", "/healthz", "/api/v1/map", "/nothing.js", "/sign-in/x"] {
         let answer = server.send("GET", path, &[], b"");
-        for header in ["content-security-policy: default-src 'none'", "x-content-type-options: nosniff"] {
+        for header in [
+            policy,
+            "x-content-type-options: nosniff",
+            "referrer-policy: no-referrer",
+            "cross-origin-opener-policy: same-origin",
+            "cross-origin-resource-policy: same-origin",
+            "permissions-policy: camera=()",
+        ] {
             assert!(answer.head.contains(header), "{path}: {}", answer.head);
         }
     }
 }
 
 #[test]
-fn the_dashboard_is_cached_by_its_tag_and_its_pages_are_one_file() {
+fn the_dashboard_holds_nothing_inline_is_cached_by_its_tag_and_its_pages_are_one_file() {
     let server = server();
     let page = server.send("GET", "/", &[("Accept", "text/html")], b"");
     assert!(page.status == 200 && page.body.contains("<!doctype html>"), "{}", page.body);
