@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::Entropy;
 use crate::service::{
     self, AuthError, Directory, EnrollError, MapSubscription, MapView, NodeIdentity, NodeToken, Overview,
-    RELAY_TOKEN_LIFETIME_S, REPORT_INTERVAL_S, ReportRefused, StreamEnd,
+    PairReport, PairUnknown, RELAY_TOKEN_LIFETIME_S, REPORT_INTERVAL_S, ReportRefused, StreamEnd,
 };
 use crate::store::{CandidatesRow, SessionRow, Store, StoreError};
 
@@ -216,6 +216,14 @@ impl Coordinator {
     #[must_use]
     pub fn overview(&self, now_ms: i64, session: SessionRow) -> Overview {
         self.directory().overview(session.person.name, &session.organizations, now_ms)
+    }
+
+    /// Two nodes, for a person to see why their path is as it is.
+    ///
+    /// # Errors
+    /// Where the person may not see both, or they are not in one network.
+    pub fn pair(&self, session: &SessionRow, own: Uuid, peer: Uuid) -> Result<PairReport, PairUnknown> {
+        self.directory().pair(&session.organizations, (own, peer), &self.announced.relays)
     }
 
     /// Ends all map streams, now and later: the coordinator stops.

@@ -8,6 +8,7 @@ mod health;
 mod map;
 mod node;
 mod overview;
+mod pair;
 mod policy;
 mod problem;
 mod rate_limit;

@@ -379,6 +379,7 @@ fn fresh(
             allowed_ips: node.addresses.iter().map(|net| ipnet::IpNet::from(net.addr())).collect(),
             online: node.online,
             candidates: node.candidates.clone(),
+            nat: node.nat,
             plain_endpoint: node.plain_endpoint,
         })
         .collect();

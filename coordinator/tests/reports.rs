@@ -53,7 +53,8 @@ fn a_report_with_a_wrong_field_is_refused_and_the_last_good_one_stays() {
 fn paths_to_strangers_are_not_kept() {
     let fixture = Fixture::new(1);
     let (a, b) = (fixture.node("a"), fixture.node("b"));
-    let path = |peer| PathReport { peer, kind: PathKind::Direct, remote: None, rtt_us: Some(900) };
+    let path =
+        |peer| PathReport { peer, kind: PathKind::Direct, remote: None, rtt_us: Some(900), evidence: None };
     let mut sent = report(&[]);
     sent.paths = vec![path(b.private_key.public_key()), path(PublicKey::from_bytes([1; 32]))];
     fixture.coordinator.report(START, &a.identity, sent).unwrap();

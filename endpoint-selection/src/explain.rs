@@ -17,7 +17,7 @@ use crate::path::{PathStatus, Snapshot};
 use crate::policy::Policy;
 use crate::quality::PathQuality;
 use crate::reason::{Cause, Reason};
-use crate::selection::Selection;
+use crate::selection::{Selection, Verdict};
 use crate::selector::Selector;
 use crate::traversal::{Plan, Prospect, Side, plan, prospect_of};
 
@@ -99,6 +99,17 @@ pub struct ExplainedCandidate {
     pub sentence: String,
 }
 
+impl From<&ExplainedCandidate> for Verdict {
+    fn from(explained: &ExplainedCandidate) -> Self {
+        Self {
+            candidate: explained.candidate.clone(),
+            status: explained.status,
+            quality: explained.quality,
+            reason: explained.reason,
+        }
+    }
+}
+
 /// The story.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
@@ -146,7 +157,7 @@ pub fn explain(pair: &Pair) -> Explanation {
 /// One side's verdicts with their causes: what the agent shows of its own decision.
 #[must_use]
 pub fn explained(selection: &Selection, own: &Side, peer: &Side) -> Vec<ExplainedCandidate> {
-    let explain = |verdict: &crate::Verdict| {
+    let explain = |verdict: &Verdict| {
         let reason = verdict.reason.because(cause_of(&verdict.candidate, own, peer));
         ExplainedCandidate {
             candidate: verdict.candidate.clone(),

@@ -17,10 +17,12 @@ pub struct Policy {
     /// A path that is not in use is chosen only if it answered within this many microseconds: older evidence says that
     /// it worked once, not that it works.
     pub evidence_age_us_max: u64,
-    /// Of the last 16 probes, this many lost make a path lossy…
-    pub lossy_from_min: u8,
-    /// …and it stays so while more than this many are lost.
-    pub lossy_until_max: u8,
+    /// This share of the last 32 probes lost, in per cent, makes a path lossy…
+    pub lossy_from_percent: u8,
+    /// …and it stays so while more than this share is lost.
+    pub lossy_until_percent: u8,
+    /// A relay replaces a lossy direct path only if it lost no more than this share.
+    pub clean_until_percent: u8,
     /// The UDP payload in bytes that the tunnel's longest packet needs.
     pub payload_min: u16,
     /// For how many microseconds a path that loses data is ranked last; doubles each time.
@@ -40,10 +42,11 @@ impl Default for Policy {
             unanswered_max: 3,
             // The path in use is asked every 5 s, so evidence on it is hardly older; another one deserves no more trust.
             evidence_age_us_max: 10_000_000,
-            // Almost a third of the round trips: at that TCP hardly moves. Of a path that loses a tenth each way, one window in
-            // five shows as much, and two of sixteen are then soon enough.
-            lossy_from_min: 5,
-            lossy_until_max: 2,
+            // Almost a third of the round trips: at that TCP hardly moves.
+            lossy_from_percent: 31,
+            lossy_until_percent: 12,
+            // Two of 32. A relay that loses a third as well shows so little once in three thousand windows.
+            clean_until_percent: 6,
             // The tunnel's MTU of 1280 and WireGuard's 32 bytes (header 16, tag 16).
             payload_min: 1_312,
             // Long enough that a firewall which drops the tunnel costs a second of traffic per minute at worst.

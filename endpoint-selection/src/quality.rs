@@ -7,37 +7,37 @@ use crate::policy::Policy;
 use crate::rtt::SmoothedRtt;
 use crate::time::Timestamp;
 
-/// What became of the last 16 probes.
+/// What became of the last 32 probes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct LossWindow {
     /// One bit per probe, the newest lowest; set where it was lost.
-    lost: u16,
-    /// Probes seen, at most 16.
+    lost: u32,
+    /// Probes seen, at most 32.
     seen: u8,
     /// Whether the path counts as lossy; it takes more to become so than to stay so.
     is_lossy: bool,
 }
 
 impl LossWindow {
-    const LEN: u8 = 16;
+    const LEN: u8 = 32;
 
     const fn with(self, lost: bool, policy: &Policy) -> Self {
         let seen = if self.seen < Self::LEN { self.seen + 1 } else { Self::LEN };
-        let lost = (self.lost << 1) | lost as u16;
-        let count = lost.count_ones();
+        let next = Self { lost: (self.lost << 1) | lost as u32, seen, is_lossy: self.is_lossy };
         let is_lossy = if self.is_lossy {
-            count > policy.lossy_until_max as u32
+            next.percent() > policy.lossy_until_percent
         } else {
-            (Self { lost, seen, is_lossy: false }).is_measured() && count >= policy.lossy_from_min as u32
+            // Half a window: a few probes show no rate.
+            seen >= Self::LEN / 2 && next.percent() >= policy.lossy_from_percent
         };
-        Self { lost, seen, is_lossy }
+        Self { is_lossy, ..next }
     }
 
-    /// Whether enough probes were sent to speak of loss.
+    /// Whether a full window shows hardly any loss.
     #[must_use]
-    pub const fn is_measured(&self) -> bool {
-        self.seen >= Self::LEN / 2
+    pub(crate) const fn is_clean(&self, policy: &Policy) -> bool {
+        self.seen >= Self::LEN && self.percent() <= policy.clean_until_percent
     }
 
     /// The share of probes lost, in per cent; 0 where none was sent.
@@ -154,21 +154,21 @@ mod tests {
 
     #[test]
     fn a_path_becomes_lossy_at_almost_a_third_and_sound_again_at_an_eighth() {
-        let mut kinds = vec![ANSWERED; 12];
-        kinds.extend([ObservationKind::ProbeLost; 4]);
+        let mut kinds = vec![ANSWERED; 23];
+        kinds.extend([ObservationKind::ProbeLost; 9]);
         assert_eq!(health(&after(&kinds), 0), Health::Sound);
         kinds.push(ObservationKind::ProbeUnanswered);
         let lossy = after(&kinds);
         assert_eq!((health(&lossy, 0), lossy.loss.percent()), (Health::Lossy, 31));
-        kinds.extend([ANSWERED; 13]);
-        assert_eq!(health(&after(&kinds), 0), Health::Lossy, "three of sixteen are still lost");
+        kinds.extend([ANSWERED; 27]);
+        assert_eq!(health(&after(&kinds), 0), Health::Lossy, "five of 32 are still lost");
         kinds.push(ANSWERED);
         assert_eq!(health(&after(&kinds), 0), Health::Sound);
     }
 
     #[test]
     fn a_few_probes_show_no_loss_rate() {
-        assert_eq!(health(&after(&[ObservationKind::ProbeLost; 7]), 0), Health::Sound);
+        assert_eq!(health(&after(&[ObservationKind::ProbeLost; 15]), 0), Health::Sound);
     }
 
     #[test]

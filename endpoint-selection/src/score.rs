@@ -62,8 +62,8 @@ impl Score {
     #[must_use]
     pub fn new(candidate: &Candidate, quality: &PathQuality, now: Timestamp, policy: &Policy) -> Self {
         let (tier, health) = (Tier::of(candidate), quality.health(now, policy));
-        // A relay is no way out of a lossy path until it was seen to lose less: the loss may be on the own link.
-        let is_unproven = tier == Tier::Relay && !quality.loss.is_measured();
+        // A relay is no way out of a lossy path until it was seen to lose hardly anything: the loss may be on the own link.
+        let is_unproven = tier == Tier::Relay && !quality.loss.is_clean(policy);
         Self {
             health: if is_unproven { health.max(Health::Lossy) } else { health },
             tier,

@@ -165,6 +165,26 @@ impl Selector {
         self.paths.get(&remote).filter(|path| path.status.is_usable())?.quality.rtt_us()
     }
 
+    /// A direct path that answers but serves badly: it is asked on, to see when it serves well again.
+    #[must_use]
+    pub fn ailing_direct(&self, now: Timestamp) -> Option<(SocketAddr, Health)> {
+        let mut direct = self.paths.values().filter(|path| {
+            path.candidate.kind != CandidateKind::Relayed
+                && path.unusable.is_none()
+                && path.status.is_usable()
+        });
+        direct.find_map(|path| {
+            let health = path.quality.health(now, &self.policy);
+            matches!(health, Health::Lossy | Health::Narrow).then_some((path.candidate.address, health))
+        })
+    }
+
+    /// How well the path to `remote` serves at `now`.
+    #[must_use]
+    pub fn health(&self, remote: SocketAddr, now: Timestamp) -> Option<Health> {
+        self.paths.get(&remote).map(|path| path.quality.health(now, &self.policy))
+    }
+
     /// All evidence as of `now`, for [`Self::restore`].
     #[must_use]
     pub fn snapshot(&self, now: Timestamp) -> Snapshot {

@@ -13,6 +13,8 @@ use std::net::SocketAddr;
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 
+use endpoint_selection::traversal::{Punch, PunchKind};
+
 use crate::derive::directional_key;
 use crate::frame::{HEADER_LEN, header};
 use crate::key::{PrivateKey, PublicKey};
@@ -24,11 +26,20 @@ pub const KIND: u8 = 0x01;
 /// The most candidates that one call carries; more are left to the network map.
 pub const CALL_CANDIDATES_MAX: usize = 16;
 
+/// The most padding of a request: with the rest of a probe it fills a UDP datagram of an Ethernet link.
+pub const PADDING_MAX: u16 = 1_360;
+
+/// The UDP payload of a request without padding, in bytes.
+pub const REQUEST_LEN: u16 = 111;
+
 const TAG_LEN: usize = 8;
 const NONCE_LEN: usize = 24;
 const MAC_LEN: usize = 16;
 const CLEAR_LEN: usize = HEADER_LEN + TAG_LEN + NONCE_LEN;
 const FIXED_LEN: usize = 1 + 8 + 8 + 8;
+/// What follows in a request and its reply: transaction, address, bytes heard.
+const ANSWER_LEN: usize = 8 + ADDRESS_LEN + 8;
+const PUNCH_LEN: usize = ADDRESS_LEN + 1 + 3 * 2;
 const LABEL: &str = "warren probe";
 
 /// What one node tells the other in a probe.
@@ -38,6 +49,8 @@ pub enum Message {
     Request {
         /// Names the request; random.
         transaction: u64,
+        /// Bytes of padding, at most [`PADDING_MAX`]: shows whether datagrams of that size pass.
+        padding: u16,
     },
     /// Yes.
     Reply {
@@ -46,6 +59,11 @@ pub enum Message {
         /// Where the request came from as the replier saw it: a candidate of the asker that no STUN server
         /// knows. `None` where it came over a relay.
         observed: Option<SocketAddr>,
+        /// Bytes of the asker's tunnel packets that the replier has received in its life: whether data arrives, and not
+        /// only probes.
+        heard_bytes: u64,
+        /// As much padding as the request had.
+        padding: u16,
     },
     /// Sent over a relay: these are my candidates, please probe them now, as I probe yours.
     Call {
@@ -55,6 +73,8 @@ pub enum Message {
         /// Addresses to probe, at most [`CALL_CANDIDATES_MAX`].
         candidates: Vec<SocketAddr>,
     },
+    /// Sent over a relay: I open mappings towards you now, please send to where they may be.
+    Punch(Punch),
 }
 
 /// A message with what guards it against replay.
@@ -141,19 +161,22 @@ fn encode(probe: &Probe) -> Vec<u8> {
         Message::Request { .. } => 1,
         Message::Reply { .. } => 2,
         Message::Call { .. } => 3,
+        Message::Punch(_) => 4,
     };
     let mut bytes = vec![kind];
     bytes.extend_from_slice(&probe.sender_epoch.to_be_bytes());
     bytes.extend_from_slice(&probe.receiver_epoch.to_be_bytes());
     bytes.extend_from_slice(&probe.counter.to_be_bytes());
     match &probe.message {
-        Message::Request { transaction } => {
+        Message::Request { transaction, padding } => {
             bytes.extend_from_slice(&transaction.to_be_bytes());
-            bytes.extend_from_slice(&[0; ADDRESS_LEN]);
+            bytes.resize(FIXED_LEN + ANSWER_LEN + usize::from((*padding).min(PADDING_MAX)), 0);
         }
-        Message::Reply { transaction, observed } => {
+        Message::Reply { transaction, observed, heard_bytes, padding } => {
             bytes.extend_from_slice(&transaction.to_be_bytes());
             bytes.extend_from_slice(&observed.map_or([0; ADDRESS_LEN], encode_address));
+            bytes.extend_from_slice(&heard_bytes.to_be_bytes());
+            bytes.resize(FIXED_LEN + ANSWER_LEN + usize::from((*padding).min(PADDING_MAX)), 0);
         }
         Message::Call { is_direct, candidates } => {
             bytes.push(u8::from(*is_direct));
@@ -161,8 +184,39 @@ fn encode(probe: &Probe) -> Vec<u8> {
                 bytes.extend_from_slice(&encode_address(*candidate));
             }
         }
+        Message::Punch(punch) => bytes.extend_from_slice(&encode_punch(punch)),
     }
     bytes
+}
+
+/// Address, kind, and three numbers of two bytes; what a kind has no use for is zero.
+fn encode_punch(punch: &Punch) -> [u8; PUNCH_LEN] {
+    let (kind, numbers) = match punch.kind {
+        PunchKind::Prediction { step, window } => (1, [step.cast_unsigned(), window, 0]),
+        PunchKind::MutualPrediction { step, window } => (2, [step.cast_unsigned(), window, 0]),
+        PunchKind::Range { first, last, probes } => (3, [first, last, probes]),
+    };
+    let mut bytes = [0; PUNCH_LEN];
+    bytes[..ADDRESS_LEN].copy_from_slice(&encode_address(punch.outside));
+    bytes[ADDRESS_LEN] = kind;
+    for (place, number) in bytes[ADDRESS_LEN + 1..].chunks_exact_mut(2).zip(numbers) {
+        place.copy_from_slice(&number.to_be_bytes());
+    }
+    bytes
+}
+
+fn decode_punch(body: &[u8]) -> Option<Punch> {
+    let body: &[u8; PUNCH_LEN] = body.try_into().ok()?;
+    let (address, rest) = body.split_first_chunk::<ADDRESS_LEN>()?;
+    let (kind, numbers) = rest.split_first()?;
+    let number = |index: usize| Some(u16::from_be_bytes(*numbers.as_chunks::<2>().0.get(index)?));
+    let kind = match kind {
+        1 => PunchKind::Prediction { step: number(0)?.cast_signed(), window: number(1)? },
+        2 => PunchKind::MutualPrediction { step: number(0)?.cast_signed(), window: number(1)? },
+        3 => PunchKind::Range { first: number(0)?, last: number(1)?, probes: number(2)? },
+        _ => return None,
+    };
+    Some(Punch { outside: decode_address(address), kind })
 }
 
 fn decode(bytes: &[u8]) -> Option<Probe> {
@@ -170,14 +224,16 @@ fn decode(bytes: &[u8]) -> Option<Probe> {
     let number = |at: usize| Some(u64::from_be_bytes(fixed.get(at..at + 8)?.try_into().ok()?));
     let message = match fixed[0] {
         1 | 2 => {
-            let (transaction, address) = body.split_first_chunk()?;
-            let address: &[u8; ADDRESS_LEN] = address.try_into().ok()?;
+            let (transaction, rest) = body.split_first_chunk()?;
+            let (address, rest) = rest.split_first_chunk::<ADDRESS_LEN>()?;
+            let (heard, rest) = rest.split_first_chunk()?;
+            let padding = u16::try_from(rest.len()).ok().filter(|padding| *padding <= PADDING_MAX)?;
             let transaction = u64::from_be_bytes(*transaction);
             if fixed[0] == 1 {
-                Message::Request { transaction }
+                Message::Request { transaction, padding }
             } else {
                 let observed = (address != &[0; ADDRESS_LEN]).then(|| decode_address(address));
-                Message::Reply { transaction, observed }
+                Message::Reply { transaction, observed, heard_bytes: u64::from_be_bytes(*heard), padding }
             }
         }
         3 => {
@@ -189,6 +245,7 @@ fn decode(bytes: &[u8]) -> Option<Probe> {
             let candidates = addresses.iter().map(decode_address).collect();
             Message::Call { is_direct: is_direct == 1, candidates }
         }
+        4 => Message::Punch(decode_punch(body)?),
         _ => return None,
     };
     Some(Probe { sender_epoch: number(1)?, receiver_epoch: number(9)?, counter: number(17)?, message })
@@ -216,9 +273,19 @@ mod tests {
         let (a, b) = pair();
         let address: SocketAddr = "203.0.113.5:1234".parse().unwrap();
         for message in [
-            Message::Request { transaction: 7 },
-            Message::Reply { transaction: 7, observed: Some(address) },
-            Message::Reply { transaction: 7, observed: None },
+            Message::Request { transaction: 7, padding: 0 },
+            Message::Request { transaction: 7, padding: PADDING_MAX },
+            Message::Reply { transaction: 7, observed: Some(address), heard_bytes: u64::MAX, padding: 0 },
+            Message::Reply { transaction: 7, observed: None, heard_bytes: 0, padding: 9 },
+            Message::Punch(Punch { outside: address, kind: PunchKind::Prediction { step: -2, window: 16 } }),
+            Message::Punch(Punch {
+                outside: address,
+                kind: PunchKind::MutualPrediction { step: i16::MIN, window: u16::MAX },
+            }),
+            Message::Punch(Punch {
+                outside: address,
+                kind: PunchKind::Range { first: 1_024, last: 65_535, probes: 2_048 },
+            }),
             Message::Call { is_direct: true, candidates: vec![address, "[fd00::1]:5".parse().unwrap()] },
             Message::Call { is_direct: false, candidates: Vec::new() },
         ] {
@@ -231,7 +298,7 @@ mod tests {
     #[test]
     fn a_probe_reflected_to_its_sender_is_not_opened() {
         let (a, _) = pair();
-        let datagram = a.seal(&probe(Message::Request { transaction: 7 }), [9; 24]);
+        let datagram = a.seal(&probe(Message::Request { transaction: 7, padding: 0 }), [9; 24]);
         assert_eq!(a.open(&datagram), None);
     }
 
@@ -241,15 +308,18 @@ mod tests {
         let stranger = PrivateKey::from_random([3; 32]);
         let victim = PrivateKey::from_random([2; 32]).public_key();
         let forged = PairKeys::derive(&stranger, &victim).unwrap();
-        assert_eq!(b.open(&forged.seal(&probe(Message::Request { transaction: 7 }), [9; 24])), None);
-        let datagram = a.seal(&probe(Message::Request { transaction: 7 }), [9; 24]);
+        assert_eq!(
+            b.open(&forged.seal(&probe(Message::Request { transaction: 7, padding: 0 }), [9; 24])),
+            None
+        );
+        let datagram = a.seal(&probe(Message::Request { transaction: 7, padding: 0 }), [9; 24]);
         assert_eq!(forged.open(&datagram), None);
     }
 
     #[test]
     fn a_probe_with_any_byte_changed_is_not_opened() {
         let (a, b) = pair();
-        let datagram = a.seal(&probe(Message::Request { transaction: 7 }), [9; 24]);
+        let datagram = a.seal(&probe(Message::Request { transaction: 7, padding: 0 }), [9; 24]);
         for index in 0..datagram.len() {
             let mut changed = datagram.clone();
             changed[index] ^= 1;
@@ -260,10 +330,13 @@ mod tests {
     #[test]
     fn a_request_is_as_long_as_its_reply() {
         let (a, _) = pair();
-        let request = a.seal(&probe(Message::Request { transaction: 7 }), [9; 24]);
         let observed = Some("[2001:db8::1]:9".parse().unwrap());
-        let reply = a.seal(&probe(Message::Reply { transaction: 7, observed }), [9; 24]);
-        assert_eq!(request.len(), reply.len());
+        for padding in [0, 1, PADDING_MAX, u16::MAX] {
+            let request = a.seal(&probe(Message::Request { transaction: 7, padding }), [9; 24]);
+            let reply = Message::Reply { transaction: 7, observed, heard_bytes: 5, padding };
+            assert_eq!(request.len(), a.seal(&probe(reply), [9; 24]).len());
+            assert_eq!(request.len(), usize::from(REQUEST_LEN + padding.min(PADDING_MAX)));
+        }
     }
 
     proptest! {

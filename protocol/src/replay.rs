@@ -75,7 +75,12 @@ mod tests {
     const OWN: u64 = 5;
 
     fn probe(sender_epoch: u64, counter: u64) -> Probe {
-        Probe { sender_epoch, receiver_epoch: OWN, counter, message: Message::Request { transaction: 0 } }
+        Probe {
+            sender_epoch,
+            receiver_epoch: OWN,
+            counter,
+            message: Message::Request { transaction: 0, padding: 0 },
+        }
     }
 
     #[test]

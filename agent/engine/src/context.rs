@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 
+use endpoint_selection::nat::{Heard, PeerView};
+use endpoint_selection::traversal::Punch;
 use endpoint_selection::{SocketId, Timestamp};
 use protocol::key::PublicKey;
 use protocol::relay::{SEND_PREFIX_LEN, SessionId, send_prefix};
@@ -23,11 +25,34 @@ pub(crate) struct Context<'a> {
     pub(crate) sessions: &'a BTreeMap<SocketAddr, SessionId>,
     /// Our own candidates, best first, as told in calls.
     pub(crate) own_addresses: &'a [SocketAddr],
+    /// What peers noticed that concerns the whole node.
+    pub(crate) notices: &'a mut Vec<Notice>,
+}
+
+/// What one peer noticed that concerns the whole node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Notice {
+    /// A peer saw us at this address.
+    Seen(PeerView),
+    /// A peer's probe came from where we had sent nothing.
+    Heard(Heard),
+    /// A peer asks us to send to where its mappings may be.
+    Punch(PublicKey, Punch),
+    /// A direct path to the peer works, through this socket.
+    Opened(PublicKey, SocketId),
+    /// A direct path no longer works.
+    Lost,
+    /// No path uses this socket any more.
+    Idle(SocketId),
 }
 
 impl Context<'_> {
     pub(crate) fn transmit(&mut self, to: SocketAddr, datagram: Vec<u8>) {
-        self.outputs.push_back(Output::Transmit { socket: SocketId::MAIN, to, datagram });
+        self.transmit_from(SocketId::MAIN, to, datagram);
+    }
+
+    pub(crate) fn transmit_from(&mut self, socket: SocketId, to: SocketAddr, datagram: Vec<u8>) {
+        self.outputs.push_back(Output::Transmit { socket, to, datagram });
     }
 
     /// What to put in front of a packet to `peer` through `relay`; `None` without a session there.

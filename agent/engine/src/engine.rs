@@ -3,15 +3,16 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 
-use endpoint_selection::Timestamp;
-use protocol::api::{MapEvent, NetworkMap, Report, ReportResponse};
+use endpoint_selection::nat::NatProfile;
+use endpoint_selection::{SocketId, Timestamp};
+use protocol::api::{MapEvent, NetworkMap, ReportResponse};
 use protocol::frame::{DatagramClass, classify};
 use protocol::key::PublicKey;
 use protocol::probe::{CALL_CANDIDATES_MAX, tag_of};
 use protocol::relay::SessionId;
 
 use crate::config::EngineConfig;
-use crate::context::Context;
+use crate::context::{Context, Notice};
 use crate::discovery::Discovery;
 use crate::entropy::Entropy;
 use crate::input::Input;
@@ -20,11 +21,8 @@ use crate::peer::{Peer, Route};
 use crate::plan;
 use crate::relay_client::RelayClient;
 use crate::reporter::Reporter;
-use crate::status::Status;
+use crate::sockets::Sockets;
 use crate::tunnel_config::TunnelConfig;
-
-/// Paths in a report: they serve people who look at a dashboard, and must not make a report too large to be taken.
-const REPORTED_PATHS_MAX: usize = 1_000;
 
 /// The agent's brain; see the crate's first page.
 pub struct Engine {
@@ -37,6 +35,8 @@ pub struct Engine {
     tunnel: Option<TunnelConfig>,
     discovery: Discovery,
     own_addresses: Vec<SocketAddr>,
+    /// What peers were told of the NAT in front of us.
+    reported_nat: NatProfile,
     relays: BTreeMap<SocketAddr, RelayClient>,
     sessions: BTreeMap<SocketAddr, SessionId>,
     token: Option<ReportResponse>,
@@ -45,6 +45,9 @@ pub struct Engine {
     reporter: Reporter,
     peers: BTreeMap<PublicKey, Peer>,
     tags: BTreeMap<[u8; 8], PublicKey>,
+    notices: Vec<Notice>,
+    sockets: Sockets,
+    underway: Option<Underway>,
 }
 
 /// The surroundings of one event, borrowed beside the part that handles it.
@@ -58,11 +61,16 @@ macro_rules! context {
             is_path_changed: &mut $engine.is_path_changed,
             sessions: &$engine.sessions,
             own_addresses: &$engine.own_addresses,
+            notices: &mut $engine.notices,
         }
     };
 }
 
 mod relays;
+mod report;
+mod traversal;
+
+use traversal::Underway;
 
 impl Engine {
     /// An engine that knows nothing yet: feed it the machine's addresses and a map.
@@ -82,6 +90,7 @@ impl Engine {
             map: None,
             tunnel: None,
             own_addresses: Vec::new(),
+            reported_nat: NatProfile::default(),
             relays: BTreeMap::new(),
             sessions: BTreeMap::new(),
             token: None,
@@ -89,6 +98,9 @@ impl Engine {
             reporter,
             peers: BTreeMap::new(),
             tags: BTreeMap::new(),
+            notices: Vec::new(),
+            sockets: Sockets::default(),
+            underway: None,
         }
     }
 
@@ -98,9 +110,9 @@ impl Engine {
             Input::Map(event) => self.on_map(now, event),
             Input::ReportAccepted(response) => self.on_report_accepted(now, response),
             Input::ReportFailed => self.reporter.on_failed(now),
-            Input::Datagram { socket: _, from, datagram } => self.on_datagram(now, from, datagram),
+            Input::Datagram { socket, from, datagram } => self.on_datagram(now, socket, from, datagram),
             // Nothing asks for side sockets yet.
-            Input::SocketOpened { .. } => {}
+            Input::SocketOpened { socket, port } => self.on_socket_opened(now, socket, port),
             Input::LocalAddresses(addresses) => {
                 if self.discovery.set_local(addresses) {
                     self.rediscover(now);
@@ -124,7 +136,7 @@ impl Engine {
             },
             Input::Rediscover => self.rediscover(now),
         }
-        self.note_paths(now);
+        self.finish_event(now);
     }
 
     /// Does what is due at `now`.
@@ -142,7 +154,8 @@ impl Engine {
         for peer in self.peers.values_mut().filter(|peer| is_due(peer.next_at(), now)) {
             peer.handle_timeout(&mut context!(self, now));
         }
-        self.note_paths(now);
+        self.handle_attempt_timeout(now);
+        self.finish_event(now);
         let due = self.reporter.next_at().is_some_and(|at| at <= now);
         if due {
             let report = self.report();
@@ -164,27 +177,12 @@ impl Engine {
             (self.discovery.next_at(), "STUN binding request"),
             (relay, "relay session"),
             (peer, "probe"),
+            (self.traversal_at(), "attempt"),
             (self.reporter.next_at(), "report"),
         ]
         .into_iter()
         .filter_map(|(at, why)| at.map(|at| (at, why)))
         .min()
-    }
-
-    /// What the engine knows, for people.
-    #[must_use]
-    pub fn status(&self) -> Status {
-        let mut peers: Vec<_> = self.peers.values().map(Peer::status).collect();
-        peers.sort_by(|a, b| a.name.cmp(&b.name));
-        Status {
-            own: self.map.as_ref().map(|map| map.own.clone()),
-            revision: self.map.as_ref().map(|map| map.revision),
-            candidates: self.discovery.candidates(),
-            nat: self.discovery.nat(),
-            relays: self.relays.values().map(RelayClient::status).collect(),
-            stun: self.discovery.stun_status(),
-            peers,
-        }
     }
 
     /// The map as it is now, to keep a copy.
@@ -229,10 +227,15 @@ impl Engine {
         let gone: Vec<PublicKey> =
             self.peers.keys().filter(|key| !wanted.contains_key(key)).copied().collect();
         for key in gone {
-            if let Some(tag) = self.peers.remove(&key).and_then(|peer| peer.incoming_tag()) {
+            let peer = self.peers.remove(&key);
+            if let Some(tag) = peer.as_ref().and_then(Peer::incoming_tag) {
                 self.tags.remove(&tag);
             }
             self.outputs.push_back(Output::SetPath { peer: key, path: None });
+            self.forget_attempt(&key);
+            if let Some(socket) = peer.and_then(|peer| peer.side_socket()) {
+                self.close_socket(socket);
+            }
         }
         for (key, info) in wanted {
             if let Some(peer) = self.peers.get_mut(&key) {
@@ -257,18 +260,35 @@ impl Engine {
         self.token = Some(response);
     }
 
-    fn on_datagram(&mut self, now: Timestamp, from: SocketAddr, datagram: &[u8]) {
+    fn on_datagram(&mut self, now: Timestamp, socket: SocketId, from: SocketAddr, datagram: &[u8]) {
         let from = SocketAddr::new(from.ip().to_canonical(), from.port());
         match classify(datagram) {
-            DatagramClass::Stun => {
-                if self.discovery.handle_response(from, datagram) {
-                    self.on_own_candidates_changed(now);
-                }
-            }
-            DatagramClass::Probe => self.on_probe(now, Route::Direct(from), datagram),
+            DatagramClass::Stun => self.on_stun(now, socket, from, datagram),
+            DatagramClass::Probe => self.on_probe(now, Route::Direct(socket, from), datagram),
             DatagramClass::Relay => self.on_relay_frame(now, from, datagram),
             DatagramClass::WireGuard | DatagramClass::OtherVersion(_) | DatagramClass::Unknown => {}
         }
+    }
+
+    fn on_stun(&mut self, now: Timestamp, socket: SocketId, from: SocketAddr, datagram: &[u8]) {
+        let Some(answered) = self.discovery.handle_response(now, socket, from, datagram) else {
+            self.discovery.handle_request(datagram);
+            return;
+        };
+        if answered.is_changed {
+            self.on_own_candidates_changed(now);
+        }
+        if answered.socket != SocketId::MAIN {
+            self.on_side_reflexive(now, answered.socket, answered.reflexive);
+        }
+    }
+
+    /// What every event ends with.
+    fn finish_event(&mut self, now: Timestamp) {
+        self.take_notices(now);
+        self.begin_what_is_due(now);
+        self.take_notices(now);
+        self.note_paths(now);
     }
 
     fn on_probe(&mut self, now: Timestamp, route: Route, datagram: &[u8]) {
@@ -300,21 +320,17 @@ impl Engine {
             .map(|candidate| candidate.address)
             .take(CALL_CANDIDATES_MAX)
             .collect();
+        let nat = self.discovery.nat();
+        if self.reported_nat != nat {
+            self.reported_nat = nat;
+            self.reporter.touch(now);
+        }
         if self.own_addresses != addresses {
             self.own_addresses = addresses;
             self.reporter.touch(now);
             for peer in self.peers.values_mut() {
                 peer.on_own_change(now);
             }
-        }
-    }
-
-    fn report(&self) -> Report {
-        Report {
-            candidates: self.discovery.candidates(),
-            nat: self.discovery.nat(),
-            paths: self.peers.values().map(Peer::path_report).take(REPORTED_PATHS_MAX).collect(),
-            agent_version: self.config.agent_version.clone(),
         }
     }
 }

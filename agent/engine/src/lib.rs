@@ -27,6 +27,7 @@ mod plan;
 mod relay_client;
 mod reporter;
 mod schedule;
+mod sockets;
 mod status;
 pub mod tunnel_config;
 

@@ -13,16 +13,20 @@ use protocol::key::PrivateKey;
 use protocol::probe::PairKeys;
 use protocol::replay::ReplayWindow;
 
-use crate::context::Context;
+use crate::context::{Context, Notice};
 use crate::input::PeerTraffic;
 use crate::output::{Output, TunnelPath};
 use crate::schedule::Schedule;
 
+mod data_check;
 mod probing;
+mod punching;
 mod receive;
 mod upkeep;
 mod view;
 
+use data_check::DataCheck;
+use punching::Punching;
 use upkeep::Upkeep;
 
 /// How long a reply may take; replies after that count for nothing.
@@ -53,13 +57,17 @@ pub(crate) struct Peer {
     /// When the paths were judged last.
     judged_at: Timestamp,
     traffic: Option<PeerTraffic>,
+    data: DataCheck,
+    punching: Punching,
+    /// The address that only a side socket reaches, and that socket.
+    side: Option<(SocketAddr, SocketId)>,
 }
 
 /// The way a probe travels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Route {
-    /// Straight to this address.
-    Direct(SocketAddr),
+    /// Straight to this address, from this socket.
+    Direct(SocketId, SocketAddr),
     /// Through the relay at this address.
     Relay(SocketAddr),
 }
@@ -69,6 +77,8 @@ struct Sent {
     route: Route,
     at: Timestamp,
     receiver_epoch: u64,
+    /// It was as long as the tunnel's longest packet.
+    is_long: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -100,6 +110,9 @@ impl Peer {
             switches: 0,
             judged_at: now,
             traffic: None,
+            data: DataCheck::default(),
+            punching: Punching::default(),
+            side: None,
         }
     }
 
@@ -131,7 +144,7 @@ impl Peer {
     }
 
     /// Whether tunnel packets go straight to the peer.
-    const fn is_direct(&self) -> bool {
+    pub(crate) const fn is_direct(&self) -> bool {
         matches!(self.path, Some(TunnelPath::Direct { .. }))
     }
 
@@ -222,6 +235,9 @@ impl Peer {
         let jitter = context.entropy.number();
         if let Some(due) = self.schedule.take_due(context.now, jitter, settled) {
             self.probe_candidates(context, due);
+            if self.schedule.is_between_rounds() {
+                self.punching.on_round_over(context.now);
+            }
         }
         self.keep_up(context);
         let late: Vec<u64> =
@@ -248,6 +264,9 @@ impl Peer {
     /// Returns whether it is.
     pub(crate) fn on_traffic(&mut self, now: Timestamp, traffic: PeerTraffic) -> bool {
         if let Some(before) = self.traffic.replace(traffic) {
+            if traffic.tx_bytes > before.tx_bytes && self.is_direct() {
+                self.data.on_sent(now);
+            }
             let only_sent = traffic.tx_bytes > before.tx_bytes && traffic.rx_bytes == before.rx_bytes;
             if only_sent && self.is_direct() {
                 self.upkeep.ask_now(now);
@@ -274,9 +293,10 @@ impl Peer {
             | CandidateKind::PortMapped
             | CandidateKind::PeerReflexive
             | CandidateKind::ServerReflexive
-            | CandidateKind::Static => {
-                Some(TunnelPath::Direct { socket: SocketId::MAIN, remote: candidate.address })
-            }
+            | CandidateKind::Static => Some(TunnelPath::Direct {
+                socket: self.socket_for(candidate.address),
+                remote: candidate.address,
+            }),
         });
         self.set_path(context, path);
     }
@@ -293,10 +313,19 @@ impl Peer {
         self.switches = self.switches.saturating_add(u32::from(before.is_some()));
         self.since = context.now;
         self.upkeep.restart(context.now);
+        self.data.restart();
+        if let Some(TunnelPath::Direct { socket, .. }) = path {
+            self.punching.on_direct();
+            context.notices.push(Notice::Opened(self.info.public_key, socket));
+        }
+        self.let_go_of_side_socket(context);
         let lost_direct = matches!(before, Some(TunnelPath::Direct { .. }))
             && !matches!(path, Some(TunnelPath::Direct { .. }));
         if lost_direct || path.is_none() {
             self.search(context.now);
+        }
+        if lost_direct {
+            context.notices.push(Notice::Lost);
         }
         let (kind, remote) = self.path_kind();
         *context.is_path_changed = true;
@@ -306,7 +335,7 @@ impl Peer {
 
     fn route(&self) -> Option<Route> {
         self.path.map(|path| match path {
-            TunnelPath::Direct { remote, .. } => Route::Direct(remote),
+            TunnelPath::Direct { socket, remote } => Route::Direct(socket, remote),
             TunnelPath::Relay { server, .. } => Route::Relay(server),
         })
     }
@@ -319,10 +348,22 @@ impl Peer {
         }
     }
 
-    pub(crate) fn path_report(&self) -> PathReport {
+    /// The socket that reaches `remote`.
+    fn socket_for(&self, remote: SocketAddr) -> SocketId {
+        self.side.filter(|(address, _)| *address == remote).map_or(SocketId::MAIN, |(_, socket)| socket)
+    }
+
+    /// The path in use, and `with_evidence` all that the choice was made from.
+    /// The side socket that a path of this peer goes through.
+    pub(crate) fn side_socket(&self) -> Option<SocketId> {
+        self.side.map(|(_, socket)| socket)
+    }
+
+    pub(crate) fn path_report(&self, with_evidence: bool) -> PathReport {
         let (kind, remote) = self.path_kind();
         let rtt_us = remote.and_then(|remote| self.selector.rtt_us(remote));
-        PathReport { peer: self.info.public_key, kind, remote, rtt_us }
+        let evidence = with_evidence.then(|| self.selector.snapshot(self.judged_at));
+        PathReport { peer: self.info.public_key, kind, remote, rtt_us, evidence }
     }
 }
 

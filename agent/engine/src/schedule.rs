@@ -66,6 +66,11 @@ impl Schedule {
         self.started_at = None;
     }
 
+    /// Whether a round is over and the next one has not begun.
+    pub(crate) const fn is_between_rounds(&self) -> bool {
+        self.step == 0
+    }
+
     pub(crate) const fn next_at(&self) -> Option<Timestamp> {
         self.next_at
     }

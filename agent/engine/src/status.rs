@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use endpoint_selection::explain::Explanation;
 use endpoint_selection::nat::NatProfile;
 use endpoint_selection::{Candidate, CandidateKind, Timestamp, Verdict};
 use ipnet::IpNet;
@@ -70,6 +71,8 @@ pub struct PeerStatus {
     pub switches: u32,
     /// Every candidate with its verdict.
     pub verdicts: Vec<Verdict>,
+    /// The whole story from this side; `None` for a plain WireGuard peer.
+    pub explanation: Option<Explanation>,
 }
 
 /// The path in use to a peer.

@@ -4,6 +4,7 @@
 
 use std::net::SocketAddr;
 
+use endpoint_selection::nat::NatProfile;
 use endpoint_selection::{Candidate, CandidateKind, CandidateSource, SocketId, Timestamp};
 use engine::{Engine, EngineConfig, Input, LocalAddress, Output};
 use proptest::prelude::*;
@@ -37,6 +38,7 @@ fn peer(byte: u8, candidates: Vec<Candidate>) -> Peer {
         allowed_ips: vec![format!("100.92.0.{byte}/32").parse().unwrap()],
         online: true,
         candidates,
+        nat: NatProfile::default(),
         plain_endpoint: None,
     }
 }

@@ -123,7 +123,7 @@ fn a_static_candidate_that_no_peer_can_reach_is_a_usage_error_that_says_so() {
         assert_eq!(ran.code, 2, "{ran:?}");
         assert!(ran.stderr.contains(what), "{ran:?}");
     }
-    let many = vec!["203.0.113.1:5"; 9].join(",");
+    let many = ["203.0.113.1:5"; 9].join(",");
     assert_eq!(machine.run(&["agent", "--static-candidate", &many]).code, 2);
     assert!(!machine.state().exists());
 }

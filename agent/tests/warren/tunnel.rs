@@ -4,6 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
+use endpoint_selection::nat::NatProfile;
 use endpoint_selection::{Candidate, CandidateKind, CandidateSource};
 use protocol::api::{NetworkMap, OwnNode, Peer};
 use protocol::key::PublicKey;
@@ -33,6 +34,7 @@ fn joined_with_map() -> Machine {
         allowed_ips: vec!["100.92.0.8/32".parse().unwrap()],
         online: true,
         candidates: vec![silent],
+        nat: NatProfile::default(),
         plain_endpoint: None,
     };
     let own = OwnNode {

@@ -7,7 +7,7 @@ use actix_web::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, ResponseError};
 use protocol::api::{PROBLEM_CONTENT_TYPE, Problem, ProblemCode};
 
-use crate::service::{AuthError, EnrollError, ReportRefused};
+use crate::service::{AuthError, EnrollError, PairUnknown, ReportRefused};
 use crate::store::StoreError;
 
 /// Seconds after which to try again while the database does not answer.
@@ -188,6 +188,12 @@ impl From<AuthError> for ApiError {
                 Self::new(ProblemCode::NodeDeleted, StatusCode::GONE, error, detail)
             }
         }
+    }
+}
+
+impl From<PairUnknown> for ApiError {
+    fn from(error: PairUnknown) -> Self {
+        Self::new(ProblemCode::NotFound, StatusCode::NOT_FOUND, error, None)
     }
 }
 

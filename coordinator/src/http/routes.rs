@@ -7,7 +7,7 @@ use actix_web::{HttpResponse, Route};
 use super::policy::{self, Policy};
 use super::problem::ApiError;
 use super::rate_limit::Limit;
-use super::{dashboard, enroll, health, map, node, overview, report, sign_in};
+use super::{dashboard, enroll, health, map, node, overview, pair, report, sign_in};
 
 /// A route: who may call it is part of it.
 pub struct RouteSpec {
@@ -45,6 +45,7 @@ pub const ROUTES: &[RouteSpec] = &[
     route("GET",    "/api/v1/map",       Policy::Node,   Limit::Unlimited, || web::get().to(map::map)),
     route("DELETE", "/api/v1/node",      Policy::Node,   Limit::Unlimited, || web::delete().to(node::leave)),
     route("GET",    "/api/v1/overview",  Policy::Person, Limit::Unlimited, || web::get().to(overview::overview)),
+    route("GET",    "/api/v1/pairs/{own}/{peer}", Policy::Person, Limit::Unlimited, || web::get().to(pair::pair)),
     route("POST",   "/api/v1/sign-out",  Policy::Person, Limit::Unlimited, || web::post().to(sign_in::sign_out)),
     route("GET",    "/sign-in/{token}",  Policy::Public, Limit::Unlimited, || web::get().to(sign_in::page)),
     route("POST",   "/sign-in/{token}",  Policy::Public, Limit::SignIn,    || web::post().to(sign_in::sign_in)),

@@ -64,6 +64,11 @@ pub enum ReportRefused {
     Auth(#[from] AuthError),
 }
 
+/// A pair of nodes that a person asks for and may not see, or that is none.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("these are not two nodes of one of your networks")]
+pub struct PairUnknown;
+
 /// Why an administrative command is not carried out.
 #[derive(Debug, thiserror::Error)]
 pub enum AdminError {

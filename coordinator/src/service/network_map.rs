@@ -281,6 +281,7 @@ fn peer(network: &NetworkRow, node: &NodeRow, report: Option<&Report>, online: b
         allowed_ips: addressing::host_prefixes(network, node.host_index),
         online,
         candidates: report.map(|report| report.candidates.clone()).unwrap_or_default(),
+        nat: report.map(|report| report.nat).unwrap_or_default(),
         plain_endpoint: node.plain_endpoint,
     }
 }

@@ -125,7 +125,7 @@ fn node_overview(network: &NetworkState, node: &NodeState) -> NodeOverview {
     }
 }
 
-fn path_overview(network: &NetworkState, path: PathReport) -> Option<PathOverview> {
+pub(super) fn path_overview(network: &NetworkState, path: PathReport) -> Option<PathOverview> {
     let peer = network.name_of(&path.peer)?;
     Some(PathOverview { peer: peer.clone(), kind: path.kind, remote: path.remote, rtt_us: path.rtt_us })
 }

@@ -1,5 +1,6 @@
 //! What was seen of the NAT, each thing with its time; bounded.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
@@ -158,6 +159,23 @@ impl Evidence {
     pub fn add_idle(&mut self, outcome: IdleOutcome) {
         self.idle.retain(|known| known.held != outcome.held || known.idle_ms != outcome.idle_ms);
         push_bounded(&mut self.idle, outcome);
+    }
+
+    /// Forgets what servers said that are asked no longer.
+    pub fn keep_servers(&mut self, servers: &BTreeSet<SocketAddr>) {
+        self.bindings.retain(|binding| servers.contains(&binding.server));
+        self.unanswered.retain(|server| servers.contains(server));
+    }
+
+    /// The machine's addresses changed: what peers saw and what came in spoke of the old way out. What servers said stays
+    /// until they have been asked again.
+    pub fn set_local(&mut self, local: Vec<IpAddr>) {
+        *self = Self {
+            local,
+            bindings: std::mem::take(&mut self.bindings),
+            unanswered: std::mem::take(&mut self.unanswered),
+            ..Self::default()
+        };
     }
 
     /// The network changed: nothing that was seen through the old one counts, but the machine's addresses do.

@@ -95,6 +95,7 @@ pub struct Attempt {
     is_first: bool,
     remotes: Vec<SocketAddr>,
     sockets: Vec<SocketId>,
+    opened: Vec<SocketId>,
     theirs: Option<Punch>,
     volley: Option<(Volley, Timestamp)>,
     /// Round and shot that come next.
@@ -138,13 +139,14 @@ impl Attempt {
             return None;
         }
         let mut attempt = Self::new(now, budget, is_first);
-        attempt.outputs.extend(sockets.iter().map(|socket| AttemptOutput::Open { socket: *socket }));
         attempt.remotes = remotes;
         attempt.sockets.clone_from(&sockets);
         if matches!(kind, PunchKind::Range { .. }) {
-            attempt.outputs.push_back(AttemptOutput::Signal { punch: Punch { outside, kind } });
+            // The first socket is opened first: without one there is nothing to be found.
             attempt.send(now, Volley::map(sockets, attempt.remotes.clone()));
+            attempt.outputs.push_back(AttemptOutput::Signal { punch: Punch { outside, kind } });
         } else {
+            sockets.iter().for_each(|socket| attempt.open(*socket));
             attempt.role = Role::Asking { kind, asked_at: now, tries: 0 };
             attempt.ask(now);
         }
@@ -188,6 +190,7 @@ impl Attempt {
             is_first,
             remotes: Vec::new(),
             sockets: Vec::new(),
+            opened: Vec::new(),
             theirs: None,
             volley: None,
             next: (0, 0),
@@ -231,6 +234,7 @@ impl Attempt {
     /// The host gave no such socket. An attempt without any has failed.
     pub fn on_no_socket(&mut self, socket: SocketId) {
         self.sockets.retain(|ours| *ours != socket);
+        self.opened.retain(|ours| *ours != socket);
         if self.sockets.is_empty() && socket != SocketId::MAIN {
             self.finish(Outcome::Failed);
         }
@@ -273,10 +277,24 @@ impl Attempt {
         self.outputs.pop_front()
     }
 
+    /// The sockets that it has opened so far, for whoever ends it before its time.
+    #[must_use]
+    pub fn open_sockets(&self) -> &[SocketId] {
+        &self.opened
+    }
+
     /// How it ended, once it has.
     #[must_use]
     pub const fn outcome(&self) -> Option<Outcome> {
         self.outcome
+    }
+
+    /// Opens a socket of ours the first time that it is needed: many at once would be a burst of system calls.
+    fn open(&mut self, socket: SocketId) {
+        if self.sockets.contains(&socket) && !self.opened.contains(&socket) {
+            self.opened.push(socket);
+            self.outputs.push_back(AttemptOutput::Open { socket });
+        }
     }
 
     fn ask(&mut self, now: Timestamp) {
@@ -317,10 +335,12 @@ impl Attempt {
     fn shoot(&mut self) {
         let Some((volley, _)) = &self.volley else { return };
         let (round, index) = self.next;
-        if let Some((socket, remote)) = volley.shot(index) {
+        let (shot, len) = (volley.shot(index), volley.len());
+        if let Some((socket, remote)) = shot {
+            self.open(socket);
             self.outputs.push_back(AttemptOutput::Probe { socket, remote });
         }
-        self.next = if index + 1 < volley.len() { (round, index + 1) } else { (round + 1, 0) };
+        self.next = if index + 1 < len { (round, index + 1) } else { (round + 1, 0) };
     }
 
     fn finish(&mut self, outcome: Outcome) {
@@ -332,7 +352,7 @@ impl Attempt {
             Outcome::Opened { socket } => Some(socket),
             Outcome::Failed => None,
         };
-        let closed = self.sockets.iter().filter(|socket| Some(**socket) != kept);
+        let closed = self.opened.iter().filter(|socket| Some(**socket) != kept);
         self.outputs.extend(closed.map(|socket| AttemptOutput::Close { socket: *socket }));
     }
 }

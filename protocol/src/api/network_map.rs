@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use endpoint_selection::Candidate;
+use endpoint_selection::nat::NatProfile;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -56,6 +57,9 @@ pub struct Peer {
     pub online: bool,
     /// Its candidates, from its last report.
     pub candidates: Vec<Candidate>,
+    /// The NAT in front of it, from its last report: what may open a direct path to it.
+    #[serde(default)]
+    pub nat: NatProfile,
     /// Set for a plain WireGuard peer without an agent: it answers no probes, and this is its endpoint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plain_endpoint: Option<SocketAddr>,
@@ -183,6 +187,7 @@ mod tests {
             allowed_ips: Vec::new(),
             online: true,
             candidates: Vec::new(),
+            nat: NatProfile::default(),
             plain_endpoint: None,
         }
     }

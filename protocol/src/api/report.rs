@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use endpoint_selection::nat::NatProfile;
-use endpoint_selection::{Candidate, CandidateKind};
+use endpoint_selection::{Candidate, CandidateKind, Snapshot};
 use serde::{Deserialize, Serialize};
 
 use crate::key::PublicKey;
@@ -17,6 +17,9 @@ pub const REPORT_CANDIDATES_MAX: usize = 32;
 
 /// The most paths in a report.
 pub const REPORT_PATHS_MAX: usize = 4096;
+
+/// The most paths to one peer that evidence is reported on: as many as an agent keeps.
+pub(super) const EVIDENCE_PATHS_MAX: usize = 64;
 
 /// Facts about a node, whole: each report replaces the one before.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -47,6 +50,9 @@ pub struct PathReport {
     /// Smoothed RTT in microseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rtt_us: Option<u32>,
+    /// All evidence on the paths to the peer, for as many peers as fit: what the choice was made from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<Snapshot>,
 }
 
 /// What kind of path carries the traffic.
@@ -90,6 +96,14 @@ pub enum ReportError {
         /// Its address.
         address: SocketAddr,
     },
+    /// Evidence on more paths to one peer than an agent keeps.
+    #[error("paths[{index}].evidence.paths: {count} given, at most {EVIDENCE_PATHS_MAX} allowed")]
+    TooMuchEvidence {
+        /// Its place in the list.
+        index: usize,
+        /// How many.
+        count: usize,
+    },
     /// A text that is too long.
     #[error("agent_version: at most 64 characters allowed")]
     LongVersion,
@@ -106,6 +120,12 @@ impl Report {
         }
         if self.paths.len() > REPORT_PATHS_MAX {
             return Err(ReportError::TooManyPaths(self.paths.len()));
+        }
+        for (index, path) in self.paths.iter().enumerate() {
+            let count = path.evidence.as_ref().map_or(0, |evidence| evidence.paths.len());
+            if count > EVIDENCE_PATHS_MAX {
+                return Err(ReportError::TooMuchEvidence { index, count });
+            }
         }
         if self.agent_version.chars().count() > 64 {
             return Err(ReportError::LongVersion);

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use coordinator::service::Overview;
+use coordinator::service::{Overview, PairReport};
 use endpoint_selection::Selection;
 use endpoint_selection::explain::{Explanation, Pair};
 use endpoint_selection::json::{PlanInput, SelectInput};
@@ -28,6 +28,7 @@ fn declarations() -> String {
     // Every number of ours fits a double: times are microseconds or milliseconds, far below 2^53.
     let mut found = Declarations { config: Config::new().with_large_int("number"), by_name: BTreeMap::new() };
     found.visit::<Overview>();
+    found.visit::<PairReport>();
     found.visit::<SelectInput>();
     found.visit::<Selection>();
     found.visit::<Evidence>();

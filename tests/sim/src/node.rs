@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
 use endpoint_selection::{SocketId, Timestamp};
-use engine::{Engine, EngineConfig, Input, LocalAddress, PeerTraffic, SIDE_SOCKETS_MAX, TunnelPath};
+use engine::{Engine, EngineConfig, Input, LocalAddress, PeerTraffic, TunnelPath};
 use protocol::api::{MapEvent, NetworkMap};
 use protocol::key::{PrivateKey, PublicKey};
 use zeroize::Zeroizing;
@@ -56,7 +56,8 @@ impl Node {
             private_key,
             port,
             side_ports: BTreeMap::new(),
-            side_sockets_max: SIDE_SOCKETS_MAX,
+            // The oracle knows plain opening alone; worlds that try more say so.
+            side_sockets_max: 0,
             interfaces: Vec::new(),
             engine: None,
             life: 0,

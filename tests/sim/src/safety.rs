@@ -157,7 +157,9 @@ impl Safety {
             (DatagramClass::Probe, Some((from, peer))) => {
                 from == node && self.addresses.contains(&(peer, to))
             }
-            (DatagramClass::Stun | DatagramClass::Relay, _) => is_relay,
+            // A node also asks itself at its outside address, to see whether its NAT hairpins (RFC 5780 §4.5).
+            (DatagramClass::Stun, _) => is_relay || self.addresses.contains(&(node, to)),
+            (DatagramClass::Relay, _) => is_relay,
             _ => false,
         };
         if !is_allowed {

@@ -15,8 +15,9 @@ use crate::schedule::Due;
 /// A call answered by a call within this time is not answered again.
 const CALL_SPACING: Duration = Duration::from_secs(5);
 
-/// The most requests remembered at once: a full round to 64 candidates, thrice.
-const OUTSTANDING_MAX: usize = 256;
+/// The most requests remembered at once: those of an attempt at its full rate until their time is over, and a round to 64
+/// candidates.
+const OUTSTANDING_MAX: usize = 1_024;
 
 impl Peer {
     /// Sends what a round's step asks for: to every address that does not answer yet; at its start to all, and a
@@ -42,7 +43,8 @@ impl Peer {
             self.schedule.forget_start();
         }
         for target in targets {
-            self.send_request(context, Route::Direct(target));
+            let socket = self.socket_for(target);
+            self.send_request(context, Route::Direct(socket, target));
             self.observe(context, target, ObservationKind::ProbeSent);
         }
     }
@@ -67,6 +69,16 @@ impl Peer {
     }
 
     pub(super) fn send_request(&mut self, context: &mut Context<'_>, route: Route) -> Option<u64> {
+        self.send_padded_request(context, route, 0)
+    }
+
+    /// A request with so many bytes of padding.
+    pub(super) fn send_padded_request(
+        &mut self,
+        context: &mut Context<'_>,
+        route: Route,
+        padding: u16,
+    ) -> Option<u64> {
         let transaction = context.entropy.number();
         let now = context.now;
         if self.outstanding.len() >= OUTSTANDING_MAX {
@@ -75,8 +87,11 @@ impl Peer {
                 return None;
             }
         }
-        self.send(context, route, Message::Request { transaction })?;
-        self.outstanding.insert(transaction, Sent { route, at: now, receiver_epoch: self.claimed_epoch });
+        self.send(context, route, Message::Request { transaction, padding })?;
+        self.outstanding.insert(
+            transaction,
+            Sent { route, at: now, receiver_epoch: self.claimed_epoch, is_long: padding > 0 },
+        );
         Some(transaction)
     }
 
@@ -92,7 +107,7 @@ impl Peer {
         };
         let sealed = keys.seal(&probe, context.entropy.bytes());
         match route {
-            Route::Direct(remote) => context.transmit(remote, sealed),
+            Route::Direct(socket, remote) => context.transmit_from(socket, remote, sealed),
             Route::Relay(relay) => {
                 let prefix = context.relay_prefix(relay, &self.info.public_key)?;
                 context.transmit(relay, [&prefix[..], &sealed].concat());
@@ -110,7 +125,7 @@ impl Peer {
     ) {
         if let Some(ping) = self.pings.remove(&transaction) {
             let kind = match route {
-                Route::Direct(_) => PathKind::Direct,
+                Route::Direct(..) => PathKind::Direct,
                 Route::Relay(_) => PathKind::Relay,
             };
             let answer = Some(PingAnswer { rtt_us, kind });

@@ -3,12 +3,14 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use endpoint_selection::{Candidate, CandidateKind, CandidateSource, ObservationKind};
+use endpoint_selection::nat::{Heard, PeerView};
+use endpoint_selection::{Candidate, CandidateKind, CandidateSource, ObservationKind, SocketId};
 use protocol::probe::Message;
 use protocol::replay::Freshness;
 
+use super::upkeep::LONG_LEN;
 use super::{Peer, REPLY_TIMEOUT, Route};
-use crate::context::Context;
+use crate::context::{Context, Notice};
 
 /// While a pair opens its first path, the two sides learn of it at different times: a call that says "no direct path" means
 /// nothing within this time after ours began.
@@ -28,11 +30,13 @@ impl Peer {
         }
         let is_for_this_life = probe.receiver_epoch == context.epoch;
         match probe.message {
-            Message::Request { transaction } => self.on_request(context, route, transaction, freshness),
+            Message::Request { transaction, padding } => {
+                self.on_request(context, route, (transaction, padding), freshness);
+            }
             // A reply counts once because its request does, not because of its counter: a copy that a neighbour sent
             // ahead over another path must not spoil the reply over the right one.
-            Message::Reply { transaction, .. } if is_for_this_life => {
-                self.on_reply(context, route, transaction)
+            Message::Reply { transaction, observed, heard_bytes, .. } if is_for_this_life => {
+                self.on_reply(context, route, transaction, (observed, heard_bytes));
             }
             Message::Call { is_direct, candidates }
                 if freshness != Freshness::Replayed && matches!(route, Route::Relay(_)) =>
@@ -45,7 +49,10 @@ impl Peer {
                 let addresses = if freshness == Freshness::Fresh { &candidates[..] } else { &[] };
                 self.on_call(context, addresses);
             }
-            Message::Reply { .. } | Message::Call { .. } => {}
+            Message::Punch(punch) if freshness == Freshness::Fresh && matches!(route, Route::Relay(_)) => {
+                self.on_punch(context, punch);
+            }
+            Message::Reply { .. } | Message::Call { .. } | Message::Punch(_) => {}
         }
         true
     }
@@ -56,15 +63,17 @@ impl Peer {
         &mut self,
         context: &mut Context<'_>,
         route: Route,
-        transaction: u64,
+        (transaction, padding): (u64, u16),
         freshness: Freshness,
     ) {
         let observed = match route {
-            Route::Direct(address) => Some(address),
+            Route::Direct(_, address) => Some(address),
             Route::Relay(_) => None,
         };
-        self.send(context, route, Message::Reply { transaction, observed });
+        let heard_bytes = self.traffic.map_or(0, |traffic| traffic.rx_bytes);
+        self.send(context, route, Message::Reply { transaction, observed, heard_bytes, padding });
         if let (Some(address), Freshness::Fresh) = (observed, freshness) {
+            self.note_heard(context, address);
             self.learn(CandidateKind::PeerReflexive, address);
             if !self.selector.may_carry(address, context.now) {
                 self.send_request(context, route);
@@ -73,7 +82,13 @@ impl Peer {
         }
     }
 
-    fn on_reply(&mut self, context: &mut Context<'_>, route: Route, transaction: u64) {
+    fn on_reply(
+        &mut self,
+        context: &mut Context<'_>,
+        route: Route,
+        transaction: u64,
+        (observed, heard_bytes): (Option<SocketAddr>, u64),
+    ) {
         let Some(sent) = self.outstanding.get(&transaction).copied().filter(|sent| sent.route == route)
         else {
             return;
@@ -84,17 +99,57 @@ impl Peer {
             return;
         }
         let rtt_us = u32::try_from(elapsed.as_micros()).unwrap_or(u32::MAX);
-        let (Route::Direct(remote) | Route::Relay(remote)) = route;
-        if let Route::Direct(address) = route {
+        let (Route::Direct(_, remote) | Route::Relay(remote)) = route;
+        if let Route::Direct(socket, address) = route {
+            if let Some(observed) = observed {
+                context.notices.push(Notice::Seen(PeerView { socket, remote, observed, at: context.now }));
+            }
+            self.take_socket(context, socket, address);
             // The list may have been replaced while the request was out.
             self.learn(CandidateKind::PeerReflexive, address);
         }
-        self.upkeep.on_reply(context.now, transaction);
         self.finish_ping(context, transaction, route, rtt_us);
         self.observe(context, remote, ObservationKind::ProbeAnswered { rtt_us });
+        if sent.is_long {
+            self.observe(context, remote, ObservationKind::PayloadMeasured { payload_max: LONG_LEN });
+        }
+        self.on_upkeep_reply(context.now, transaction);
+        self.check_data(context, route, heard_bytes);
         if sent.receiver_epoch != self.claimed_epoch {
             // The peer could not tell our request from a replay; this one it can.
             self.send_request(context, route);
+        }
+    }
+
+    /// A side socket that reaches an address which no other path does becomes the way to it; the main socket takes it back.
+    fn take_socket(&mut self, context: &mut Context<'_>, socket: SocketId, address: SocketAddr) {
+        if self.socket_for(address) == socket || self.selector.may_carry(address, context.now) {
+            return;
+        }
+        let before = self.side.take();
+        if socket != SocketId::MAIN {
+            self.side = Some((address, socket));
+        }
+        if let Some((_, idle)) = before.filter(|(_, before)| *before != socket) {
+            context.notices.push(Notice::Idle(idle));
+        }
+    }
+
+    /// A probe from where nothing was sent shows that the filter in front of us is lax.
+    fn note_heard(&self, context: &mut Context<'_>, from: SocketAddr) {
+        if self.selector.status(from).is_none() {
+            let is_address_known = self.selector.probe_targets().any(|target| target.ip() == from.ip());
+            context.notices.push(Notice::Heard(Heard { from, is_address_known, at: context.now }));
+        }
+    }
+
+    /// The peer says over the path in use how much of the tunnel it has heard.
+    fn check_data(&mut self, context: &mut Context<'_>, route: Route, heard_bytes: u64) {
+        let is_in_use = self.route() == Some(route);
+        if let (true, Route::Direct(_, remote)) = (is_in_use, route)
+            && self.data.on_answer(context.now, heard_bytes)
+        {
+            self.observe(context, remote, ObservationKind::DataLost);
         }
     }
 

@@ -1,11 +1,15 @@
-//! Asking again and again whether the path in use still works; this also keeps NAT mappings open.
+//! Asking again and again whether the path in use still works; this also keeps NAT mappings open. Some questions are as
+//! long as the tunnel's longest packet.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use endpoint_selection::{ObservationKind, Timestamp};
+use endpoint_selection::{Health, ObservationKind, Timestamp};
+use protocol::probe::REQUEST_LEN;
 
-use super::{Peer, Route};
+use super::{Peer, REPLY_TIMEOUT, Route, Sent};
 use crate::context::Context;
+use crate::plan::TUNNEL_MTU;
 
 /// How often a path in use is asked. Some NATs forget a mapping after 15 s, so every third question may be lost.
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -17,11 +21,29 @@ const TIMEOUT_MAX: Duration = Duration::from_secs(1);
 /// Doubt asks no more often than this: traffic that only ever goes one way is no reason to ask all the time.
 const DOUBT_SPACING: Duration = Duration::from_secs(1);
 
+/// How often a direct path that serves badly is asked, while a relay carries the traffic: half a minute without loss then
+/// shows that it is well again.
+const AILING_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How often a question is a long one; the first on a new path is.
+const LONG_EVERY: u32 = 6;
+
+/// Long questions in a row without an answer that show a narrow path, while short ones are answered.
+const LONG_UNANSWERED_MAX: u8 = 3;
+
+/// The UDP payload of the tunnel's longest packet: WireGuard adds a header of 16 and a tag of 16 bytes.
+pub(super) const LONG_LEN: u16 = TUNNEL_MTU + 32;
+
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Upkeep {
     at: Option<Timestamp>,
     doubted_at: Option<Timestamp>,
     asked: Option<Asked>,
+    /// When a direct path that serves badly is asked next, while a relay carries the traffic.
+    ailing_at: Option<Timestamp>,
+    /// Short questions since the last long one; none has been asked on a new path.
+    short_questions: Option<u32>,
+    long_unanswered: u8,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -29,6 +51,7 @@ struct Asked {
     transaction: u64,
     route: Route,
     deadline: Timestamp,
+    is_long: bool,
 }
 
 impl Upkeep {
@@ -42,46 +65,123 @@ impl Upkeep {
 
     /// There is a new path: the question on the old one counts no more.
     pub(super) fn restart(&mut self, now: Timestamp) {
-        self.asked = None;
-        self.at = Some(now + INTERVAL);
-    }
-
-    pub(super) fn on_reply(&mut self, now: Timestamp, transaction: u64) {
-        if self.asked.is_some_and(|asked| asked.transaction == transaction) {
-            self.restart(now);
-        }
+        *self = Self { at: Some(now + INTERVAL), doubted_at: self.doubted_at, ..Self::default() };
     }
 
     pub(super) fn next_at(&self) -> Option<Timestamp> {
-        self.asked.map(|asked| asked.deadline).or(self.at)
+        let question = self.asked.map(|asked| asked.deadline).or(self.at);
+        [question, self.ailing_at].into_iter().flatten().min()
+    }
+
+    /// Whether the next question is a long one. After one that was not answered, a short one shows first that the path
+    /// works at all.
+    const fn wants_long(&self) -> bool {
+        match self.short_questions {
+            None => true,
+            Some(questions) => questions >= if self.long_unanswered > 0 { 1 } else { LONG_EVERY },
+        }
     }
 }
 
 impl Peer {
+    /// The answer to the question that was out: the path works, and if the question was long, for long packets too.
+    pub(super) fn on_upkeep_reply(&mut self, now: Timestamp, transaction: u64) {
+        let Some(asked) = self.upkeep.asked.take_if(|asked| asked.transaction == transaction) else {
+            return;
+        };
+        // What was not answered when it was long is asked again soon.
+        let pause = if self.upkeep.long_unanswered > 0 && !asked.is_long { TIMEOUT_MIN } else { INTERVAL };
+        self.upkeep.at = Some(now + pause);
+        if asked.is_long {
+            self.upkeep.long_unanswered = 0;
+        }
+    }
+
     /// Judges the question that is out, and asks the next one when its time has come. A question that a direct path
     /// leaves unanswered is repeated at once; a relay is never given up because the peer does not answer.
     pub(super) fn keep_up(&mut self, context: &mut Context<'_>) {
-        if let Some(asked) = self.upkeep.asked.filter(|asked| asked.deadline <= context.now) {
-            self.upkeep.asked = None;
-            self.upkeep.at = Some(context.now + INTERVAL);
-            if let Route::Direct(remote) = asked.route {
-                self.upkeep.at = Some(context.now);
-                self.observe(context, remote, ObservationKind::ProbeUnanswered);
-            }
+        if let Some(asked) = self.upkeep.asked.take_if(|asked| asked.deadline <= context.now) {
+            self.on_unanswered(context, asked);
         }
+        self.ask_ailing(context);
         let due = self.upkeep.asked.is_none() && self.upkeep.at.is_some_and(|at| at <= context.now);
         if !due {
             return;
         }
         self.upkeep.at = Some(context.now + INTERVAL);
-        let route = self.route().filter(|_| self.info.plain_endpoint.is_none());
-        let sent = route.and_then(|route| Some((route, self.send_request(context, route)?)));
-        if let Some((route, transaction)) = sent {
-            let (Route::Direct(remote) | Route::Relay(remote)) = route;
-            let rtt = self.selector.rtt_us(remote);
-            let patience = rtt.map_or(TIMEOUT_MAX, |rtt_us| Duration::from_micros(u64::from(rtt_us) * 4));
-            let deadline = context.now + patience.clamp(TIMEOUT_MIN, TIMEOUT_MAX);
-            self.upkeep.asked = Some(Asked { transaction, route, deadline });
+        self.judge_late_replies(context);
+        let Some(route) = self.route().filter(|_| self.info.plain_endpoint.is_none()) else { return };
+        let is_long = matches!(route, Route::Direct(..)) && self.upkeep.wants_long();
+        let padding = if is_long { LONG_LEN - REQUEST_LEN } else { 0 };
+        let Some(transaction) = self.send_padded_request(context, route, padding) else { return };
+        let (Route::Direct(_, remote) | Route::Relay(remote)) = route;
+        let patience = self.selector.rtt_us(remote).map_or(TIMEOUT_MAX, |rtt_us| {
+            Duration::from_micros(u64::from(rtt_us) * 4).clamp(TIMEOUT_MIN, TIMEOUT_MAX)
+        });
+        let deadline = context.now + patience;
+        self.upkeep.asked = Some(Asked { transaction, route, deadline, is_long });
+        self.upkeep.short_questions = Some(match self.upkeep.short_questions {
+            _ if is_long => 0,
+            before => before.unwrap_or(0).saturating_add(1),
+        });
+        self.compare_with_relay(context, remote);
+    }
+
+    /// A direct path that answers but loses too much, or lets no long packets through, is asked on while a relay carries the
+    /// traffic: once it serves well again it is used again.
+    fn ask_ailing(&mut self, context: &mut Context<'_>) {
+        let ailing = self.selector.ailing_direct(context.now).filter(|_| !self.is_direct());
+        let Some((remote, health)) = ailing else {
+            self.upkeep.ailing_at = None;
+            return;
+        };
+        if self.upkeep.ailing_at.is_none_or(|at| at <= context.now) {
+            self.upkeep.ailing_at = Some(context.now + AILING_INTERVAL);
+            let padding = if health == Health::Narrow { LONG_LEN - REQUEST_LEN } else { 0 };
+            self.send_padded_request(context, Route::Direct(self.socket_for(remote), remote), padding);
+            self.judge_late_replies(context);
+        }
+    }
+
+    fn on_unanswered(&mut self, context: &mut Context<'_>, asked: Asked) {
+        self.upkeep.at = Some(context.now + INTERVAL);
+        let Route::Direct(_, remote) = asked.route else { return };
+        // It is judged now, and not again with those of rounds.
+        self.outstanding.remove(&asked.transaction);
+        self.upkeep.at = Some(context.now);
+        if !asked.is_long {
+            self.observe(context, remote, ObservationKind::ProbeUnanswered);
+            return;
+        }
+        self.upkeep.long_unanswered = self.upkeep.long_unanswered.saturating_add(1);
+        if self.upkeep.long_unanswered >= LONG_UNANSWERED_MAX {
+            self.upkeep.long_unanswered = 0;
+            self.observe(context, remote, ObservationKind::PayloadMeasured { payload_max: REQUEST_LEN });
+        }
+    }
+
+    /// While the path in use serves badly, the relays are asked as well: only what was seen to lose less replaces it.
+    fn compare_with_relay(&mut self, context: &mut Context<'_>, remote: SocketAddr) {
+        if self.is_direct() && self.selector.health(remote, context.now) != Some(Health::Sound) {
+            let relays: Vec<SocketAddr> = context.sessions.keys().copied().collect();
+            for relay in relays {
+                self.send_request(context, Route::Relay(relay));
+            }
+        }
+    }
+
+    /// Requests of rounds that a path which works left unanswered show how much it loses.
+    fn judge_late_replies(&mut self, context: &mut Context<'_>) {
+        let now = context.now;
+        let is_late = |sent: &Sent| now.since(sent.at) >= REPLY_TIMEOUT;
+        let late: Vec<u64> =
+            self.outstanding.iter().filter(|(_, sent)| is_late(sent)).map(|(key, _)| *key).collect();
+        for transaction in late {
+            let Some(sent) = self.outstanding.remove(&transaction) else { continue };
+            let (Route::Direct(_, remote) | Route::Relay(remote)) = sent.route;
+            if self.selector.status(remote).is_some_and(|status| status.is_usable()) {
+                self.observe(context, remote, ObservationKind::ProbeLost);
+            }
         }
     }
 }

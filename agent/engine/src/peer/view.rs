@@ -1,5 +1,6 @@
 //! The peer as people see it.
 
+use endpoint_selection::explain::{Explanation, NodeView, Pair, explain};
 use endpoint_selection::{
     Candidate, CandidateKind, CandidateSource, PathQuality, PathStatus, Reason, Verdict,
 };
@@ -8,15 +9,14 @@ use super::Peer;
 use crate::status::{PathState, PeerStatus};
 
 impl Peer {
-    pub(crate) fn status(&self) -> PeerStatus {
+    /// Everything about the peer; `scene` is a pair of this node and of nobody yet.
+    pub(crate) fn status(&self, scene: &Pair) -> PeerStatus {
         let (kind, remote) = self.path_kind();
-        let (chosen, verdicts) = match self.plain_verdict() {
-            Some(verdict) => (Some(verdict.candidate.kind), vec![verdict]),
-            None => {
-                let selection = self.selector.clone().select(self.judged_at);
-                (selection.chosen.map(|candidate| candidate.kind), selection.verdicts)
-            }
-        };
+        let plain = self.plain_verdict();
+        let explanation = plain.is_none().then(|| self.explanation(scene));
+        let candidates = explanation.as_ref().map(|story| &story.peer_candidates[..]).unwrap_or_default();
+        let verdicts: Vec<Verdict> = candidates.iter().map(Verdict::from).chain(plain).collect();
+        let chosen = verdicts.iter().find(|verdict| verdict.reason.is_chosen());
         PeerStatus {
             id: self.info.id,
             name: self.info.name.clone(),
@@ -26,13 +26,27 @@ impl Peer {
             path: PathState {
                 kind,
                 remote,
-                candidate_kind: chosen,
+                candidate_kind: chosen.map(|verdict| verdict.candidate.kind),
                 rtt_us: remote.and_then(|remote| self.selector.rtt_us(remote)),
                 since: self.since,
             },
             switches: self.switches,
             verdicts,
+            explanation,
         }
+    }
+
+    /// Why the peer is reached the way it is, from this side's evidence: the other side's is at the other node.
+    fn explanation(&self, scene: &Pair) -> Explanation {
+        let mut pair = scene.clone();
+        pair.own.paths = Some(self.selector.snapshot(self.judged_at));
+        pair.peer = NodeView {
+            name: self.info.name.to_string(),
+            candidates: self.info.candidates.clone(),
+            nat: self.info.nat,
+            paths: None,
+        };
+        explain(&pair)
     }
 
     fn plain_verdict(&self) -> Option<Verdict> {

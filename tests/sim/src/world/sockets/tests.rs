@@ -23,13 +23,16 @@ fn world() -> World {
     world.connect(a, b);
     world.run_for(Duration::from_secs(20));
     assert!(world.is_alive_directly(a, b));
+    // From now on, so that the engine does not use any of them itself.
+    world.set_side_sockets_max(a, engine::SIDE_SOCKETS_MAX);
+    world.set_side_sockets_max(b, engine::SIDE_SOCKETS_MAX);
     world
 }
 
 /// A probe from one node to another that nobody answers: the reply to a question that was never asked, broken.
 fn probe(world: &World, from: usize, to: usize) -> Vec<u8> {
     let keys = PairKeys::derive(&world.nodes[from].private_key, &world.nodes[to].public_key).unwrap();
-    let message = Message::Reply { transaction: 1, observed: None };
+    let message = Message::Reply { transaction: 1, observed: None, heard_bytes: 0, padding: 0 };
     let mut sealed = keys.seal(&Probe { sender_epoch: 1, receiver_epoch: 1, counter: 1, message }, [0; 24]);
     sealed.pop();
     sealed

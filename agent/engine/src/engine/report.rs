@@ -1,0 +1,70 @@
+//! What the engine tells: the coordinator in reports, people in the status.
+
+use endpoint_selection::explain::{NodeView, Pair, RelayName};
+use protocol::api::{PathReport, Report};
+
+use super::Engine;
+use crate::peer::Peer;
+use crate::plan;
+use crate::relay_client::RelayClient;
+use crate::status::Status;
+
+/// Paths in a report: they serve people who look at a dashboard, and must not make a report too large to be taken.
+const REPORTED_PATHS_MAX: usize = 1_000;
+
+/// Peers whose evidence is reported: those without a direct path first, for these are asked about. With eight candidates
+/// each of some 250 bytes it fills half of the largest report.
+const REPORTED_EVIDENCE_MAX: usize = 64;
+
+impl Engine {
+    /// What the engine knows, for people.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let side = self.side();
+        let own = self.map.as_ref().map(|map| map.own.clone());
+        let scene = Pair {
+            own: NodeView {
+                name: own.as_ref().map(|own| own.name.to_string()).unwrap_or_default(),
+                candidates: side.candidates.clone(),
+                nat: side.nat,
+                paths: None,
+            },
+            peer: NodeView::default(),
+            mesh: self.map.as_ref().map(plan::mesh_prefixes).unwrap_or_default(),
+            relays: self.relays.values().map(relay_name).collect(),
+        };
+        let mut peers: Vec<_> = self.peers.values().map(|peer| peer.status(&scene)).collect();
+        peers.sort_by(|a, b| a.name.cmp(&b.name));
+        Status {
+            own,
+            revision: self.map.as_ref().map(|map| map.revision),
+            candidates: side.candidates,
+            nat: side.nat,
+            relays: self.relays.values().map(RelayClient::status).collect(),
+            stun: self.discovery.stun_status(),
+            peers,
+        }
+    }
+
+    pub(super) fn report(&self) -> Report {
+        let side = self.side();
+        Report {
+            candidates: side.candidates,
+            nat: side.nat,
+            paths: self.path_reports(),
+            agent_version: self.config.agent_version.clone(),
+        }
+    }
+
+    fn path_reports(&self) -> Vec<PathReport> {
+        let mut peers: Vec<&Peer> = self.peers.values().take(REPORTED_PATHS_MAX).collect();
+        peers.sort_by_key(|peer| peer.is_direct());
+        let numbered = peers.into_iter().enumerate();
+        numbered.map(|(index, peer)| peer.path_report(index < REPORTED_EVIDENCE_MAX)).collect()
+    }
+}
+
+fn relay_name(relay: &RelayClient) -> RelayName {
+    let info = relay.info();
+    RelayName { name: info.name.clone(), address: info.address }
+}

@@ -1,0 +1,240 @@
+//! The engine beyond plain opening: one attempt at a time, so that the budget of an attempt is the budget of the node; and the
+//! side sockets of attempts, measurements and paths.
+
+use endpoint_selection::nat::Allocation;
+use endpoint_selection::traversal::{Attempt, AttemptOutput, Outcome, Punch, PunchKind, Side, Technique};
+use endpoint_selection::{SocketId, Timestamp};
+use protocol::key::PublicKey;
+
+use super::Engine;
+use crate::context::{Context, Notice};
+use crate::output::Output;
+use crate::peer::Peer;
+
+/// The attempt that is under way.
+pub(super) struct Underway {
+    peer: PublicKey,
+    attempt: Attempt,
+    /// What waits for its socket to be open.
+    waiting: Vec<(SocketId, AttemptOutput)>,
+}
+
+impl Underway {
+    const fn new(peer: PublicKey, attempt: Attempt) -> Self {
+        Self { peer, attempt, waiting: Vec::new() }
+    }
+}
+
+impl Engine {
+    /// This node as plans see it.
+    pub(super) fn side(&self) -> Side {
+        Side { candidates: self.discovery.candidates(), nat: self.discovery.nat() }
+    }
+
+    /// Deals with what peers noticed, until nothing is left to deal with.
+    pub(super) fn take_notices(&mut self, now: Timestamp) {
+        while !self.notices.is_empty() {
+            for notice in std::mem::take(&mut self.notices) {
+                self.discovery.on_notice(&notice);
+                match notice {
+                    Notice::Punch(peer, punch) => self.on_punch(now, peer, punch),
+                    Notice::Opened(peer, socket) => {
+                        self.step_attempt(now, Some(peer), |attempt| attempt.on_opened(socket));
+                    }
+                    Notice::Idle(socket) => self.close_socket(socket),
+                    Notice::Lost => self.discovery.ask_soon(now),
+                    Notice::Seen(_) | Notice::Heard(_) => {}
+                }
+            }
+        }
+    }
+
+    /// Begins what is due: a measurement of the NAT, or an attempt at a peer.
+    pub(super) fn begin_what_is_due(&mut self, now: Timestamp) {
+        let wanted = self.discovery.wanted_sockets(now);
+        if wanted > 0 && self.underway.is_none() {
+            let sockets = self.sockets.take(wanted);
+            self.discovery.begin_measuring(&mut context!(self, now), sockets);
+        }
+        if self.underway.is_some() {
+            return;
+        }
+        let due: Vec<PublicKey> = self
+            .peers
+            .iter()
+            .filter(|(_, peer)| peer.punch_at().is_some_and(|at| at <= now))
+            .map(|(key, _)| *key)
+            .collect();
+        if due.is_empty() {
+            return;
+        }
+        let own = self.side();
+        for key in due {
+            let wanted = self.peers.get_mut(&key).and_then(|peer| peer.take_attempt(now, &own));
+            if let Some(wanted) = wanted
+                && self.begin_attempt(now, key, wanted.technique, &wanted.remotes)
+            {
+                return;
+            }
+        }
+    }
+
+    /// When something of the above is due. An attempt that waits for another one to end is not.
+    pub(super) fn traversal_at(&self) -> Option<Timestamp> {
+        match &self.underway {
+            Some(underway) => underway.attempt.poll_timeout(),
+            None => self.peers.values().filter_map(Peer::punch_at).min(),
+        }
+    }
+
+    /// Moves the attempt on.
+    pub(super) fn handle_attempt_timeout(&mut self, now: Timestamp) {
+        self.step_attempt(now, None, |attempt| attempt.handle_timeout(now));
+    }
+
+    /// The answer to [`Output::OpenSocket`].
+    pub(super) fn on_socket_opened(&mut self, now: Timestamp, socket: SocketId, port: Option<u16>) {
+        if self.discovery.on_socket_opened(&mut context!(self, now), socket, port) {
+            if port.is_none() {
+                self.sockets.release(socket);
+            }
+            return;
+        }
+        let Some(underway) = &mut self.underway else { return };
+        let (ready, waiting) = std::mem::take(&mut underway.waiting)
+            .into_iter()
+            .partition(|(waits_for, _)| *waits_for == socket);
+        underway.waiting = waiting;
+        if port.is_some() {
+            self.sockets.set_open(socket);
+            let (peer, ready): (_, Vec<(SocketId, AttemptOutput)>) = (underway.peer, ready);
+            for (_, output) in ready {
+                self.do_for_attempt(now, peer, output);
+            }
+        } else {
+            self.sockets.release(socket);
+            self.step_attempt(now, None, |attempt| attempt.on_no_socket(socket));
+        }
+    }
+
+    /// A STUN server told what it sees a side socket as.
+    pub(super) fn on_side_reflexive(
+        &mut self,
+        now: Timestamp,
+        socket: SocketId,
+        reflexive: std::net::SocketAddr,
+    ) {
+        self.discovery.test_hairpinning(&mut context!(self, now), socket, reflexive);
+        self.step_attempt(now, None, |attempt| attempt.on_reflexive(now, socket, reflexive));
+    }
+
+    /// A peer is gone: so is the attempt at it.
+    pub(super) fn forget_attempt(&mut self, peer: &PublicKey) {
+        if let Some(underway) = self.underway.take_if(|underway| underway.peer == *peer) {
+            for socket in underway.attempt.open_sockets() {
+                self.close_socket(*socket);
+            }
+        }
+    }
+
+    pub(super) fn close_socket(&mut self, socket: SocketId) {
+        self.discovery.forget_socket(socket);
+        if self.sockets.release(socket) {
+            self.outputs.push_back(Output::CloseSocket(socket));
+        }
+    }
+
+    /// Returns whether it began.
+    fn begin_attempt(
+        &mut self,
+        now: Timestamp,
+        key: PublicKey,
+        technique: Technique,
+        remotes: &[std::net::SocketAddr],
+    ) -> bool {
+        let Some(outside) = self.discovery.outside() else { return false };
+        let wanted = match technique {
+            Technique::Prediction { .. } | Technique::MutualPrediction { .. } => 1,
+            Technique::PortBlock { sockets, .. } | Technique::Birthday { sockets, .. } => {
+                usize::from(sockets)
+            }
+        };
+        let free = self.sockets.take(wanted);
+        let is_first = self.config.private_key.public_key() < key;
+        let attempt = Attempt::mapper(now, technique, outside, remotes, &free, is_first);
+        let Some(attempt) = attempt else {
+            for socket in free {
+                self.sockets.release(socket);
+            }
+            return false;
+        };
+        let step = match self.discovery.nat().allocation {
+            Some(Allocation::Sequential { step }) => step,
+            Some(Allocation::Preserving | Allocation::PortBlock { .. } | Allocation::Random) | None => 0,
+        };
+        self.underway = Some(Underway::new(key, attempt.with_step(step)));
+        self.step_attempt(now, None, |_| ());
+        true
+    }
+
+    fn on_punch(&mut self, now: Timestamp, key: PublicKey, punch: Punch) {
+        if let Some(underway) = &self.underway {
+            // Another peer's wish comes again, after its pause.
+            if underway.peer == key {
+                self.step_attempt(now, Some(key), |attempt| attempt.on_punch(now, &punch));
+            }
+            return;
+        }
+        if let PunchKind::MutualPrediction { window, .. } = punch.kind {
+            let remotes = self.peers.get(&key).map(Peer::punch_remotes).unwrap_or_default();
+            let technique = Technique::MutualPrediction { window };
+            if self.begin_attempt(now, key, technique, &remotes) {
+                self.step_attempt(now, Some(key), |attempt| attempt.on_punch(now, &punch));
+                return;
+            }
+        }
+        let attempt = Attempt::prober(now, &punch, self.entropy.number());
+        self.underway = Some(Underway::new(key, attempt));
+        self.step_attempt(now, None, |_| ());
+    }
+
+    /// Lets the attempt (of `peer`, where one is named) do something, and does what it asks for.
+    fn step_attempt(&mut self, now: Timestamp, peer: Option<PublicKey>, step: impl FnOnce(&mut Attempt)) {
+        let is_meant = |underway: &mut Underway| peer.is_none_or(|peer| underway.peer == peer);
+        let Some(mut underway) = self.underway.take_if(is_meant) else { return };
+        step(&mut underway.attempt);
+        while let Some(output) = underway.attempt.poll_output() {
+            let waits_for = match output {
+                AttemptOutput::Stun { socket } | AttemptOutput::Probe { socket, .. } => Some(socket),
+                AttemptOutput::Signal { .. } => underway.attempt.open_sockets().first().copied(),
+                AttemptOutput::Open { .. } | AttemptOutput::Close { .. } => None,
+            };
+            match waits_for.filter(|socket| *socket != SocketId::MAIN && !self.sockets.is_open(*socket)) {
+                Some(socket) => underway.waiting.push((socket, output)),
+                None => self.do_for_attempt(now, underway.peer, output),
+            }
+        }
+        match underway.attempt.outcome() {
+            None => self.underway = Some(underway),
+            Some(Outcome::Opened { .. }) => {}
+            Some(Outcome::Failed) => {
+                if let Some(peer) = self.peers.get_mut(&underway.peer) {
+                    peer.on_attempt_failed(now);
+                }
+            }
+        }
+    }
+
+    fn do_for_attempt(&mut self, now: Timestamp, key: PublicKey, output: AttemptOutput) {
+        let Some(peer) = self.peers.get_mut(&key) else { return };
+        match output {
+            AttemptOutput::Open { socket } => self.outputs.push_back(Output::OpenSocket(socket)),
+            AttemptOutput::Close { socket } => self.close_socket(socket),
+            AttemptOutput::Stun { socket } => self.discovery.ask_one(&mut context!(self, now), socket),
+            AttemptOutput::Signal { punch } => peer.send_punch(&mut context!(self, now), punch),
+            AttemptOutput::Probe { socket, remote } => {
+                peer.probe_from(&mut context!(self, now), socket, remote);
+            }
+        }
+    }
+}

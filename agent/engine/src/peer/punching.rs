@@ -1,0 +1,133 @@
+//! When more than plain opening is tried with a peer, and with what.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use endpoint_selection::traversal::{Budget, Party, Plan, Punch, Side, Technique, plan};
+use endpoint_selection::{CandidateKind, SocketId, Timestamp};
+use protocol::probe::Message;
+
+use super::{Peer, Route};
+use crate::context::{Context, Notice};
+use crate::output::TunnelPath;
+
+/// After a round of plain opening without success, its last answers are waited for this long.
+const ROUND_PATIENCE: Duration = Duration::from_millis(500);
+
+/// A peer's wish to be probed by a technique is followed no more often than this, whatever it asks for.
+const PUNCH_SPACING: Duration = Duration::from_secs(20);
+
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Punching {
+    /// When the next attempt may begin.
+    at: Option<Timestamp>,
+    failures: u32,
+    /// When the peer's last wish was followed.
+    followed_at: Option<Timestamp>,
+}
+
+impl Punching {
+    /// A round of plain opening opened nothing; where no attempt is planned yet, one is.
+    pub(super) fn on_round_over(&mut self, now: Timestamp) {
+        self.at.get_or_insert(now + ROUND_PATIENCE);
+    }
+
+    pub(super) const fn on_direct(&mut self) {
+        self.at = None;
+        self.failures = 0;
+    }
+}
+
+/// What an attempt needs.
+pub(crate) struct Wanted {
+    pub(crate) technique: Technique,
+    /// The peer's addresses to send to.
+    pub(crate) remotes: Vec<SocketAddr>,
+}
+
+impl Peer {
+    /// When an attempt is wanted next.
+    pub(crate) const fn punch_at(&self) -> Option<Timestamp> {
+        self.punching.at
+    }
+
+    /// The other node as plans see it.
+    pub(crate) fn side(&self) -> Side {
+        Side { candidates: self.info.candidates.clone(), nat: self.info.nat }
+    }
+
+    /// What may open a direct path.
+    pub(crate) fn plan(&self, own: &Side) -> Plan {
+        plan(own, &self.side(), self.punching.failures)
+    }
+
+    /// The attempt that is due, where this node is the one to begin it. The end of the next round, or of the attempt, makes
+    /// another one due.
+    pub(crate) fn take_attempt(&mut self, now: Timestamp, own: &Side) -> Option<Wanted> {
+        self.punching.at.take_if(|at| *at <= now)?;
+        if self.is_direct() || self.info.plain_endpoint.is_some() || !self.selector.has_relay() {
+            return None;
+        }
+        let technique = self.plan(own).techniques.first()?.technique;
+        let is_ours = match technique {
+            Technique::Prediction { mapper, .. }
+            | Technique::PortBlock { mapper, .. }
+            | Technique::Birthday { mapper, .. } => mapper == Party::Own,
+            Technique::MutualPrediction { .. } => true,
+        };
+        is_ours.then(|| Wanted { technique, remotes: self.punch_remotes() })
+    }
+
+    /// The IPv4 addresses that the peer is known by from outside; its own ones where there are no others.
+    pub(crate) fn punch_remotes(&self) -> Vec<SocketAddr> {
+        let of = |kinds: &[CandidateKind]| -> Vec<SocketAddr> {
+            let wanted = self.info.candidates.iter().filter(|candidate| kinds.contains(&candidate.kind));
+            wanted.map(|candidate| candidate.address).filter(SocketAddr::is_ipv4).collect()
+        };
+        let outside = of(&[CandidateKind::PortMapped, CandidateKind::ServerReflexive, CandidateKind::Static]);
+        if outside.is_empty() { of(&[CandidateKind::Host]) } else { outside }
+    }
+
+    /// An attempt ended without a path.
+    pub(crate) fn on_attempt_failed(&mut self, now: Timestamp) {
+        self.punching.failures = self.punching.failures.saturating_add(1);
+        let pause = Budget::default().pause_s(self.punching.failures);
+        self.punching.at = Some(now + Duration::from_secs(pause));
+    }
+
+    /// Tells the peer where our mappings are.
+    pub(crate) fn send_punch(&mut self, context: &mut Context<'_>, punch: Punch) {
+        let relays: Vec<SocketAddr> = context.sessions.keys().copied().collect();
+        for relay in relays {
+            self.send(context, Route::Relay(relay), Message::Punch(punch));
+        }
+    }
+
+    /// The peer tells where its mappings are. Only addresses that it is known by are sent to: nobody can make us probe a
+    /// third party. A copy that came over a second relay is one wish.
+    pub(super) fn on_punch(&mut self, context: &mut Context<'_>, punch: Punch) {
+        let now = context.now;
+        let outside = punch.outside.ip().to_canonical();
+        let is_known = self.selector.probe_targets().any(|target| target.ip() == outside);
+        let is_soon = self.punching.followed_at.is_some_and(|at| now.since(at) < PUNCH_SPACING);
+        if is_known && !is_soon && !self.is_direct() {
+            self.punching.followed_at = Some(now);
+            context.notices.push(Notice::Punch(self.info.public_key, punch));
+        }
+    }
+
+    /// Probes one address from one socket, for an attempt.
+    pub(crate) fn probe_from(&mut self, context: &mut Context<'_>, socket: SocketId, remote: SocketAddr) {
+        self.send_request(context, Route::Direct(socket, remote));
+    }
+
+    /// A side socket whose path is neither in use nor trusted any more is closed.
+    pub(super) fn let_go_of_side_socket(&mut self, context: &mut Context<'_>) {
+        let Some((remote, socket)) = self.side else { return };
+        let is_used = matches!(self.path, Some(TunnelPath::Direct { socket: used, .. }) if used == socket);
+        if !is_used && !self.selector.may_carry(remote, context.now) {
+            self.side = None;
+            context.notices.push(Notice::Idle(socket));
+        }
+    }
+}
