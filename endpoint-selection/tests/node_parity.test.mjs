@@ -1,5 +1,5 @@
 // The vectors of `scenarios/` in the WASM module under Node: the same bytes as natively (`scenarios.rs`).
-// Usage, after `cargo run -q --bin xtask -- wasm`: node --test endpoint-selection/tests/
+// Usage, after `cargo run -q --bin xtask -- wasm`: node --test endpoint-selection/tests/*.test.mjs
 
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";

@@ -33,6 +33,15 @@ const NODES: [(&str, &str, &str); 5] = [
     ("echo", "hosting", "public"),
 ];
 
+/// How long everything stays up after the pairs are connected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hold {
+    /// Until Ctrl-C, with the dashboard's address told to a person.
+    UntilInterrupted,
+    /// Until standard input ends, with the dashboard's address told to a program. So it cannot outlive that program.
+    UntilInputEnds,
+}
+
 /// One pair's result.
 struct Connected {
     names: [String; 2],
@@ -44,7 +53,7 @@ struct Connected {
 ///
 /// # Errors
 /// When the internet, the coordinator or an agent cannot be started.
-pub fn run(context: &Context, hold: bool) -> Result<bool, LabError> {
+pub fn run(context: &Context, hold: Option<Hold>) -> Result<bool, LabError> {
     let start = Instant::now();
     let mut topology = Topology::default().host("coordinator", 2).host("stun", 2);
     for site in ["home", "cafe", "office", "hosting"] {
@@ -65,8 +74,8 @@ pub fn run(context: &Context, hold: bool) -> Result<bool, LabError> {
         }
     }
     let (nodes, good) = result?;
-    if hold {
-        hold_until_interrupted(&internet, &coordinator)?;
+    if let Some(hold) = hold {
+        self::hold(hold, &internet, &coordinator)?;
     }
     drop(nodes);
     Ok(good)
@@ -194,23 +203,35 @@ fn table(pairs: &[Connected]) -> String {
     table.to_string()
 }
 
-/// Opens the dashboard to the machine's own browser and waits for Ctrl-C.
-fn hold_until_interrupted(internet: &Internet, coordinator: &Coordinator) -> Result<(), LabError> {
-    let link = text(&coordinator.admin(&["sign-in-link", "--json"])?, "link")?;
-    say(format!("dashboard inside the lab: {}", coordinator.url()));
+/// Opens the dashboard to the machine's own browser, says where, and waits.
+fn hold(hold: Hold, internet: &Internet, coordinator: &Coordinator) -> Result<(), LabError> {
+    let mut link = text(&coordinator.admin(&["sign-in-link", "--json"])?, "link")?;
+    let mut here = None;
     if let Some(listener) = sandbox::outside_listener() {
-        let here = format!("http://{}", listener.local_addr().trying("read a listener's address")?);
-        say(format!("dashboard for a browser on this machine: {here}"));
-        say(format!("sign in: {}", link.replacen(&coordinator.url(), &here, 1)));
+        let url = format!("http://{}", listener.local_addr().trying("read a listener's address")?);
+        link = link.replacen(&coordinator.url(), &url, 1);
         let (namespace, to) = (internet.host("coordinator")?, (coordinator.addresses[0], HTTP_PORT));
         std::thread::spawn(move || forward(&listener, &namespace, to.into()));
-    } else {
-        say(format!("sign in: {link}"));
+        here = Some(url);
     }
-    say("Ctrl-C ends it all");
-    sandbox::expect_interrupt();
-    loop {
-        std::thread::sleep(Duration::from_secs(3600));
+    match hold {
+        Hold::UntilInputEnds => {
+            say(serde_json::json!({ "url": here, "sign_in_link": link }));
+            io::copy(&mut io::stdin().lock(), &mut io::sink()).trying("wait for the end of the input")?;
+            Ok(())
+        }
+        Hold::UntilInterrupted => {
+            say(format!("dashboard inside the lab: {}", coordinator.url()));
+            if let Some(here) = here {
+                say(format!("dashboard for a browser on this machine: {here}"));
+            }
+            say(format!("sign in: {link}"));
+            say("Ctrl-C ends it all");
+            sandbox::expect_interrupt();
+            loop {
+                std::thread::sleep(Duration::from_secs(3600));
+            }
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use lab::classification::{classify_recipes, table};
+use lab::demo::Hold;
 use lab::error::{LabError, Trying};
 use lab::output::{complain, say};
 use lab::scenario::Context;
@@ -47,6 +48,10 @@ enum Task {
         /// Keep everything up until Ctrl-C and show how to open the dashboard.
         #[arg(long)]
         hold: bool,
+        /// For a program: print the dashboard's address and a sign-in link as one line of JSON, and end when standard
+        /// input ends.
+        #[arg(long, requires = "hold")]
+        json: bool,
     },
 }
 
@@ -59,7 +64,7 @@ fn main() -> ExitCode {
         }
         _ if sandbox::is_inside() => sandbox::settle_in().and_then(|()| perform(&cli)),
         Task::Classify { .. } | Task::Run { .. } | Task::Demo { .. } => before_entering(&cli)
-            .and_then(|()| sandbox::run_inside(matches!(cli.task, Task::Demo { hold: true }))),
+            .and_then(|()| sandbox::run_inside(matches!(cli.task, Task::Demo { hold: true, .. }))),
     };
     ended.unwrap_or_else(|error| {
         complain(&error);
@@ -101,7 +106,9 @@ fn perform(cli: &Cli) -> Result<ExitCode, LabError> {
     let passed = match &cli.task {
         Task::List => true,
         Task::Classify { recipes } => classify(recipes)?,
-        Task::Demo { hold } => demo::run(&context(cli)?, *hold)?,
+        Task::Demo { hold: false, .. } => demo::run(&context(cli)?, None)?,
+        Task::Demo { json: false, .. } => demo::run(&context(cli)?, Some(Hold::UntilInterrupted))?,
+        Task::Demo { json: true, .. } => demo::run(&context(cli)?, Some(Hold::UntilInputEnds))?,
         Task::Run { names, json } => runner::run(&context(cli)?, names, json.as_deref())?,
     };
     Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })

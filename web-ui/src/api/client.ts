@@ -43,7 +43,7 @@ export async function signInWith(link: string): Promise<string | null> {
     // The redirect that is not followed here is the sign that it worked.
     return response.type === "opaqueredirect" || response.ok ? null : await refusal(response);
   } catch (error) {
-    return `The coordinator does not answer: ${reason(error)}.`;
+    return `the coordinator does not answer: ${reason(error)}`;
   }
 }
 

@@ -19,7 +19,7 @@ export function NodePage({ network, node, now }: Props) {
       <nav aria-label="Breadcrumb" class="breadcrumb">
         <a href="/">Networks</a> <span aria-hidden="true">/</span> {network.name}
       </nav>
-      <div class="page-head">
+      <div class="page-head node-head">
         <h1>{node.name}</h1>
         <p>
           <StateOf node={node} now={now} />
@@ -38,7 +38,11 @@ function Facts({ node, now }: { node: NodeOverview; now: number }) {
   return (
     <dl class="panel facts">
       <Fact name="Mesh addresses">
-        <span class="mono">{node.addresses.map((address) => host(address)).join("  ")}</span>
+        <ul class="mono">
+          {node.addresses.map((address) => (
+            <li key={address}>{host(address)}</li>
+          ))}
+        </ul>
       </Fact>
       <Fact name="NAT">
         {nat.name} <span class="quiet">{nat.meaning}</span>

@@ -19,10 +19,16 @@ form?.addEventListener("submit", async (event) => {
     return;
   }
   if (button) button.disabled = false;
-  if (refusal) refusal.textContent = sentence(why);
+  refusal?.replaceChildren(...sentence(why));
 });
 
-/** Problem documents begin in lower case, for logs. */
-function sentence(text: string): string {
-  return text.charAt(0).toUpperCase() + text.slice(1);
+/** Problem documents begin in lower case, for logs, and have commands between backticks. */
+function sentence(text: string): (string | HTMLElement)[] {
+  const parts = `${text.charAt(0).toUpperCase()}${text.slice(1)}.`.split("`");
+  return parts.map((part, index) => {
+    if (index % 2 === 0) return part;
+    const code = document.createElement("code");
+    code.textContent = part;
+    return code;
+  });
 }
