@@ -333,7 +333,7 @@ longer_than_ms?: number | null,
 shorter_than_ms?: number | null, };
 
 /**
- * What became of the last 16 probes.
+ * What became of the last 32 probes.
  */
 export type LossWindow = {
 /**
@@ -341,7 +341,7 @@ export type LossWindow = {
  */
 lost: number,
 /**
- * Probes seen, at most 16.
+ * Probes seen, at most 32.
  */
 seen: number,
 /**
@@ -628,6 +628,27 @@ mesh: Array<[string, number]>,
  * The relays, for their names.
  */
 relays: Array<RelayName>, };
+
+/**
+ * A pair of nodes.
+ */
+export type PairReport = {
+/**
+ * The facts, in the form that the selection module explains.
+ */
+pair: Pair,
+/**
+ * What the first node's agent decided, by its last report.
+ */
+own_decision: PathOverview | null,
+/**
+ * What the other node's agent decided.
+ */
+peer_decision: PathOverview | null,
+/**
+ * When each reported last, Unix milliseconds.
+ */
+reported_at_ms: [number | null, number | null], };
 
 /**
  * One of the two nodes of a pair, seen from one of them.
