@@ -25,7 +25,7 @@ pub(super) fn run(context: &Context) -> Result<(), Failure> {
 }
 
 fn facts(check: &NetcheckAnswer) -> Vec<Vec<String>> {
-    let mut facts = vec![vec!["NAT".to_owned(), words::mapping(check.nat.mapping).to_owned()]];
+    let mut facts = vec![vec!["NAT".to_owned(), words::nat(&check.nat)]];
     for stun in &check.stun {
         let seen = stun.reflexive.map_or_else(|| "no answer".to_owned(), |seen| format!("saw {seen}"));
         facts.push(vec!["STUN".to_owned(), format!("{} {seen}", stun.server)]);

@@ -31,7 +31,7 @@ fn facts(status: &StatusAnswer) -> Vec<Vec<String>> {
         vec!["node".to_owned(), format!("{} in {}", own.name, own.network)],
         vec!["address".to_owned(), words::list(&own.addresses)],
         vec!["interface".to_owned(), format!("{}{port}", own.interface)],
-        vec!["NAT".to_owned(), words::mapping(own.nat.mapping).to_owned()],
+        vec!["NAT".to_owned(), words::nat(&own.nat)],
         vec!["coordinator".to_owned(), format!("{}, {connected}{revision}", status.coordinator.url)],
     ];
     for relay in &status.relays {

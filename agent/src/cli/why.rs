@@ -26,6 +26,9 @@ pub(super) fn run(context: &Context, args: &WhyArgs) -> Result<(), Failure> {
         None => format!("{}: nothing reaches it", why.peer),
     };
     terminal.line(&terminal.paint(colour, &headline));
+    for sentence in why.explanation.iter().chain(&why.advice) {
+        terminal.line(sentence);
+    }
     terminal.line("");
     terminal.line(&theirs(&why.candidates));
     terminal.line("");

@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use endpoint_selection::nat::Mapping;
+use endpoint_selection::nat::{Allocation, Filtering, Mapping, NatProfile, UdpReach};
 use protocol::api::PathKind;
 
 use crate::control::answer::PathAnswer;
@@ -60,7 +60,7 @@ pub(super) const fn path_kind(kind: PathKind) -> &'static str {
 }
 
 /// A NAT's mapping behaviour.
-pub(super) const fn mapping(mapping: Option<Mapping>) -> &'static str {
+const fn mapping(mapping: Option<Mapping>) -> &'static str {
     match mapping {
         None => "not measured",
         Some(Mapping::None) => "no NAT",
@@ -69,6 +69,34 @@ pub(super) const fn mapping(mapping: Option<Mapping>) -> &'static str {
         Some(Mapping::AddressAndPortDependent) => "address-and-port-dependent mapping",
         Some(Mapping::Dependent) => "mapping depends on the destination",
     }
+}
+
+/// What is known about a NAT, the mapping first.
+pub(super) fn nat(nat: &NatProfile) -> String {
+    let mut facts = vec![mapping(nat.mapping).to_owned()];
+    facts.extend(nat.allocation.map(|allocation| match allocation {
+        Allocation::Preserving => "ports kept".to_owned(),
+        Allocation::Sequential { step } => format!("ports in steps of {step}"),
+        Allocation::PortBlock { first, last } => format!("ports {first} to {last}"),
+        Allocation::Random => "random ports".to_owned(),
+    }));
+    facts.extend(nat.filtering.map(|filtering| {
+        match filtering {
+            Filtering::EndpointIndependent => "endpoint-independent filtering",
+            Filtering::AddressDependent => "address-dependent filtering",
+            Filtering::AddressAndPortDependent => "address-and-port-dependent filtering",
+        }
+        .to_owned()
+    }));
+    facts.extend(nat.hairpin.map(|works| if works { "hairpins" } else { "does not hairpin" }.to_owned()));
+    facts.extend(nat.inner_address.map(|inner| format!("a second NAT further out, {inner} between them")));
+    if nat.udp == Some(UdpReach::Blocked) {
+        facts.push("UDP blocked".to_owned());
+    }
+    if nat.is_contradicted == Some(true) {
+        facts.push("peers see other ports than STUN servers".to_owned());
+    }
+    facts.join(", ")
 }
 
 /// Values with commas between them; a dash where there are none.

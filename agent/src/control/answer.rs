@@ -168,6 +168,12 @@ pub(crate) struct WhyAnswer {
     pub(crate) version: String,
     /// The peer's name.
     pub(crate) peer: String,
+    /// The story in one or two sentences; `null` for a plain WireGuard peer.
+    pub(crate) explanation: Option<String>,
+    /// What would make it better.
+    pub(crate) advice: Vec<String>,
+    /// The chance that the search for a direct path succeeds, in parts per million; `null` where too little is known.
+    pub(crate) chance_ppm: Option<u32>,
     /// The path in use.
     pub(crate) path: PathAnswer,
     /// The address of the candidate in use.

@@ -101,9 +101,13 @@ pub(crate) fn why(node: &Node, wanted: &str) -> Result<WhyAnswer, Failure> {
     let path = path_answer(peer, &status.relays, node.paths.local_port(), now);
     let mut verdicts: Vec<&Verdict> = peer.verdicts.iter().collect();
     verdicts.sort_by_key(|verdict| (!verdict.reason.is_chosen(), !verdict.status.is_usable()));
+    let advice = peer.explanation.iter().flat_map(|story| &story.advice);
     Ok(WhyAnswer {
         version: version(),
         peer: name,
+        explanation: peer.explanation.as_ref().map(|story| printable(&story.sentence)),
+        advice: advice.map(|advice| printable(&advice.sentence)).collect(),
+        chance_ppm: peer.explanation.as_ref().and_then(|story| story.plan.chance_ppm),
         path,
         chosen: verdicts.first().filter(|v| v.reason.is_chosen()).map(|verdict| verdict.candidate.address),
         candidates: verdicts.into_iter().map(candidate_answer).collect(),
