@@ -18,11 +18,11 @@ use crate::entropy::Entropy;
 use crate::input::Input;
 use crate::output::Output;
 use crate::peer::{Peer, Route};
-use crate::plan;
 use crate::relay_client::RelayClient;
 use crate::reporter::Reporter;
 use crate::sockets::Sockets;
 use crate::tunnel_config::TunnelConfig;
+use crate::wanted_tunnel;
 
 /// The agent's brain; see the crate's first page.
 pub struct Engine {
@@ -204,8 +204,8 @@ impl Engine {
         }
         let Some(map) = self.map.clone() else { return };
         self.outputs.push_back(Output::SaveMap);
-        self.discovery.set_mesh(plan::mesh_prefixes(&map));
-        let tunnel = plan::tunnel_config(&map, &self.config.private_key);
+        self.discovery.set_mesh(wanted_tunnel::mesh_prefixes(&map));
+        let tunnel = wanted_tunnel::tunnel_config(&map, &self.config.private_key);
         if self.tunnel.as_ref() != Some(&tunnel) {
             self.tunnel = Some(tunnel.clone());
             self.outputs.push_back(Output::SetTunnel(tunnel));
@@ -244,7 +244,7 @@ impl Engine {
                 }
                 continue;
             }
-            let mesh = plan::mesh_prefixes(map);
+            let mesh = wanted_tunnel::mesh_prefixes(map);
             let mut peer = Peer::new(info.clone(), &self.config.private_key, mesh, now);
             peer.start(&mut context!(self, now));
             self.tags.extend(peer.incoming_tag().map(|tag| (tag, key)));

@@ -23,13 +23,13 @@ mod entropy;
 mod input;
 mod output;
 mod peer;
-mod plan;
 mod relay_client;
 mod reporter;
 mod schedule;
 mod sockets;
 mod status;
 pub mod tunnel_config;
+mod wanted_tunnel;
 
 pub use config::EngineConfig;
 pub use engine::Engine;

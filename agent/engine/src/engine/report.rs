@@ -5,9 +5,9 @@ use protocol::api::{PathReport, Report};
 
 use super::Engine;
 use crate::peer::Peer;
-use crate::plan;
 use crate::relay_client::RelayClient;
 use crate::status::Status;
+use crate::wanted_tunnel;
 
 /// Paths in a report: they serve people who look at a dashboard, and must not make a report too large to be taken.
 const REPORTED_PATHS_MAX: usize = 1_000;
@@ -30,7 +30,7 @@ impl Engine {
                 paths: None,
             },
             peer: NodeView::default(),
-            mesh: self.map.as_ref().map(plan::mesh_prefixes).unwrap_or_default(),
+            mesh: self.map.as_ref().map(wanted_tunnel::mesh_prefixes).unwrap_or_default(),
             relays: self.relays.values().map(relay_name).collect(),
         };
         let mut peers: Vec<_> = self.peers.values().map(|peer| peer.status(&scene)).collect();

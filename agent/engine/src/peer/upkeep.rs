@@ -9,7 +9,7 @@ use protocol::probe::REQUEST_LEN;
 
 use super::{Peer, REPLY_TIMEOUT, Route, Sent};
 use crate::context::Context;
-use crate::plan::TUNNEL_MTU;
+use crate::wanted_tunnel::TUNNEL_MTU;
 
 /// How often a path in use is asked. Some NATs forget a mapping after 15 s, so every third question may be lost.
 const INTERVAL: Duration = Duration::from_secs(5);
