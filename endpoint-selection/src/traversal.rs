@@ -21,6 +21,8 @@
 mod attempt;
 mod budget;
 pub mod chance;
+#[cfg(test)]
+mod examples;
 mod plan;
 mod prospect;
 mod side;

@@ -84,12 +84,12 @@ fn over_the_internet(own: &Side, peer: &Side, candidate: &Candidate, ip: IpAddr)
     if own.standing() == Standing::Blocked {
         return unlikely(Cause::OwnUdpBlocked);
     }
+    if peer.standing() == Standing::Blocked {
+        return unlikely(Cause::PeerUdpBlocked);
+    }
     if ip.is_ipv6() {
         // Firewalls without translation open as both send; NAT66 is rare and would show as no answer.
         return Prospect::Opens;
-    }
-    if peer.standing() == Standing::Blocked {
-        return unlikely(Cause::PeerUdpBlocked);
     }
     if own.outside().any(|outside| outside == ip) && own.shares_outside_with(peer) == Some(true) {
         match (own.nat.hairpin, peer.nat.hairpin) {
