@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub enum Unusable {
     /// Port 0.
     NoPort,
-    /// 0.0.0.0, ::, loopback, multicast or broadcast.
+    /// 0.0.0.0/8, ::, loopback, multicast, broadcast, or reserved (RFC 1112 §4: 240.0.0.0/4).
     NotUnicast,
     /// IPv6 link-local or IPv4 169.254.0.0/16: means nothing without an interface.
     LinkLocal,
@@ -54,8 +54,8 @@ pub fn check_address(address: SocketAddr, mesh: &[(IpAddr, u8)]) -> Result<(), U
         return Err(Unusable::NoPort);
     }
     let ip = address.ip().to_canonical();
-    let broadcast = matches!(ip, IpAddr::V4(v4) if v4.is_broadcast() || v4.octets()[0] == 0);
-    if ip.is_unspecified() || ip.is_loopback() || ip.is_multicast() || broadcast {
+    let nobodys = matches!(ip, IpAddr::V4(v4) if v4.octets()[0] == 0 || v4.octets()[0] >= 240);
+    if ip.is_unspecified() || ip.is_loopback() || ip.is_multicast() || nobodys {
         return Err(Unusable::NotUnicast);
     }
     let link_local = match ip {
@@ -95,6 +95,7 @@ mod tests {
             ("203.0.113.1:0", Unusable::NoPort),
             ("0.0.0.0:1", Unusable::NotUnicast),
             ("127.0.0.1:1", Unusable::NotUnicast),
+            ("240.0.0.1:1", Unusable::NotUnicast),
             ("255.255.255.255:1", Unusable::NotUnicast),
             ("[ff02::1]:1", Unusable::NotUnicast),
             ("[::ffff:127.0.0.1]:1", Unusable::NotUnicast),
