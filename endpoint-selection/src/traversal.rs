@@ -21,6 +21,7 @@
 mod attempt;
 mod budget;
 pub mod chance;
+mod cost;
 #[cfg(test)]
 mod examples;
 mod plan;
@@ -31,7 +32,8 @@ mod volley;
 
 pub use attempt::{Attempt, AttemptOutput, Outcome};
 pub use budget::Budget;
+pub use cost::Cost;
 pub use plan::{Obstacle, Opening, Plan, PlannedPair, PlannedTechnique, plan};
 pub use prospect::{Prospect, prospect_of};
 pub use side::Side;
-pub use technique::{Cost, Party, Punch, PunchKind, Technique};
+pub use technique::{Party, Punch, PunchKind, Technique};

@@ -10,14 +10,12 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::budget::Budget;
-use super::chance::PORTS;
+use super::cost::{LEAD_MS, TAIL_MS, sending_ms};
 use super::technique::{Punch, PunchKind, Technique};
 use super::volley::Volley;
+use crate::address::check_address;
 use crate::socket::SocketId;
 use crate::time::Timestamp;
-
-/// After this an attempt has failed: the longest volley takes ten seconds, and its last answers one more.
-const DEADLINE: Duration = Duration::from_secs(12);
 
 /// For how long a mapper waits for a STUN server's answer to a new socket, before it counts as lost.
 const STUN_PATIENCE: Duration = Duration::from_millis(500);
@@ -25,8 +23,11 @@ const STUN_PATIENCE: Duration = Duration::from_millis(500);
 /// How often a socket asks.
 const STUN_TRIES: u8 = 3;
 
-/// Sockets, so many that a mapper's rounds over them stay within the budget of probes.
-const REMOTES_MAX: usize = 2;
+/// So many of the prober's addresses are sent to that a mapper's rounds over its sockets stay within the budget of probes.
+pub(super) const REMOTES_MAX: usize = 2;
+
+/// Probes that are sent at once at the most. A loop that comes late sends the rest later, not faster.
+const BURST_MAX: usize = 16;
 
 /// One thing to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,6 +101,9 @@ pub struct Attempt {
     volley: Option<(Volley, Timestamp)>,
     /// Round and shot that come next.
     next: (u16, u32),
+    /// For how long the party that takes longer sends.
+    sending: Duration,
+    /// After this it has failed.
     deadline: Timestamp,
     outputs: VecDeque<AttemptOutput>,
     outcome: Option<Outcome>,
@@ -108,8 +112,8 @@ pub struct Attempt {
 impl Attempt {
     /// The mapper's part. It sends to `remotes`, the prober's known addresses, from new sockets; `free` are names for these.
     /// `outside` is its own address as the internet sees it, for techniques in which the newest port does not matter.
-    /// `is_first` must differ between the two parties; any order of the two will do. `None` where there is no socket, no remote
-    /// address, or nothing to map for.
+    /// `is_first` must differ between the two parties; any order of the two will do. `None` where there is no socket, or no
+    /// address that may be sent to.
     #[must_use]
     pub fn mapper(
         now: Timestamp,
@@ -120,35 +124,25 @@ impl Attempt {
         is_first: bool,
     ) -> Option<Self> {
         let budget = Budget::default();
-        let (kind, wanted) = match technique {
-            Technique::Prediction { step, window, .. } => (PunchKind::Prediction { step, window }, 1),
-            Technique::MutualPrediction { window } => (PunchKind::MutualPrediction { step: 1, window }, 1),
-            Technique::PortBlock { first, last, sockets, .. } => {
-                let probes = last.saturating_sub(first).saturating_add(1);
-                (PunchKind::Range { first, last, probes }, sockets)
-            }
-            Technique::Birthday { sockets, probes, .. } => {
-                let first = u16::try_from(u32::from(u16::MAX) + 1 - PORTS).unwrap_or(1);
-                (PunchKind::Range { first, last: u16::MAX, probes }, sockets)
-            }
-        };
-        let sockets: Vec<SocketId> =
-            free.iter().copied().take(usize::from(wanted.min(budget.sockets_max))).collect();
-        let remotes: Vec<SocketAddr> = remotes.iter().copied().take(REMOTES_MAX).collect();
+        let (kind, wanted) = technique.orders(&budget);
+        let sockets: Vec<SocketId> = free.iter().copied().take(usize::from(wanted)).collect();
+        let is_usable = |remote: &SocketAddr| check_address(*remote, &[]).is_ok();
+        let remotes: Vec<SocketAddr> = remotes.iter().copied().filter(is_usable).take(REMOTES_MAX).collect();
         if sockets.is_empty() || remotes.is_empty() {
             return None;
         }
         let mut attempt = Self::new(now, budget, is_first);
+        attempt.sending = Duration::from_millis(u64::from(sending_ms(kind, wanted, &budget)));
         attempt.remotes = remotes;
-        attempt.sockets.clone_from(&sockets);
-        if matches!(kind, PunchKind::Range { .. }) {
-            // The first socket is opened first: without one there is nothing to be found.
-            attempt.send(now, Volley::map(sockets, attempt.remotes.clone()));
-            attempt.outputs.push_back(AttemptOutput::Signal { punch: Punch { outside, kind } });
-        } else {
-            sockets.iter().for_each(|socket| attempt.open(*socket));
+        attempt.sockets = sockets;
+        if kind.needs_newest() {
+            attempt.sockets.clone().into_iter().for_each(|socket| attempt.open(socket));
             attempt.role = Role::Asking { kind, asked_at: now, tries: 0 };
             attempt.ask(now);
+        } else {
+            // The first socket is opened first: without one there is nothing to be found.
+            attempt.send(now, Volley::map(attempt.sockets.clone(), attempt.remotes.clone(), &budget));
+            attempt.outputs.push_back(AttemptOutput::Signal { punch: Punch { outside, kind } });
         }
         Some(attempt)
     }
@@ -162,24 +156,19 @@ impl Attempt {
         self
     }
 
-    /// The prober's part: does what the mapper's signal asks for, within the own budget. `seed` scatters the ports.
+    /// The prober's part: does what the mapper's signal asks for, within the own budget. `seed` scatters the ports. A signal
+    /// that asks for probes to nowhere, or to an address that is no peer's, has failed from the start.
     #[must_use]
     pub fn prober(now: Timestamp, punch: &Punch, seed: u64) -> Self {
         let budget = Budget::default();
         let mut attempt = Self::new(now, budget, false);
-        let volley = match punch.kind {
-            PunchKind::Prediction { step, window } | PunchKind::MutualPrediction { step, window } => {
-                Volley::follow(
-                    punch.outside,
-                    step,
-                    window.clamp(1, budget.probes_max / super::volley::PREDICTION_ROUNDS),
-                )
-            }
-            PunchKind::Range { first, last, probes } => {
-                Volley::range(punch.outside.ip(), (first.max(1), last), probes, seed, &budget)
-            }
-        };
-        attempt.send(now, volley);
+        if punch.is_sound() {
+            let volley = Volley::answering(punch, seed, &budget);
+            attempt.sending = Duration::from_micros(volley.duration_us(&budget));
+            attempt.send(now, volley);
+        } else {
+            attempt.finish(Outcome::Failed);
+        }
         attempt
     }
 
@@ -194,7 +183,8 @@ impl Attempt {
             theirs: None,
             volley: None,
             next: (0, 0),
-            deadline: now + DEADLINE,
+            sending: Duration::ZERO,
+            deadline: now + Duration::from_millis(u64::from(LEAD_MS)),
             outputs: VecDeque::new(),
             outcome: None,
         }
@@ -203,7 +193,8 @@ impl Attempt {
     /// A STUN server told the newest mapping of `socket`.
     pub fn on_reflexive(&mut self, now: Timestamp, socket: SocketId, outside: SocketAddr) {
         let Role::Asking { kind, .. } = self.role else { return };
-        if !self.sockets.contains(&socket) || self.outcome.is_some() {
+        let is_usable = check_address(outside, &[]).is_ok();
+        if !self.sockets.contains(&socket) || !is_usable || self.outcome.is_some() {
             return;
         }
         self.outputs.push_back(AttemptOutput::Signal { punch: Punch { outside, kind } });
@@ -213,14 +204,15 @@ impl Attempt {
                 self.walk(now);
             }
             PunchKind::Prediction { .. } | PunchKind::Range { .. } => {
-                self.send(now, Volley::map(self.sockets.clone(), self.remotes.clone()));
+                self.send(now, Volley::map(self.sockets.clone(), self.remotes.clone(), &self.budget));
             }
         }
     }
 
     /// The other party of a mutual prediction told its newest mapping.
     pub fn on_punch(&mut self, now: Timestamp, punch: &Punch) {
-        if matches!(punch.kind, PunchKind::MutualPrediction { .. }) && self.theirs.is_none() {
+        let is_mutual = matches!(punch.kind, PunchKind::MutualPrediction { .. });
+        if is_mutual && punch.is_sound() && self.theirs.is_none() && self.outcome.is_none() {
             self.theirs = Some(*punch);
             self.walk(now);
         }
@@ -233,9 +225,10 @@ impl Attempt {
 
     /// The host gave no such socket. An attempt without any has failed.
     pub fn on_no_socket(&mut self, socket: SocketId) {
+        let had_any = !self.sockets.is_empty();
         self.sockets.retain(|ours| *ours != socket);
         self.opened.retain(|ours| *ours != socket);
-        if self.sockets.is_empty() && socket != SocketId::MAIN {
+        if had_any && self.sockets.is_empty() {
             self.finish(Outcome::Failed);
         }
     }
@@ -267,9 +260,13 @@ impl Attempt {
         {
             self.ask(now);
         }
-        while self.shot_at().is_some_and(|at| at <= now) {
+        for _ in 0..BURST_MAX {
+            if self.shot_at().is_none_or(|at| at > now) {
+                return;
+            }
             self.shoot();
         }
+        self.delay(now);
     }
 
     /// The next thing to do.
@@ -314,14 +311,15 @@ impl Attempt {
             return;
         };
         if let PunchKind::MutualPrediction { step, window } = kind {
-            // Both use what is told, and each was told the same window; a hostile one is cut to the budget.
-            let window = window.clamp(1, self.budget.probes_max / 4 / super::volley::MUTUAL_ROUNDS);
-            self.send(now, Volley::walk(*socket, outside, step, window, self.is_first));
+            // The window is the other's. Where it is not the own one, because the two have failed a different number of times,
+            // the narrower of the two still is where they meet.
+            self.send(now, Volley::walk(*socket, outside, (step, window), self.is_first, &self.budget));
         }
     }
 
     fn send(&mut self, now: Timestamp, volley: Volley) {
         self.role = Role::Sending;
+        self.deadline = now + self.sending + Duration::from_millis(u64::from(TAIL_MS));
         self.volley = Some((volley, now));
         self.handle_timeout(now);
     }
@@ -335,12 +333,22 @@ impl Attempt {
     fn shoot(&mut self) {
         let Some((volley, _)) = &self.volley else { return };
         let (round, index) = self.next;
-        let (shot, len) = (volley.shot(index), volley.len());
+        let is_ours = |socket: SocketId| socket == SocketId::MAIN || self.sockets.contains(&socket);
+        let (shot, len) = (volley.shot(index).filter(|(socket, _)| is_ours(*socket)), volley.len());
         if let Some((socket, remote)) = shot {
             self.open(socket);
             self.outputs.push_back(AttemptOutput::Probe { socket, remote });
         }
         self.next = if index + 1 < len { (round, index + 1) } else { (round + 1, 0) };
+    }
+
+    /// Moves what is overdue behind `now`.
+    fn delay(&mut self, now: Timestamp) {
+        let interval = Duration::from_micros(self.budget.interval_us());
+        let late = self.shot_at().filter(|at| *at <= now).map(|at| now.since(at) + interval);
+        if let (Some(late), Some((_, start))) = (late, &mut self.volley) {
+            *start = *start + late;
+        }
     }
 
     fn finish(&mut self, outcome: Outcome) {

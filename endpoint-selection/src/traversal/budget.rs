@@ -22,12 +22,21 @@ pub struct Budget {
 
 impl Default for Budget {
     fn default() -> Self {
-        // Longer than a NAT's shortest usual timeout of 30 s, so that the entries of one attempt are gone at the next.
-        Self { sockets_max: 256, probes_per_s: 200, probes_max: 2_048, pause_min_s: 35, pause_max_s: 600 }
+        Self::DEFAULT
     }
 }
 
 impl Budget {
+    /// What is shipped.
+    pub const DEFAULT: Self = Self {
+        sockets_max: 256,
+        probes_per_s: 200,
+        probes_max: 2_048,
+        // Longer than a NAT's shortest usual timeout of 30 s, so that the entries of one attempt are gone at the next.
+        pause_min_s: 35,
+        pause_max_s: 600,
+    };
+
     /// Microseconds between two probes.
     #[must_use]
     pub fn interval_us(&self) -> u64 {

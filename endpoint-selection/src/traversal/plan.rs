@@ -5,11 +5,12 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 use super::budget::Budget;
-use super::chance::{CERTAIN_PPM, PORTS, either_ppm, even_packets, hit_ppm, poisson_ppm};
+use super::chance::{PORTS, either_ppm, even_packets, hit_ppm, poisson_ppm};
+use super::cost::Cost;
 use super::prospect::{Prospect, prospect_of};
 use super::side::{Side, Standing};
-use super::technique::{Cost, Party, Technique};
-use super::volley::{MUTUAL_ROUNDS, PREDICTION_ROUNDS};
+use super::technique::{Party, Technique};
+use super::volley::Volley;
 use crate::candidate::{Candidate, CandidateKind};
 use crate::nat::Allocation;
 use crate::score::Tier;
@@ -18,8 +19,8 @@ use crate::score::Tier;
 /// nine tries over 1.7 s get through 30 % loss with 99.99 %.
 pub(super) const RHYTHM_MS: [u32; 9] = [0, 50, 100, 200, 300, 500, 800, 1_200, 1_700];
 
-/// What plain opening achieves where nothing known stands in the way; the rest is what nobody measured. Libp2p's field
-/// campaign saw 97.6 % of the successes at the first try, and rounds are repeated.
+/// What plain opening achieves where nothing known stands in the way, and a technique at best; the rest is what nobody
+/// measured. Libp2p's field campaign saw 97.6 % of the successes at the first try, and rounds are repeated.
 const OPENING_PPM: u32 = 990_000;
 
 /// Foreign flows that take ports of a NAT per second, in thousandths: a busy household.
@@ -32,7 +33,8 @@ const SIGNAL_MS: u32 = 150;
 const WINDOW_MIN: u16 = 16;
 const WINDOW_MAX: u16 = 256;
 
-/// Sockets that a mapper opens where the prober can search the whole block: a few, in case one mapping is lost.
+/// Sockets that a mapper opens where the prober can search the whole block: a few, in case one mapping is lost. Where it can
+/// search only a part, so many for each such part.
 const BLOCK_SOCKETS: u16 = 8;
 
 /// The plan of one pair.
@@ -150,10 +152,12 @@ fn opening(own: &Side, peer: &Side) -> Opening {
         })
         .collect();
     // What the peer may expect of us opens the path as well: it is one path, whoever's probe gets through first.
-    let back = own.candidates.iter().map(|candidate| prospect_of(peer, own, candidate));
+    let ours = own.candidates.iter().filter(|candidate| candidate.kind != CandidateKind::Relayed);
+    let back: Vec<Prospect> = ours.map(|candidate| prospect_of(peer, own, candidate)).collect();
+    let is_empty = pairs.is_empty() || back.is_empty();
     let prospects: Vec<Prospect> = pairs.iter().map(|pair| pair.prospect).chain(back).collect();
     let opens = |prospect: &Prospect| matches!(prospect, Prospect::Opens | Prospect::OpensForPeer);
-    let chance_ppm = if pairs.is_empty() || own.candidates.is_empty() {
+    let chance_ppm = if is_empty {
         None
     } else if prospects.iter().any(opens) {
         Some(OPENING_PPM)
@@ -181,14 +185,16 @@ fn beyond(
     failures: u32,
     budget: &Budget,
 ) -> (Vec<PlannedTechnique>, Option<Obstacle>) {
-    let standings = (own.standing(), peer.standing());
     let blocked = |party| (Vec::new(), Some(Obstacle::UdpBlocked { party }));
     if own.shares_outside_with(peer) == Some(true) {
-        // Behind one NAT: only its hairpinning, or a way inside, can help.
-        let is_refused = own.nat.hairpin == Some(false) || peer.nat.hairpin == Some(false);
-        return (Vec::new(), is_refused.then_some(Obstacle::NoHairpinning));
+        // Behind one NAT only its hairpinning, or a way inside, can help.
+        match (own.nat.hairpin, peer.nat.hairpin) {
+            (Some(false), _) | (_, Some(false)) => return (Vec::new(), Some(Obstacle::NoHairpinning)),
+            (None, None) => return (Vec::new(), None),
+            (Some(true), _) | (_, Some(true)) => {}
+        }
     }
-    match standings {
+    match (own.standing(), peer.standing()) {
         (Standing::Blocked, _) => blocked(Party::Own),
         (_, Standing::Blocked) => blocked(Party::Peer),
         (Standing::Changing(ours), Standing::Changing(theirs)) => match (step_of(ours), step_of(theirs)) {
@@ -229,21 +235,14 @@ fn window(failures: u32) -> u16 {
     WINDOW_MIN.checked_shl(failures.min(4) * 2).unwrap_or(WINDOW_MAX).min(WINDOW_MAX)
 }
 
-fn duration_ms(probes: u16, budget: &Budget) -> u32 {
-    let sending_us = u64::from(probes) * budget.interval_us();
-    // A second for the signal and the last answers.
-    u32::try_from(sending_us / 1_000).unwrap_or(u32::MAX).saturating_add(1_000)
+fn priced(technique: Technique, chance_ppm: u32, budget: &Budget) -> PlannedTechnique {
+    PlannedTechnique { technique, chance_ppm: chance_ppm.min(OPENING_PPM), cost: Cost::of(technique, budget) }
 }
 
 fn mutual_prediction(failures: u32, budget: &Budget) -> PlannedTechnique {
-    let window = window(failures).min(budget.probes_max / 4 / MUTUAL_ROUNDS);
-    let probes = 4 * window * MUTUAL_ROUNDS;
+    let window = window(failures).min(Volley::walk_max(budget));
     let expected = 2 * FOREIGN_FLOWS_MILLI * SIGNAL_MS / 1_000;
-    PlannedTechnique {
-        technique: Technique::MutualPrediction { window },
-        chance_ppm: poisson_ppm(expected, u32::from(window) - 1),
-        cost: Cost { sockets: 2, probes, duration_ms: duration_ms(probes, budget) },
-    }
+    priced(Technique::MutualPrediction { window }, poisson_ppm(expected, u32::from(window) - 1), budget)
 }
 
 fn one_sided(
@@ -252,32 +251,23 @@ fn one_sided(
     failures: u32,
     budget: &Budget,
 ) -> PlannedTechnique {
-    let priced = |technique, chance_ppm, sockets, probes| PlannedTechnique {
-        technique,
-        chance_ppm,
-        cost: Cost { sockets, probes, duration_ms: duration_ms(probes, budget) },
-    };
     if let Some(step) = step_of(allocation) {
-        let window = if step == 0 { 1 } else { window(failures).min(budget.probes_max / PREDICTION_ROUNDS) };
+        let window = if step == 0 { 1 } else { window(failures).min(Volley::follow_max(budget)) };
         let expected = FOREIGN_FLOWS_MILLI * SIGNAL_MS / 1_000;
         let chance = if step == 0 { OPENING_PPM } else { poisson_ppm(expected, u32::from(window) - 1) };
-        let technique = Technique::Prediction { mapper, step, window };
-        return priced(technique, chance, 1, window * PREDICTION_ROUNDS);
+        return priced(Technique::Prediction { mapper, step, window }, chance, budget);
     }
     let ports = ports_of(allocation);
-    match allocation {
-        Some(Allocation::PortBlock { first, last }) if ports <= u32::from(budget.probes_max) => {
-            let probes = u16::try_from(ports).unwrap_or(budget.probes_max);
-            let chance = hit_ppm(u32::from(BLOCK_SOCKETS), ports, u32::from(probes)).min(CERTAIN_PPM - 1);
-            let technique = Technique::PortBlock { mapper, first, last, sockets: BLOCK_SOCKETS };
-            priced(technique, chance, BLOCK_SOCKETS, probes)
-        }
-        _ => {
-            let (sockets, probes) = (budget.sockets_max, budget.probes_max);
-            let chance = hit_ppm(u32::from(sockets), ports, u32::from(probes));
-            priced(Technique::Birthday { mapper, sockets, probes }, chance, sockets, probes)
-        }
+    if let Some(Allocation::PortBlock { first, last }) = allocation {
+        let probes = ports.min(u32::from(budget.probes_max));
+        let parts = u16::try_from(ports.div_ceil(probes.max(1))).unwrap_or(u16::MAX);
+        let sockets = BLOCK_SOCKETS.saturating_mul(parts).min(budget.sockets_max);
+        let chance = hit_ppm(u32::from(sockets), ports, probes);
+        return priced(Technique::PortBlock { mapper, first, last, sockets }, chance, budget);
     }
+    let (sockets, probes) = (budget.sockets_max, budget.probes_max);
+    let chance = hit_ppm(u32::from(sockets), ports, u32::from(probes));
+    priced(Technique::Birthday { mapper, sockets, probes }, chance, budget)
 }
 
 #[cfg(test)]

@@ -38,8 +38,19 @@ impl Side {
         match (self.nat.udp, self.nat.is_address_known()) {
             (Some(UdpReach::Blocked), _) => Standing::Blocked,
             (_, Some(true)) => Standing::Known,
-            (_, Some(false)) => Standing::Changing(self.nat.allocation),
+            (_, Some(false)) => Standing::Changing(self.allocation()),
             (_, None) => Standing::Unknown,
+        }
+    }
+
+    /// How its NAT chooses the ports that peers see, where that can be relied on. It comes from the peer, so it may say anything.
+    const fn allocation(&self) -> Option<Allocation> {
+        match self.nat.allocation {
+            // STUN servers see the own port, but peers another one.
+            Some(Allocation::Preserving) if matches!(self.nat.is_contradicted, Some(true)) => None,
+            Some(Allocation::Sequential { step: 0 }) => None,
+            Some(Allocation::PortBlock { first, last }) if first == 0 || first > last => None,
+            allocation => allocation,
         }
     }
 

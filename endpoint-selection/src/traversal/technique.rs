@@ -4,6 +4,10 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
+use super::budget::Budget;
+use super::chance::PORTS;
+use crate::address::check_address;
+
 /// One of the two nodes of a pair, seen from one of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
@@ -59,16 +63,22 @@ pub enum Technique {
     },
 }
 
-/// What one attempt costs at most, both parties together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
-pub struct Cost {
-    /// Sockets opened beside the main one: as many new mappings.
-    pub sockets: u16,
-    /// Probes sent by the party that sends more.
-    pub probes: u16,
-    /// How long it takes until it has failed, in milliseconds.
-    pub duration_ms: u32,
+impl Technique {
+    /// What the mapper tells the prober, and how many sockets it opens for it.
+    pub(super) fn orders(self, budget: &Budget) -> (PunchKind, u16) {
+        match self {
+            Self::Prediction { step, window, .. } => (PunchKind::Prediction { step, window }, 1),
+            Self::MutualPrediction { window } => (PunchKind::MutualPrediction { step: 1, window }, 1),
+            Self::PortBlock { first, last, sockets, .. } => {
+                let probes = last.saturating_sub(first).saturating_add(1);
+                (PunchKind::Range { first, last, probes }, sockets.min(budget.sockets_max))
+            }
+            Self::Birthday { sockets, probes, .. } => {
+                let first = u16::try_from(u32::from(u16::MAX) + 1 - PORTS).unwrap_or(1);
+                (PunchKind::Range { first, last: u16::MAX, probes }, sockets.min(budget.sockets_max))
+            }
+        }
+    }
 }
 
 /// What the mapper tells the prober over a relay: all that the prober needs, so that the two need not agree on anything else.
@@ -110,4 +120,26 @@ pub enum PunchKind {
         /// Different ports to send to.
         probes: u16,
     },
+}
+
+impl Punch {
+    /// Whether it asks for probes that may be sent: to one address that can be a peer's, and to at least one port. It comes
+    /// from the peer, so it may ask for anything.
+    pub(super) fn is_sound(&self) -> bool {
+        let has_ports = match self.kind {
+            PunchKind::Prediction { window, .. } | PunchKind::MutualPrediction { window, .. } => window > 0,
+            PunchKind::Range { first, last, probes } => first.max(1) <= last && probes > 0,
+        };
+        has_ports && check_address(self.outside, &[]).is_ok()
+    }
+}
+
+impl PunchKind {
+    /// Whether the mapper has to know its newest mapping before it can tell where the next ones will be.
+    pub(super) const fn needs_newest(self) -> bool {
+        match self {
+            Self::Prediction { .. } | Self::MutualPrediction { .. } => true,
+            Self::Range { .. } => false,
+        }
+    }
 }

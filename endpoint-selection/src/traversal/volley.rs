@@ -3,17 +3,22 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::budget::Budget;
+use super::technique::{Punch, PunchKind};
 use crate::socket::SocketId;
 
 /// How often a prober sends to the predicted ports: loss, and a mapper that comes a little later.
-pub(super) const PREDICTION_ROUNDS: u16 = 4;
+const PREDICTION_ROUNDS: u16 = 4;
 
 /// How often both walk in mutual prediction; the mappings are made in the first round.
-pub(super) const MUTUAL_ROUNDS: u16 = 3;
+const MUTUAL_ROUNDS: u16 = 3;
 
-/// How often a mapper repeats its probes in an attempt, and after how many milliseconds each.
+/// How many windows each walks in mutual prediction. The two can meet once in each; foreign flows that come while they walk
+/// may spoil some.
+const MUTUAL_WINDOWS: u16 = 4;
+
+/// How often a mapper repeats its probes in an attempt, and how many milliseconds after it began with them.
 const MAPPER_ROUNDS: u16 = 3;
-const MAPPER_GAP_MS: u64 = 3_000;
+const MAPPER_PERIOD_MS: u64 = 3_500;
 
 /// A mapper with one socket repeats its probe like plain opening does.
 const SINGLE_ROUNDS: u16 = 20;
@@ -46,38 +51,61 @@ pub(super) struct Volley {
 
 impl Volley {
     /// A mapper's probes, from all its sockets.
-    pub(super) fn map(sockets: Vec<SocketId>, remotes: Vec<SocketAddr>) -> Self {
-        let (rounds, gap_ms) =
-            if sockets.len() == 1 { (SINGLE_ROUNDS, SINGLE_GAP_MS) } else { (MAPPER_ROUNDS, MAPPER_GAP_MS) };
-        Self { shots: Shots::Map { sockets, remotes }, rounds, gap_us: gap_ms * 1_000 }
+    pub(super) fn map(sockets: Vec<SocketId>, remotes: Vec<SocketAddr>, budget: &Budget) -> Self {
+        let shots = u64::try_from(sockets.len().saturating_mul(remotes.len())).unwrap_or(u64::MAX);
+        let (rounds, gap_us) = if sockets.len() == 1 {
+            (SINGLE_ROUNDS, SINGLE_GAP_MS * 1_000)
+        } else {
+            let sending_us = shots.saturating_mul(budget.interval_us());
+            (MAPPER_ROUNDS, (MAPPER_PERIOD_MS * 1_000).saturating_sub(sending_us))
+        };
+        Self { shots: Shots::Map { sockets, remotes }, rounds, gap_us }
     }
 
-    /// A prober's probes to predicted ports.
-    pub(super) const fn follow(newest: SocketAddr, step: i16, window: u16) -> Self {
+    /// What a prober sends on a mapper's word, cut to its own budget. `seed` scatters the ports of a range.
+    pub(super) fn answering(punch: &Punch, seed: u64, budget: &Budget) -> Self {
+        match punch.kind {
+            PunchKind::Prediction { step, window } | PunchKind::MutualPrediction { step, window } => {
+                Self::follow(punch.outside, step, window, budget)
+            }
+            PunchKind::Range { first, last, probes } => {
+                Self::range(punch.outside.ip(), (first.max(1), last), probes, seed, budget)
+            }
+        }
+    }
+
+    /// A prober's probes to predicted ports; where the step is 0 there is only one.
+    fn follow(newest: SocketAddr, step: i16, window: u16, budget: &Budget) -> Self {
+        let window = if step == 0 { 1 } else { window.clamp(1, Self::follow_max(budget)) };
         let shots = Shots::Follow { ip: newest.ip(), newest: newest.port(), step, window };
         Self { shots, rounds: PREDICTION_ROUNDS, gap_us: PROBER_GAP_MS * 1_000 }
     }
 
+    /// The widest window of a prediction within the budget.
+    pub(super) fn follow_max(budget: &Budget) -> u16 {
+        (budget.probes_max / PREDICTION_ROUNDS).max(1)
+    }
+
     /// One party of a mutual prediction.
-    pub(super) const fn walk(
+    pub(super) fn walk(
         socket: SocketId,
         newest: SocketAddr,
-        step: i16,
-        window: u16,
+        (step, window): (i16, u16),
         is_first: bool,
+        budget: &Budget,
     ) -> Self {
+        let window = window.clamp(1, Self::walk_max(budget));
         let shots = Shots::Walk { socket, ip: newest.ip(), newest: newest.port(), step, window, is_first };
         Self { shots, rounds: MUTUAL_ROUNDS, gap_us: 0 }
     }
 
+    /// The widest window of a mutual prediction within the budget.
+    pub(super) fn walk_max(budget: &Budget) -> u16 {
+        (budget.probes_max / MUTUAL_WINDOWS / MUTUAL_ROUNDS).max(1)
+    }
+
     /// A prober's probes to a range; a short one is searched again.
-    pub(super) fn range(
-        ip: IpAddr,
-        (first, last): (u16, u16),
-        probes: u16,
-        seed: u64,
-        budget: &Budget,
-    ) -> Self {
+    fn range(ip: IpAddr, (first, last): (u16, u16), probes: u16, seed: u64, budget: &Budget) -> Self {
         let ports = u32::from(last.saturating_sub(first)) + 1;
         let probes = probes.min(budget.probes_max).min(u16::try_from(ports).unwrap_or(u16::MAX));
         let rounds = (budget.probes_max / probes.max(1)).clamp(1, MAPPER_ROUNDS);
@@ -91,9 +119,19 @@ impl Volley {
                 u32::try_from(sockets.len().saturating_mul(remotes.len())).unwrap_or(u32::MAX)
             }
             Shots::Follow { window, .. } => u32::from(*window),
-            Shots::Walk { window, .. } => u32::from(*window) * 4,
+            Shots::Walk { window, .. } => u32::from(*window) * u32::from(MUTUAL_WINDOWS),
             Shots::Range { probes, .. } => u32::from(*probes),
         }
+    }
+
+    /// Shots in all rounds.
+    pub(super) fn count(&self) -> u32 {
+        self.len().saturating_mul(u32::from(self.rounds))
+    }
+
+    /// From the start to the last shot, in microseconds.
+    pub(super) fn duration_us(&self, budget: &Budget) -> u64 {
+        self.time_us(self.rounds.saturating_sub(1), self.len().saturating_sub(1), budget).unwrap_or(0)
     }
 
     /// Shot `index` of a round; `None` where the numbers lead out of the port range.
@@ -125,7 +163,7 @@ impl Volley {
             return None;
         }
         let round_us = u64::from(self.len()) * budget.interval_us() + self.gap_us;
-        Some(u64::from(round) * round_us.max(self.gap_us) + u64::from(index) * budget.interval_us())
+        Some(u64::from(round) * round_us + u64::from(index) * budget.interval_us())
     }
 }
 
@@ -158,6 +196,7 @@ mod tests {
 
     use super::*;
 
+    const BUDGET: Budget = Budget::DEFAULT;
     const PEER: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::new(203, 0, 113, 9)), 5_000);
 
     fn ports(volley: &Volley) -> Vec<u16> {
@@ -166,18 +205,18 @@ mod tests {
 
     #[test]
     fn a_prediction_begins_after_the_newest_port_and_never_leaves_the_port_range() {
-        assert_eq!(ports(&Volley::follow(PEER, 2, 3)), [5_002, 5_004, 5_006]);
+        assert_eq!(ports(&Volley::follow(PEER, 2, 3, &BUDGET)), [5_002, 5_004, 5_006]);
         let near_end = SocketAddr::new(PEER.ip(), 65_534);
-        assert_eq!(ports(&Volley::follow(near_end, 1, 9)), [65_535]);
+        assert_eq!(ports(&Volley::follow(near_end, 1, 9, &BUDGET)), [65_535]);
         let near_start = SocketAddr::new(PEER.ip(), 2);
-        assert_eq!(ports(&Volley::follow(near_start, -1, 9)), [1]);
-        assert_eq!(ports(&Volley::follow(PEER, 0, 1)), [5_000], "the own port is kept");
+        assert_eq!(ports(&Volley::follow(near_start, -1, 9, &BUDGET)), [1]);
+        assert_eq!(ports(&Volley::follow(PEER, 0, 9, &BUDGET)), [5_000], "the own port is kept");
     }
 
     #[test]
     fn a_range_is_searched_without_repetition_and_whole_where_the_budget_allows() {
         for (first, last, seed) in [(1_024, 65_535, 7), (2_048, 2_559, u64::MAX), (9, 9, 1), (1, 65_535, 0)] {
-            let volley = Volley::range(PEER.ip(), (first, last), 2_048, seed, &Budget::default());
+            let volley = Volley::range(PEER.ip(), (first, last), 2_048, seed, &BUDGET);
             let all = ports(&volley);
             let different: BTreeSet<u16> = all.iter().copied().collect();
             assert_eq!(all.len(), different.len());
@@ -191,8 +230,8 @@ mod tests {
         let (own, peer) = (SocketAddr::new(PEER.ip(), 20_000), PEER);
         let window = 16;
         for (own_foreign, peer_foreign) in [(0, 0), (3, 5), (15, 0), (0, 15), (7, 8)] {
-            let first = Volley::walk(SocketId(1), peer, 1, window, true);
-            let second = Volley::walk(SocketId(1), own, 1, window, false);
+            let first = Volley::walk(SocketId(1), peer, (1, window), true, &BUDGET);
+            let second = Volley::walk(SocketId(1), own, (1, window), false, &BUDGET);
             // Packet j of the first leaves from 20,001 + j + its foreign flows, and so on.
             let meet = (0..first.len()).any(|j| {
                 (0..second.len()).any(|k| {
@@ -208,14 +247,15 @@ mod tests {
 
     #[test]
     fn the_rhythm_keeps_to_the_budget() {
-        let budget = Budget::default();
+        let budget = BUDGET;
         let sockets: Vec<SocketId> = (1..=256).map(SocketId).collect();
         for volley in [
-            Volley::map(sockets, vec![PEER]),
-            Volley::map(vec![SocketId(1)], vec![PEER]),
-            Volley::follow(PEER, 1, 256),
-            Volley::walk(SocketId(1), PEER, 1, 128, true),
-            Volley::range(PEER.ip(), (1_024, 65_535), 2_048, 5, &budget),
+            Volley::map(sockets.clone(), vec![PEER], &budget),
+            Volley::map(sockets, vec![PEER; 2], &budget),
+            Volley::map(vec![SocketId(1)], vec![PEER], &budget),
+            Volley::follow(PEER, 1, u16::MAX, &budget),
+            Volley::walk(SocketId(1), PEER, (1, u16::MAX), true, &budget),
+            Volley::range(PEER.ip(), (1_024, 65_535), u16::MAX, 5, &budget),
             Volley::range(PEER.ip(), (2_048, 2_111), 64, 5, &budget),
         ] {
             let rounds = (0..).take_while(|round| volley.time_us(*round, 0, &budget).is_some());
@@ -225,7 +265,11 @@ mod tests {
                 .collect();
             assert!(times.windows(2).all(|pair| pair[0] + budget.interval_us() <= pair[1]), "{volley:?}");
             assert!(times.len() <= usize::from(budget.probes_max), "{} {volley:?}", times.len());
-            assert!(times.last().is_some_and(|last| *last < 12_000_000));
+            assert_eq!(
+                (times.len() as u32, *times.last().unwrap()),
+                (volley.count(), volley.duration_us(&budget))
+            );
+            assert!(volley.duration_us(&budget) < 12_000_000, "{volley:?}");
         }
     }
 }
