@@ -4,11 +4,16 @@
 //! Every function takes one object and gives one value. Unknown fields are refused: a misspelt one would otherwise be
 //! a silent default.
 
+mod place;
+mod reader;
+mod text;
+
 use std::net::IpAddr;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use self::text::Wrong;
 use crate::explain::{self, Pair};
 use crate::nat::{self, Evidence};
 use crate::simulation::{self, Scenario};
@@ -153,16 +158,7 @@ fn parse<T: DeserializeOwned>(input: &str) -> Result<T, JsonError> {
     if input.len() > INPUT_BYTES_MAX {
         return Err(JsonError::TooLarge(input.len()));
     }
-    let wrong = |field: String, error: &serde_json::Error| JsonError::Field {
-        // The path of the whole input is a dot.
-        field: if field == "." { "input".to_owned() } else { field },
-        why: error.to_string(),
-    };
-    let mut text = serde_json::Deserializer::from_str(input);
-    let value = serde_path_to_error::deserialize(&mut text)
-        .map_err(|error| wrong(error.path().to_string(), error.inner()))?;
-    text.end().map_err(|error| wrong(".".to_owned(), &error))?;
-    Ok(value)
+    reader::read(input).map_err(|Wrong { field, why }| JsonError::Field { field, why })
 }
 
 fn at_most(field: &'static str, given: usize, max: usize) -> Result<(), JsonError> {
@@ -171,7 +167,7 @@ fn at_most(field: &'static str, given: usize, max: usize) -> Result<(), JsonErro
 
 fn answer(value: &impl Serialize) -> Result<String, JsonError> {
     serde_json::to_string(value)
-        .map_err(|error| JsonError::Field { field: "output".to_owned(), why: error.to_string() })
+        .map_err(|_| JsonError::Field { field: "output".to_owned(), why: "cannot be written".to_owned() })
 }
 
 #[cfg(test)]
