@@ -89,7 +89,6 @@ pub struct ExplainedCandidate {
     /// The candidate.
     pub candidate: Candidate,
     /// Whether its path works, as seen by the other side.
-    #[serde(flatten)]
     pub status: PathStatus,
     /// How well.
     pub quality: PathQuality,

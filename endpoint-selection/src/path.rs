@@ -10,7 +10,7 @@ use crate::{Policy, Timestamp};
 /// Whether a path works, from no evidence to an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
-#[serde(tag = "status", rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case")]
 pub enum PathStatus {
     /// No probe has left.
     #[default]
@@ -81,7 +81,6 @@ pub struct PathEvidence {
     /// The peer's address.
     pub candidate: Candidate,
     /// Whether the path works.
-    #[serde(flatten)]
     pub status: PathStatus,
     /// How well.
     #[serde(default)]

@@ -24,7 +24,6 @@ pub struct Verdict {
     /// The candidate.
     pub candidate: Candidate,
     /// Whether its path works.
-    #[serde(flatten)]
     pub status: PathStatus,
     /// How well.
     pub quality: PathQuality,

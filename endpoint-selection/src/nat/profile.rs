@@ -45,7 +45,7 @@ pub enum Filtering {
 /// Which outside port a new mapping gets (RFC 4787 §4.2.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
-#[serde(tag = "kind", rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case")]
 pub enum Allocation {
     /// The inside port.
     Preserving,

@@ -21,11 +21,11 @@ export type AdviceCode = "allow-udp" | "enable-port-mapping" | "enable-ipv6" | "
 /**
  * Which outside port a new mapping gets (RFC 4787 §4.2.1).
  */
-export type Allocation = { "kind": "preserving" } | { "kind": "sequential",
+export type Allocation = "preserving" | { "sequential": {
 /**
  * From one mapping to the next; never 0.
  */
-step: number, } | { "kind": "port-block",
+step: number, } } | { "port-block": {
 /**
  * The lowest port of the block, as far as it was seen.
  */
@@ -33,7 +33,7 @@ first: number,
 /**
  * The highest.
  */
-last: number, } | { "kind": "random" };
+last: number, } } | "random";
 
 /**
  * One answer of a STUN server.
@@ -213,6 +213,10 @@ export type ExplainedCandidate = {
  */
 candidate: Candidate,
 /**
+ * Whether its path works, as seen by the other side.
+ */
+status: PathStatus,
+/**
  * How well.
  */
 quality: PathQuality,
@@ -223,23 +227,7 @@ reason: Reason,
 /**
  * The reason in words.
  */
-sentence: string, } & ({ "status": "untried" } | { "status": "probing",
-/**
- * Probes sent.
- */
-sent: number, } | { "status": "answered",
-/**
- * When the last answer came.
- */
-at: Timestamp,
-/**
- * Unanswered probes of upkeep since.
- */
-unanswered: number, } | { "status": "silent",
-/**
- * Since when.
- */
-since: Timestamp, });
+sentence: string, };
 
 /**
  * The story.
@@ -664,25 +652,13 @@ export type PathEvidence = {
  */
 candidate: Candidate,
 /**
+ * Whether the path works.
+ */
+status: PathStatus,
+/**
  * How well.
  */
-quality: PathQuality, } & ({ "status": "untried" } | { "status": "probing",
-/**
- * Probes sent.
- */
-sent: number, } | { "status": "answered",
-/**
- * When the last answer came.
- */
-at: Timestamp,
-/**
- * Unanswered probes of upkeep since.
- */
-unanswered: number, } | { "status": "silent",
-/**
- * Since when.
- */
-since: Timestamp, });
+quality: PathQuality, };
 
 /**
  * What kind of path carries the traffic.
@@ -734,6 +710,27 @@ data_lost_at: Timestamp | null,
  * How often that was so.
  */
 data_losses: number, };
+
+/**
+ * Whether a path works, from no evidence to an answer.
+ */
+export type PathStatus = "untried" | { "probing": {
+/**
+ * Probes sent.
+ */
+sent: number, } } | { "answered": {
+/**
+ * When the last answer came.
+ */
+at: Timestamp,
+/**
+ * Unanswered probes of upkeep since.
+ */
+unanswered: number, } } | { "silent": {
+/**
+ * Since when.
+ */
+since: Timestamp, } };
 
 /**
  * What a peer saw as the source of a probe of ours.
@@ -1204,26 +1201,14 @@ export type Verdict = {
  */
 candidate: Candidate,
 /**
+ * Whether its path works.
+ */
+status: PathStatus,
+/**
  * How well.
  */
 quality: PathQuality,
 /**
  * Why it is used or not.
  */
-reason: Reason, } & ({ "status": "untried" } | { "status": "probing",
-/**
- * Probes sent.
- */
-sent: number, } | { "status": "answered",
-/**
- * When the last answer came.
- */
-at: Timestamp,
-/**
- * Unanswered probes of upkeep since.
- */
-unanswered: number, } | { "status": "silent",
-/**
- * Since when.
- */
-since: Timestamp, });
+reason: Reason, };
