@@ -42,6 +42,7 @@ mod selection;
 mod selector;
 pub mod simulation;
 mod socket;
+mod sorted;
 mod time;
 pub mod traversal;
 #[cfg(feature = "wasm")]

@@ -1,6 +1,5 @@
 //! The evidence on all paths to one peer, and the choice among them.
 
-use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -13,6 +12,7 @@ use crate::quality::{Health, PathQuality};
 use crate::reason::Reason;
 use crate::score::{Score, Tier};
 use crate::selection::{Selection, Verdict};
+use crate::sorted::SortedMap;
 use crate::time::Timestamp;
 
 /// The paths to one peer. Bounded by [`Policy::candidates_max`].
@@ -20,7 +20,7 @@ use crate::time::Timestamp;
 pub struct Selector {
     policy: Policy,
     mesh: Vec<(IpAddr, u8)>,
-    paths: BTreeMap<SocketAddr, Path>,
+    paths: SortedMap<SocketAddr, Path>,
     current: Option<SocketAddr>,
 }
 
@@ -36,22 +36,20 @@ impl Selector {
     /// A selector without candidates. Addresses inside `mesh` (network, prefix length) are never used.
     #[must_use]
     pub const fn new(policy: Policy, mesh: Vec<(IpAddr, u8)>) -> Self {
-        Self { policy, mesh, paths: BTreeMap::new(), current: None }
+        Self { policy, mesh, paths: SortedMap::new(), current: None }
     }
 
     /// Replaces what others told about the peer's addresses. Evidence on an address that stays is kept, and an
     /// address that may carry traffic stays even if nobody names it any more: evidence beats hearsay. Returns whether
     /// an address is new.
     pub fn set_candidates(&mut self, candidates: &[Candidate], now: Timestamp) -> bool {
-        let kept: BTreeMap<SocketAddr, Path> = std::mem::take(&mut self.paths)
-            .into_iter()
-            .filter(|(address, path)| {
-                path.candidate.kind == CandidateKind::Relayed
-                    || self.is_trusted(path, now)
-                    || candidates.iter().any(|candidate| candidate.address == *address)
-            })
-            .collect();
-        self.paths = kept;
+        let mut paths = std::mem::take(&mut self.paths);
+        paths.retain(|address, path| {
+            path.candidate.kind == CandidateKind::Relayed
+                || self.is_trusted(path, now)
+                || candidates.iter().any(|candidate| candidate.address == *address)
+        });
+        self.paths = paths;
         let before = self.paths.len();
         for candidate in candidates {
             self.add_candidate(candidate.clone());
@@ -213,31 +211,31 @@ impl Selector {
 
     /// Decides at `now`. Two calls with nothing observed between give the same answer.
     pub fn select(&mut self, now: Timestamp) -> Selection {
-        let mut scores: BTreeMap<SocketAddr, Score> = self
-            .paths
-            .iter()
-            .filter(|(_, path)| self.is_trusted(path, now))
-            .map(|(address, path)| (*address, Score::new(&path.candidate, &path.quality, now, &self.policy)))
-            .collect();
-        let best = scores.values().min().copied();
-        let current = self.current.and_then(|address| scores.get(&address)).copied();
+        let score_of = |path: &Path| Score::new(&path.candidate, &path.quality, now, &self.policy);
+        let scores = self.trusted(now).map(score_of);
+        let best = scores.min();
+        let current =
+            self.trusted(now).find(|path| self.current == Some(path.candidate.address)).map(score_of);
         let chosen = match (current, best) {
             (Some(current), Some(best)) if !current.gives_way_to(&best, &self.policy) => Some(current),
             (_, best) => best,
         };
         self.current = chosen.map(|score| score.address);
         // A path that was trusted only because it was in use is so no longer.
-        scores.retain(|address, _| self.may_carry(*address, now));
-        let best = scores.values().min().copied();
-        let has_direct = scores.values().any(|score| score.tier != Tier::Relay);
+        let score_of = |path: &Path| Score::new(&path.candidate, &path.quality, now, &self.policy);
+        let best = self.trusted(now).map(score_of).min();
+        let has_direct = self.trusted(now).any(|path| Tier::of(&path.candidate) != Tier::Relay);
         let verdicts = self
             .paths
             .values()
-            .map(|path| Verdict {
-                candidate: path.candidate.clone(),
-                status: path.status,
-                quality: path.quality,
-                reason: reason_for(path, scores.get(&path.candidate.address), chosen, best, has_direct),
+            .map(|path| {
+                let score = self.is_trusted(path, now).then(|| score_of(path));
+                Verdict {
+                    candidate: path.candidate.clone(),
+                    status: path.status,
+                    quality: path.quality,
+                    reason: reason_for(path, score, chosen, best, has_direct),
+                }
             })
             .collect();
         Selection { chosen: self.current().cloned(), verdicts }
@@ -247,6 +245,10 @@ impl Selector {
     #[must_use]
     pub fn may_carry(&self, remote: SocketAddr, now: Timestamp) -> bool {
         self.paths.get(&remote).is_some_and(|path| self.is_trusted(path, now))
+    }
+
+    fn trusted(&self, now: Timestamp) -> impl Iterator<Item = &Path> {
+        self.paths.values().filter(move |path| self.is_trusted(path, now))
     }
 
     /// The path in use may carry traffic until it falls silent, a relay while it holds our session, another one only on
@@ -263,7 +265,7 @@ impl Selector {
 /// `score` is that of the path itself, where it may carry traffic; `has_direct` says whether any direct path may.
 fn reason_for(
     path: &Path,
-    score: Option<&Score>,
+    score: Option<Score>,
     chosen: Option<Score>,
     best: Option<Score>,
     has_direct: bool,
@@ -286,7 +288,7 @@ fn reason_for(
                 () if Some(chosen) == best => Reason::Best,
                 () => Reason::WithinSwitchMargin,
             },
-            (Some(score), Some(chosen)) => reason_against(path, *score, chosen),
+            (Some(score), Some(chosen)) => reason_against(path, score, chosen),
             (None, _) | (_, None) => Reason::AnsweredTooLongAgo,
         },
     }

@@ -1,6 +1,5 @@
 //! From evidence to a profile (RFC 4787 terms; the comparison of mappings is that of RFC 5780 §4.3).
 
-use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 use super::allocation::{Sample, allocation_of};
@@ -8,6 +7,8 @@ use super::evidence::{Binding, Evidence, EvidenceError};
 use super::profile::{Filtering, Lifetime, Mapping, NatProfile, UdpReach};
 use crate::address::{Realm, check_address};
 use crate::socket::SocketId;
+use crate::sorted::SortedMap;
+use crate::time::Timestamp;
 
 /// Silent servers at this many addresses mean that UDP is blocked; one alone may simply be down.
 const SILENT_SERVERS_MIN: usize = 2;
@@ -98,16 +99,18 @@ fn samples(outer: &[Binding], mapping: Mapping) -> Vec<Sample> {
         Mapping::AddressDependent => Some(SocketAddr::new(binding.server.ip(), 0)),
         Mapping::AddressAndPortDependent | Mapping::Dependent => Some(binding.server),
     };
-    let mut made: BTreeMap<(SocketId, Option<SocketAddr>), &Binding> = BTreeMap::new();
+    let mut first: SortedMap<(SocketId, Option<SocketAddr>), &Binding> = SortedMap::new();
     for binding in outer {
-        let first = made.entry((binding.socket, scope(binding))).or_insert(binding);
-        if (binding.at, binding.server) < (first.at, first.server) {
-            *first = binding;
+        let key = (binding.socket, scope(binding));
+        if first.get(&key).is_none_or(|known| (binding.at, binding.server) < (known.at, known.server)) {
+            first.insert(key, binding);
         }
     }
-    let mut made: Vec<&Binding> = made.into_values().collect();
-    made.sort_by_key(|binding| (binding.at, binding.socket, binding.server));
-    made.iter().map(|b| Sample { at: b.at, local: b.local_port, outside: b.reflexive.port() }).collect()
+    let mut made: SortedMap<(Timestamp, SocketId, SocketAddr), &Binding> = SortedMap::new();
+    for binding in first.values() {
+        made.insert((binding.at, binding.socket, binding.server), binding);
+    }
+    made.values().map(|b| Sample { at: b.at, local: b.local_port, outside: b.reflexive.port() }).collect()
 }
 
 /// Only laxness shows: that nothing came in proves nothing.
@@ -135,9 +138,10 @@ fn udp_of(evidence: &Evidence) -> Option<UdpReach> {
     if !(evidence.bindings.is_empty() && evidence.peer_views.is_empty() && evidence.heard.is_empty()) {
         return Some(UdpReach::Open);
     }
-    let mut silent: Vec<IpAddr> = evidence.unanswered.iter().map(SocketAddr::ip).collect();
-    silent.sort_unstable();
-    silent.dedup();
+    let mut silent: SortedMap<IpAddr, ()> = SortedMap::new();
+    for server in &evidence.unanswered {
+        silent.insert(server.ip(), ());
+    }
     (silent.len() >= SILENT_SERVERS_MIN).then_some(UdpReach::Blocked)
 }
 

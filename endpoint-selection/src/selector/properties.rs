@@ -1,5 +1,7 @@
 //! What holds of every selection, whatever was observed.
 
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,7 +1,7 @@
 //! A NAT or firewall in the terms of RFC 4787: how it maps (§4.1), how it filters (§5), which ports it takes (§4.2),
 //! when it forgets (§4.3), whether it turns packets round (hairpinning, §6), and how much it can remember.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use self::behaviour::Scope;
@@ -9,40 +9,47 @@ pub use self::behaviour::{Dependence, Hairpinning, NatBehaviour, PortAllocation}
 use self::ports::Ports;
 use self::table::Table;
 use super::rng::Rng;
+use crate::sorted::SortedMap;
 use crate::time::Timestamp;
 
 mod behaviour;
 mod ports;
 mod table;
 
-/// What a mapping is found by when a packet leaves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Key {
-    /// A packet from this inside endpoint to this part of the outside.
-    Own(SocketAddr, Scope),
-    /// A mapping of hosts that nobody simulates; numbered.
-    Foreign(u64),
-}
+/// What a mapping is found by when a packet leaves: the inside endpoint and the part of the outside that it is sent to.
+type Key = (SocketAddr, Scope);
 
 #[derive(Debug, Clone, Copy)]
 struct Mapping {
     number: u64,
-    inside: SocketAddr,
+    key: Key,
     outside: SocketAddr,
 }
 
-/// A NAT or firewall at work. Its cost for a packet grows with the logarithm of what it remembers.
+impl Mapping {
+    const fn inside(&self) -> SocketAddr {
+        self.key.0
+    }
+}
+
+/// Hosts that nobody simulates: all of a box's foreign flows are theirs.
+const FOREIGN_HOST: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+
+/// A NAT or firewall at work. Its cost for a packet hardly grows with what it remembers.
 #[derive(Debug)]
 pub struct Nat {
     behaviour: NatBehaviour,
     external: IpAddr,
-    exempt: BTreeSet<SocketAddr>,
+    exempt: Vec<SocketAddr>,
     mappings: Table<Key, Mapping>,
-    by_outside: BTreeMap<SocketAddr, Key>,
+    by_outside: SortedMap<SocketAddr, Key>,
     /// Who may send in, for each mapping's number.
     permissions: Table<(u64, Scope), ()>,
+    /// When each foreign flow's mapping began, and its port, where it has one: nobody sends in there, and all live equally
+    /// long.
+    foreign: VecDeque<(Timestamp, Option<u16>)>,
     ports: Ports,
-    /// How many mappings there have been.
+    /// How many mappings of hosts that are simulated there have been.
     made: u64,
 }
 
@@ -53,10 +60,11 @@ impl Nat {
         Self {
             behaviour,
             external,
-            exempt: BTreeSet::new(),
+            exempt: Vec::new(),
             mappings: Table::new(behaviour.mapping_timeout()),
-            by_outside: BTreeMap::new(),
+            by_outside: SortedMap::new(),
             permissions: Table::new(behaviour.filter_timeout()),
+            foreign: VecDeque::new(),
             ports: Ports::new(),
             made: 0,
         }
@@ -77,7 +85,7 @@ impl Nat {
     /// Mappings that live, as of the last packet.
     #[must_use]
     pub fn mappings(&self) -> usize {
-        self.mappings.len()
+        self.mappings.len() + self.foreign.len()
     }
 
     /// Whether it changes addresses; a firewall does not.
@@ -89,7 +97,7 @@ impl Nat {
     /// Packets to `remote` share one mapping for each inside endpoint, whatever the mapping behaviour is. Boxes that do
     /// this for STUN servers make STUN report a mapping that peers never see.
     pub fn exempt(&mut self, remote: SocketAddr) {
-        self.exempt.insert(remote);
+        self.exempt.push(remote);
     }
 
     /// Power off and on, and a new address from the provider.
@@ -103,6 +111,7 @@ impl Nat {
         self.mappings.clear();
         self.by_outside.clear();
         self.permissions.clear();
+        self.foreign.clear();
         self.ports.clear();
     }
 
@@ -128,12 +137,15 @@ impl Nat {
             Some(dependence) if !self.exempt.contains(&to) => dependence,
             Some(_) | None => Dependence::EndpointIndependent,
         };
-        let key = Key::Own(from, Scope::of(to, dependence));
+        let key = (from, Scope::of(to, dependence));
         let mapping = match self.mappings.refresh(now, &key) {
             Some(mapping) => *mapping,
-            None => self.map(now, key, from, rng)?,
+            None => self.map(now, key, rng)?,
         };
-        self.permissions.insert(now, (mapping.number, Scope::of(to, self.behaviour.filtering)), ());
+        let permission = (mapping.number, Scope::of(to, self.behaviour.filtering));
+        if self.permissions.refresh(now, &permission).is_none() {
+            self.permissions.insert(now, permission, ());
+        }
         Some(mapping.outside)
     }
 
@@ -143,14 +155,12 @@ impl Nat {
         let key = *self.by_outside.get(&to)?;
         let mapping = *self.mappings.get(&key)?;
         let permission = (mapping.number, Scope::of(from, self.behaviour.filtering));
-        if !self.permissions.contains(&permission) {
-            return None;
-        }
+        self.permissions.get(&permission)?;
         if self.behaviour.inbound_refresh {
             self.mappings.refresh(now, &key);
             self.permissions.refresh(now, &permission);
         }
-        Some(mapping.inside)
+        Some(mapping.inside())
     }
 
     /// A packet from inside to our own outside address ([`Self::external`]): its source as the receiver sees it, and the
@@ -166,41 +176,50 @@ impl Nat {
             return None;
         }
         let outside = self.outbound(now, from, to, rng)?;
-        let inside = match self.by_outside.get(&to)? {
-            Key::Own(inside, _) if self.behaviour.hairpinning == Hairpinning::Open => *inside,
-            Key::Own(..) | Key::Foreign(_) => self.inbound(now, outside, to)?,
-        };
-        Some((outside, inside))
+        let (inside, _) = *self.by_outside.get(&to)?;
+        let is_let_in =
+            self.behaviour.hairpinning == Hairpinning::Open || self.inbound(now, outside, to).is_some();
+        is_let_in.then_some((outside, inside))
     }
 
     /// Other hosts behind this box open `n` mappings, which take ports, count against [`NatBehaviour::mappings_max`], and
     /// are over after the usual time. Returns how many there was room for.
     pub fn foreign_flows(&mut self, now: Timestamp, n: u32, rng: &mut Rng) -> u32 {
         self.expire(now);
-        let is_mapped = |_: &u32| {
-            let port = u16::try_from(rng.below(1 << 16)).unwrap_or_default();
-            let inside = match self.translates() {
-                true => SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port),
-                // A firewall has no ports to give: each flow is an endpoint of its own.
-                false => SocketAddr::new(foreign_host(self.made), port),
-            };
-            self.map(now, Key::Foreign(self.made), inside, rng).is_some()
-        };
-        u32::try_from((0..n).take_while(is_mapped).count()).unwrap_or(n)
+        (0..n).take_while(|_| self.is_foreign_mapped(now, rng)).fold(0, |mapped, _| mapped + 1)
     }
 
-    fn map(&mut self, now: Timestamp, key: Key, inside: SocketAddr, rng: &mut Rng) -> Option<Mapping> {
-        let is_full = |max: u32| usize::try_from(max).is_ok_and(|max| self.mappings.len() >= max);
-        if self.behaviour.mappings_max.is_some_and(is_full) {
+    fn is_foreign_mapped(&mut self, now: Timestamp, rng: &mut Rng) -> bool {
+        let inside = SocketAddr::new(FOREIGN_HOST, u16::try_from(rng.below(1 << 16)).unwrap_or_default());
+        if self.is_full() {
+            return false;
+        }
+        // A firewall has no ports to give: each flow is an endpoint of its own.
+        let port = self.translates().then(|| self.ports.take(self.behaviour.allocation, inside, rng));
+        let has_room = port != Some(None);
+        if has_room {
+            self.foreign.push_back((now, port.flatten()));
+        }
+        has_room
+    }
+
+    fn is_full(&self) -> bool {
+        let mappings = self.mappings();
+        self.behaviour.mappings_max.is_some_and(|max| usize::try_from(max).is_ok_and(|max| mappings >= max))
+    }
+
+    fn map(&mut self, now: Timestamp, key: Key, rng: &mut Rng) -> Option<Mapping> {
+        if self.is_full() {
             return None;
         }
+        let (inside, _) = key;
         let outside = if self.translates() {
             let port = self.ports.take(self.behaviour.allocation, inside, rng)?;
             SocketAddr::new(self.external, port)
         } else {
             inside
         };
-        let mapping = Mapping { number: self.made, inside, outside };
+        let mapping = Mapping { number: self.made, key, outside };
         self.made += 1;
         self.by_outside.insert(outside, key);
         self.mappings.insert(now, key, mapping);
@@ -208,18 +227,21 @@ impl Nat {
     }
 
     fn expire(&mut self, now: Timestamp) {
-        while let Some((_, mapping)) = self.mappings.take_over(now) {
+        while let Some(mapping) = self.mappings.take_over(now) {
             self.by_outside.remove(&mapping.outside);
-            self.ports.release(mapping.inside.ip(), mapping.outside.port());
+            self.ports.release(mapping.inside().ip(), mapping.outside.port());
         }
         while self.permissions.take_over(now).is_some() {}
+        let timeout = self.behaviour.mapping_timeout();
+        while let Some((since, port)) = self.foreign.front().copied()
+            && since + timeout < now
+        {
+            self.foreign.pop_front();
+            if let Some(port) = port {
+                self.ports.release(FOREIGN_HOST, port);
+            }
+        }
     }
-}
-
-/// An address for a host that nobody simulates, from a range that is never used (RFC 1112 §4: 240.0.0.0/4).
-fn foreign_host(number: u64) -> IpAddr {
-    let low = u32::try_from(number % (1 << 28)).unwrap_or_default();
-    Ipv4Addr::from(0xf000_0000 | low).into()
 }
 
 #[cfg(test)]

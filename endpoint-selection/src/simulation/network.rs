@@ -1,10 +1,10 @@
 //! Two hosts, the boxes in front of them, and an internet with STUN servers: where a packet goes and what becomes of it.
 
-use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::nat::{Nat, NatBehaviour};
 use super::rng::Rng;
+use crate::sorted::SortedMap;
 use crate::time::Timestamp;
 
 /// Which of the two hosts; index into everything that comes in pairs.
@@ -31,7 +31,7 @@ enum Attached {
 struct Segment {
     /// The box that leads outwards.
     gateway: Option<usize>,
-    attached: BTreeMap<IpAddr, Attached>,
+    attached: SortedMap<IpAddr, Attached>,
 }
 
 #[derive(Debug)]
@@ -71,7 +71,7 @@ impl Network {
     /// hosts are in one network, that of the first site.
     pub(super) fn new(shared: &[NatBehaviour], sites: [&[NatBehaviour]; 2], same_network: bool) -> Self {
         let mut network = Self {
-            segments: vec![Segment { gateway: None, attached: BTreeMap::new() }],
+            segments: vec![Segment { gateway: None, attached: SortedMap::new() }],
             gateways: Vec::new(),
             hosts: [(INTERNET, IpAddr::V4(Ipv4Addr::UNSPECIFIED)); 2],
         };
@@ -92,7 +92,7 @@ impl Network {
             let external = self.free_address(outer, site);
             self.segments[outer].attached.insert(external, Attached::Gateway(index));
             let inner = self.segments.len();
-            self.segments.push(Segment { gateway: Some(index), attached: BTreeMap::new() });
+            self.segments.push(Segment { gateway: Some(index), attached: SortedMap::new() });
             self.gateways.push(Gateway { nat: Nat::new(*behaviour, external), inner, outer });
             inner
         })

@@ -17,6 +17,7 @@ use super::rng::Rng;
 use crate::explain::{Explanation, NodeView, Pair, RelayName, explain};
 use crate::nat::NatProfile;
 use crate::socket::SocketId;
+use crate::sorted::SortedMap;
 use crate::time::Timestamp;
 use crate::traversal::{Outcome, Technique};
 
@@ -221,9 +222,9 @@ struct Play<'a> {
     parties: [Option<Party>; 2],
     /// The local port of each open socket, by node.
     sockets: [Vec<(SocketId, u16)>; 2],
-    queue: BinaryHeap<Reverse<(Timestamp, u64)>>,
-    due: std::collections::BTreeMap<u64, Due>,
-    pushed: u64,
+    queue: BinaryHeap<Reverse<(Timestamp, usize)>>,
+    due: SortedMap<usize, Due>,
+    pushed: usize,
     events: Vec<RunEvent>,
     direct: [bool; 2],
     direct_after: Option<Timestamp>,
@@ -244,7 +245,7 @@ impl<'a> Play<'a> {
             parties: [None, None],
             sockets: [Vec::new(), Vec::new()],
             queue: BinaryHeap::new(),
-            due: std::collections::BTreeMap::new(),
+            due: SortedMap::new(),
             pushed: 0,
             events: Vec::new(),
             direct: [false; 2],

@@ -1,7 +1,6 @@
 //! One node of a simulated pair: the agent's decisions without its keys. It learns what its NAT is like, opens plainly,
 //! attempts what the plan says, and looks after its path.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -11,6 +10,7 @@ use crate::nat::{Binding, Evidence, NatProfile, PeerView, classify};
 use crate::observation::{Observation, ObservationKind};
 use crate::selector::Selector;
 use crate::socket::SocketId;
+use crate::sorted::SortedMap;
 use crate::time::Timestamp;
 use crate::traversal::{
     Attempt, AttemptOutput, Budget, Outcome, Party as Who, Punch, PunchKind, Side, Technique, plan,
@@ -75,22 +75,22 @@ pub(super) enum Note {
 pub(super) struct Party {
     is_first: bool,
     host: SocketAddr,
-    ports: BTreeMap<SocketId, u16>,
+    ports: SortedMap<SocketId, u16>,
     evidence: Evidence,
     profile: NatProfile,
     peer: Option<Side>,
     pub(super) selector: Selector,
     path: Option<SocketAddr>,
     /// The socket that a path goes through, where that is not the main one.
-    socket_of: BTreeMap<SocketAddr, SocketId>,
+    socket_of: SortedMap<SocketAddr, SocketId>,
     /// When each server was first asked from each socket.
-    servers_asked: BTreeMap<(SocketId, SocketAddr), Timestamp>,
-    asked: BTreeMap<u64, (SocketAddr, SocketId, Timestamp)>,
+    servers_asked: SortedMap<(SocketId, SocketAddr), Timestamp>,
+    asked: SortedMap<u64, (SocketAddr, SocketId, Timestamp)>,
     upkeep: Option<(u64, Timestamp)>,
     next_id: u64,
     attempt: Option<Attempt>,
     failures: u32,
-    timers: BTreeMap<Timer, Timestamp>,
+    timers: SortedMap<Timer, Timestamp>,
     round: (Timestamp, usize, Duration),
     pub(super) wishes: Vec<Wish>,
     pub(super) probes: u32,
@@ -119,24 +119,25 @@ impl Party {
         let mut party = Self {
             is_first,
             host,
-            ports: BTreeMap::from([(SocketId::MAIN, host.port())]),
+            ports: SortedMap::new(),
             evidence,
             profile: NatProfile::default(),
             peer: None,
             selector,
             path: None,
-            socket_of: BTreeMap::new(),
-            servers_asked: BTreeMap::new(),
-            asked: BTreeMap::new(),
+            socket_of: SortedMap::new(),
+            servers_asked: SortedMap::new(),
+            asked: SortedMap::new(),
             upkeep: None,
             next_id: 0,
             attempt: None,
             failures: 0,
-            timers: BTreeMap::new(),
+            timers: SortedMap::new(),
             round: (now, 0, PAUSE_MIN),
             wishes: Vec::new(),
             probes: 0,
         };
+        party.ports.insert(SocketId::MAIN, host.port());
         for (index, ms) in STUN_MS.iter().enumerate() {
             party.timers.insert(Timer::Stun(index), now + Duration::from_millis(*ms));
         }
@@ -196,7 +197,7 @@ impl Party {
     }
 
     fn ask_server(&mut self, now: Timestamp, socket: SocketId, server: SocketAddr) {
-        self.servers_asked.entry((socket, server)).or_insert(now);
+        self.servers_asked.insert_new((socket, server), now);
         self.wishes.push(Wish::Stun { socket, server });
     }
 
@@ -350,7 +351,7 @@ impl Party {
         } else {
             self.round = (start, 0, (pause * 2).min(PAUSE_MAX));
             self.timers.insert(Timer::Round, now + pause);
-            self.timers.entry(Timer::Technique).or_insert(now + PATIENCE);
+            self.timers.insert_new(Timer::Technique, now + PATIENCE);
         }
     }
 

@@ -142,7 +142,7 @@ fn opening(own: &Side, peer: &Side) -> Opening {
             (rank, Tier::of(candidate), candidate, prospect)
         })
         .collect();
-    ranked.sort_by(|a, b| (a.0, a.1, a.2).cmp(&(b.0, b.1, b.2)));
+    ranked.sort_unstable_by(|a, b| (a.0, a.1, a.2).cmp(&(b.0, b.1, b.2)));
     let pairs: Vec<PlannedPair> = ranked
         .iter()
         .map(|(_, _, candidate, prospect)| PlannedPair {

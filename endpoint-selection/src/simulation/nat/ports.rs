@@ -1,10 +1,10 @@
 //! Which outside port comes next (RFC 4787 §4.2).
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
 use super::behaviour::PortAllocation;
 use crate::simulation::rng::Rng;
+use crate::sorted::SortedMap;
 
 /// The ports that mappings take: all but the well-known ones.
 const FIRST: u16 = 1_024;
@@ -17,12 +17,46 @@ const DRAWS: u32 = 32;
 /// The ports of one NAT.
 #[derive(Debug)]
 pub(super) struct Ports {
-    used: BTreeSet<u16>,
+    used: Numbers,
     /// What the counter gives next.
     next: u16,
-    blocks: BTreeMap<IpAddr, Block>,
-    used_blocks: BTreeSet<u16>,
+    blocks: SortedMap<IpAddr, Block>,
+    used_blocks: Numbers,
     next_block: u16,
+}
+
+/// A set of numbers, one bit for each.
+#[derive(Debug)]
+struct Numbers {
+    bits: Vec<u64>,
+    count: usize,
+}
+
+impl Numbers {
+    const fn new() -> Self {
+        Self { bits: Vec::new(), count: 0 }
+    }
+
+    fn bit_of(number: u16) -> (usize, u64) {
+        (usize::from(number / 64), 1 << (number % 64))
+    }
+
+    fn contains(&self, number: u16) -> bool {
+        let (word, bit) = Self::bit_of(number);
+        self.bits.get(word).is_some_and(|bits| bits & bit != 0)
+    }
+
+    fn set(&mut self, number: u16, is_in: bool) {
+        if self.contains(number) == is_in {
+            return;
+        }
+        let (word, bit) = Self::bit_of(number);
+        if self.bits.is_empty() {
+            self.bits.resize(Self::bit_of(u16::MAX).0 + 1, 0);
+        }
+        self.bits[word] ^= bit;
+        self.count = if is_in { self.count + 1 } else { self.count - 1 };
+    }
 }
 
 /// The ports of one inside host, while it uses any.
@@ -35,19 +69,19 @@ struct Block {
 impl Ports {
     pub(super) const fn new() -> Self {
         Self {
-            used: BTreeSet::new(),
+            used: Numbers::new(),
             next: FIRST,
-            blocks: BTreeMap::new(),
-            used_blocks: BTreeSet::new(),
+            blocks: SortedMap::new(),
+            used_blocks: Numbers::new(),
             next_block: 0,
         }
     }
 
     /// Everything is free again; the counters stay where they are.
     pub(super) fn clear(&mut self) {
-        self.used.clear();
+        self.used = Numbers::new();
         self.blocks.clear();
-        self.used_blocks.clear();
+        self.used_blocks = Numbers::new();
     }
 
     /// A port for a mapping of `inside`; `None` where there is none left.
@@ -57,11 +91,11 @@ impl Ports {
         inside: SocketAddr,
         rng: &mut Rng,
     ) -> Option<u16> {
-        if self.used.len() >= usize::from(COUNT) {
+        if self.used.count >= usize::from(COUNT) {
             return None;
         }
         let port = match allocation {
-            PortAllocation::Preserving if inside.port() >= FIRST && !self.used.contains(&inside.port()) => {
+            PortAllocation::Preserving if inside.port() >= FIRST && !self.used.contains(inside.port()) => {
                 inside.port()
             }
             PortAllocation::Preserving => self.count_on(1)?,
@@ -69,17 +103,17 @@ impl Ports {
             PortAllocation::PortBlock { size } => self.take_of_block(inside.ip(), size.get(), rng)?,
             PortAllocation::Random => self.any_of(FIRST, COUNT, rng)?,
         };
-        self.used.insert(port);
+        self.used.set(port, true);
         Some(port)
     }
 
     /// The mapping of `inside` with this port is gone.
     pub(super) fn release(&mut self, inside: IpAddr, port: u16) {
-        self.used.remove(&port);
+        self.used.set(port, false);
         if let Some(block) = self.blocks.get_mut(&inside) {
             block.used = block.used.saturating_sub(1);
             if block.used == 0 {
-                self.used_blocks.remove(&block.number);
+                self.used_blocks.set(block.number, false);
                 self.blocks.remove(&inside);
             }
         }
@@ -91,7 +125,7 @@ impl Ports {
             let port = self.next;
             let place = i32::from(port - FIRST) + i32::from(step);
             self.next = FIRST + u16::try_from(place.rem_euclid(i32::from(COUNT))).unwrap_or(0);
-            if !self.used.contains(&port) {
+            if !self.used.contains(port) {
                 return Some(port);
             }
         }
@@ -108,20 +142,21 @@ impl Ports {
             None => self.free_block(COUNT / size)?,
         };
         let port = self.any_of(FIRST + number * size, size, rng)?;
-        self.used_blocks.insert(number);
-        self.blocks.entry(host).or_insert(Block { number, used: 0 }).used += 1;
+        self.used_blocks.set(number, true);
+        self.blocks.insert_new(host, Block { number, used: 0 });
+        self.blocks.get_mut(&host)?.used += 1;
         Some(port)
     }
 
     /// The next block of `count` that no host holds.
     fn free_block(&mut self, count: u16) -> Option<u16> {
-        if self.used_blocks.len() >= usize::from(count) {
+        if self.used_blocks.count >= usize::from(count) {
             return None;
         }
         for _ in 0..count {
             let number = self.next_block % count;
             self.next_block = (number + 1) % count;
-            if !self.used_blocks.contains(&number) {
+            if !self.used_blocks.contains(number) {
                 return Some(number);
             }
         }
@@ -131,7 +166,7 @@ impl Ports {
     /// Any free port of `count` from `first` on.
     fn any_of(&self, first: u16, count: u16, rng: &mut Rng) -> Option<u16> {
         let draw = |rng: &mut Rng| u16::try_from(rng.below(u64::from(count))).unwrap_or(0);
-        let is_free = |port: &u16| !self.used.contains(port);
+        let is_free = |port: &u16| !self.used.contains(*port);
         let drawn = (0..DRAWS).map(|_| first + draw(rng)).find(is_free);
         drawn.or_else(|| {
             let start = draw(rng);
