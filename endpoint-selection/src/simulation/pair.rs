@@ -225,6 +225,8 @@ struct Play<'a> {
     queue: BinaryHeap<Reverse<(Timestamp, usize)>>,
     due: SortedMap<usize, Due>,
     pushed: usize,
+    /// When each party is woken next.
+    wake_at: [Option<Timestamp>; 2],
     events: Vec<RunEvent>,
     direct: [bool; 2],
     direct_after: Option<Timestamp>,
@@ -247,6 +249,7 @@ impl<'a> Play<'a> {
             queue: BinaryHeap::new(),
             due: SortedMap::new(),
             pushed: 0,
+            wake_at: [None; 2],
             events: Vec::new(),
             direct: [false; 2],
             direct_after: None,
@@ -292,7 +295,12 @@ impl<'a> Play<'a> {
                 self.parties[host] = Some(Party::new(self.now, address, host == 0));
                 self.settle(host);
             }
-            Due::Wake(host) => self.with(host, |party, now| party.handle_timeout(now)),
+            // An earlier one came between, and did what was due.
+            Due::Wake(host) if self.wake_at[host] != Some(self.now) => {}
+            Due::Wake(host) => {
+                self.wake_at[host] = None;
+                self.with(host, |party, now| party.handle_timeout(now));
+            }
             Due::Told(host, told) => {
                 let seed = self.rng.number();
                 self.with(host, |party, now| party.on_told(now, &told, seed));
@@ -336,9 +344,11 @@ impl<'a> Play<'a> {
         let mappings = u32::try_from(self.network.mappings(host)).unwrap_or(u32::MAX);
         self.mappings_max[host] = self.mappings_max[host].max(mappings);
         let next = self.parties[host].as_ref().and_then(Party::next_at);
-        if let Some(at) = next {
-            // A deadline in the past would stop the clock.
-            self.push(at.max(self.now + Duration::from_micros(1)), Due::Wake(host));
+        // A deadline in the past would stop the clock.
+        let next = next.map(|at| at.max(self.now + Duration::from_micros(1)));
+        if let Some(at) = next.filter(|_| next != self.wake_at[host]) {
+            self.wake_at[host] = Some(at);
+            self.push(at, Due::Wake(host));
         }
     }
 
