@@ -8,10 +8,11 @@ mod network;
 mod pair;
 mod party;
 mod rng;
+mod run;
+mod scenario;
 
 pub use nat::{Dependence, Hairpinning, Nat, NatBehaviour, PortAllocation};
-pub use pair::{
-    BOXES_MAX, CHANGES_MAX, Change, DURATION_MS_MAX, Run, RunEvent, RunEventKind, Scenario, ScenarioError,
-    SimulatedNode, simulate,
-};
+pub use pair::simulate;
 pub use rng::Rng;
+pub use run::{Run, RunEvent, RunEventKind};
+pub use scenario::{BOXES_MAX, CHANGES_MAX, Change, DURATION_MS_MAX, Scenario, ScenarioError, SimulatedNode};

@@ -8,162 +8,18 @@ use std::collections::BinaryHeap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
-use super::nat::NatBehaviour;
 use super::network::{Arrival, Network, Turned};
 use super::party::{Message, Note, Party, RELAY, Told, Wish};
 use super::rng::Rng;
-use crate::explain::{Explanation, NodeView, Pair, RelayName, explain};
-use crate::nat::NatProfile;
+use super::run::{Run, RunEvent, RunEventKind};
+use super::scenario::{Scenario, ScenarioError};
+use crate::explain::{NodeView, Pair, RelayName, explain};
 use crate::socket::SocketId;
 use crate::sorted::SortedMap;
 use crate::time::Timestamp;
-use crate::traversal::{Outcome, Technique};
-
-/// The longest run, in milliseconds: an hour, in which every pause has grown to its end.
-pub const DURATION_MS_MAX: u32 = 3_600_000;
-
-/// The most boxes in one row, and the most changes of a run.
-pub const BOXES_MAX: usize = 4;
-/// See [`BOXES_MAX`].
-pub const CHANGES_MAX: usize = 16;
 
 /// The most events that are told; a run that goes on for an hour repeats itself.
 const EVENTS_MAX: usize = 500;
-
-/// A scenario.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
-#[serde(deny_unknown_fields)]
-pub struct Scenario {
-    /// Where chance begins.
-    #[serde(default)]
-    pub seed: u64,
-    /// The two nodes.
-    pub nodes: [SimulatedNode; 2],
-    /// Boxes in front of both, such as a carrier's NAT, from the nodes outwards.
-    #[serde(default)]
-    pub shared: Vec<NatBehaviour>,
-    /// The second node is in the first one's network; its own boxes do not count.
-    #[serde(default)]
-    pub same_network: bool,
-    /// Packets lost, in a million, on each way over the internet.
-    #[serde(default)]
-    pub loss_ppm: u32,
-    /// How long to play, in milliseconds; at most [`DURATION_MS_MAX`].
-    pub duration_ms: u32,
-    /// What changes on the way.
-    #[serde(default)]
-    pub changes: Vec<Change>,
-}
-
-/// A node and what is in front of it.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
-#[serde(deny_unknown_fields, default)]
-pub struct SimulatedNode {
-    /// Its name.
-    pub name: String,
-    /// Boxes in front of it alone, nearest first; none: it has a public address.
-    pub boxes: Vec<NatBehaviour>,
-    /// UDP does not leave its network.
-    pub is_udp_blocked: bool,
-    /// One way to the middle of the internet, in milliseconds.
-    pub delay_ms: u16,
-    /// Flows that other hosts open per second on its nearest box.
-    pub foreign_flows_per_s: u16,
-    /// When it starts, in milliseconds.
-    pub starts_at_ms: u32,
-}
-
-/// The nearest box of a node behaves otherwise from some time on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
-#[serde(deny_unknown_fields)]
-pub struct Change {
-    /// When, in milliseconds.
-    pub at_ms: u32,
-    /// The node: 0 or 1.
-    pub node: u8,
-    /// How it behaves then; its tables are empty.
-    pub behaviour: NatBehaviour,
-}
-
-/// A scenario that is not played.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{field}: {given} given, at most {max} allowed")]
-pub struct ScenarioError {
-    field: &'static str,
-    given: u64,
-    max: u64,
-}
-
-/// What happened.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
-pub struct Run {
-    /// When both sent on a direct path first, in milliseconds after both had started.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub direct_after_ms: Option<u32>,
-    /// Whether both sent on a direct path at the end.
-    pub is_direct: bool,
-    /// What happened when; at most 500 events.
-    pub events: Vec<RunEvent>,
-    /// Probes that each node sent.
-    pub probes: [u32; 2],
-    /// The most mappings at one time on the box nearest to each node, foreign ones included.
-    pub mappings_max: [u32; 2],
-    /// The story of the pair at the end, told from the first node.
-    pub explanation: Explanation,
-}
-
-/// One thing that happened.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
-pub struct RunEvent {
-    /// When, in milliseconds.
-    pub at_ms: u32,
-    /// To which node: 0 or 1.
-    pub node: u8,
-    /// What.
-    #[serde(flatten)]
-    pub what: RunEventKind,
-}
-
-/// What happened.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
-#[serde(tag = "event", rename_all = "kebab-case")]
-pub enum RunEventKind {
-    /// It knows its NAT.
-    Learnt {
-        /// How it is.
-        nat: NatProfile,
-    },
-    /// A round of plain opening begins.
-    RoundBegan,
-    /// An attempt beyond plain opening begins.
-    AttemptBegan {
-        /// What is tried.
-        #[serde(flatten)]
-        technique: Technique,
-    },
-    /// It ended.
-    AttemptEnded {
-        /// How.
-        #[serde(flatten)]
-        outcome: Outcome,
-    },
-    /// Its packets to the other take another way.
-    PathChanged {
-        /// To this address; `None`: nowhere.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        remote: Option<SocketAddr>,
-        /// Whether that is a relay's.
-        is_relay: bool,
-    },
-}
 
 /// Plays a scenario.
 ///
@@ -174,27 +30,6 @@ pub fn simulate(scenario: &Scenario) -> Result<Run, ScenarioError> {
     let mut play = Play::new(scenario);
     play.run();
     Ok(play.finish())
-}
-
-impl Scenario {
-    fn validate(&self) -> Result<(), ScenarioError> {
-        let count = |boxes: &[NatBehaviour]| boxes.len() as u64;
-        let node = |change: &Change| u64::from(change.node);
-        let bounds = [
-            ("duration_ms", u64::from(self.duration_ms), u64::from(DURATION_MS_MAX)),
-            ("shared", count(&self.shared), BOXES_MAX as u64),
-            ("nodes[0].boxes", count(&self.nodes[0].boxes), BOXES_MAX as u64),
-            ("nodes[1].boxes", count(&self.nodes[1].boxes), BOXES_MAX as u64),
-            ("changes", self.changes.len() as u64, CHANGES_MAX as u64),
-            ("changes[].node", self.changes.iter().map(node).max().unwrap_or(0), 1),
-            ("nodes[0].foreign_flows_per_s", u64::from(self.nodes[0].foreign_flows_per_s), 1_000),
-            ("nodes[1].foreign_flows_per_s", u64::from(self.nodes[1].foreign_flows_per_s), 1_000),
-        ];
-        match bounds.into_iter().find(|(_, given, max)| given > max) {
-            Some((field, given, max)) => Err(ScenarioError { field, given, max }),
-            None => Ok(()),
-        }
-    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

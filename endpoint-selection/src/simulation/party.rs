@@ -1,20 +1,21 @@
 //! One node of a simulated pair: the agent's decisions without its keys. It learns what its NAT is like, opens plainly,
 //! attempts what the plan says, and looks after its path.
 
+mod survey;
+mod techniques;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::network::SERVERS;
 use crate::candidate::{Candidate, CandidateKind, CandidateSource};
-use crate::nat::{Binding, Evidence, NatProfile, PeerView, classify};
+use crate::nat::{Evidence, NatProfile, PeerView};
 use crate::observation::{Observation, ObservationKind};
 use crate::selector::Selector;
 use crate::socket::SocketId;
 use crate::sorted::SortedMap;
 use crate::time::Timestamp;
-use crate::traversal::{
-    Attempt, AttemptOutput, Budget, Outcome, Party as Who, Punch, PunchKind, Side, Technique, plan,
-};
+use crate::traversal::{Attempt, Outcome, Punch, PunchKind, Side, Technique, plan};
 
 /// The relay's address, as in relayed candidates.
 pub(super) const RELAY: SocketAddr =
@@ -145,29 +146,6 @@ impl Party {
         party
     }
 
-    /// What the other side is told.
-    pub(super) fn side(&self) -> Side {
-        let host = Candidate {
-            kind: CandidateKind::Host,
-            address: self.host,
-            base: Some(self.host),
-            source: CandidateSource::Interface("eth0".into()),
-        };
-        let seen = self.evidence.bindings.iter().filter(|binding| binding.socket == SocketId::MAIN);
-        let mut candidates = vec![host];
-        for binding in seen {
-            if !candidates.iter().any(|known: &Candidate| known.address == binding.reflexive) {
-                candidates.push(Candidate {
-                    kind: CandidateKind::ServerReflexive,
-                    address: binding.reflexive,
-                    base: None,
-                    source: CandidateSource::StunServer(binding.server),
-                });
-            }
-        }
-        Side { candidates, nat: self.profile }
-    }
-
     pub(super) fn next_at(&self) -> Option<Timestamp> {
         let attempt = self.attempt.as_ref().and_then(Attempt::poll_timeout);
         self.timers.values().copied().chain(attempt).min()
@@ -187,34 +165,6 @@ impl Party {
             }
         }
         self.run_attempt(now, |attempt| attempt.handle_timeout(now));
-    }
-
-    pub(super) fn on_opened_socket(&mut self, now: Timestamp, socket: SocketId, port: u16) {
-        self.ports.insert(socket, port);
-        if self.attempt.is_none() {
-            SERVERS.into_iter().for_each(|server| self.ask_server(now, socket, server));
-        }
-    }
-
-    fn ask_server(&mut self, now: Timestamp, socket: SocketId, server: SocketAddr) {
-        self.servers_asked.insert_new((socket, server), now);
-        self.wishes.push(Wish::Stun { socket, server });
-    }
-
-    pub(super) fn on_reflexive(
-        &mut self,
-        now: Timestamp,
-        socket: SocketId,
-        server: SocketAddr,
-        reflexive: SocketAddr,
-    ) {
-        let Some(local_port) = self.ports.get(&socket).copied() else { return };
-        if self.attempt.is_none() || socket == SocketId::MAIN {
-            let at = self.servers_asked.get(&(socket, server)).copied().unwrap_or(now);
-            self.evidence.add_binding(Binding { socket, local_port, server, reflexive, at });
-        }
-        self.observe(now, RELAY, ObservationKind::RelayRegistered { rtt_us: None });
-        self.run_attempt(now, |attempt| attempt.on_reflexive(now, socket, reflexive));
     }
 
     pub(super) fn on_told(&mut self, now: Timestamp, told: &Told, seed: u64) {
@@ -290,39 +240,6 @@ impl Party {
         self.selector.add_candidate(Candidate { kind, address, base: None, source });
     }
 
-    fn ask_servers(&mut self, now: Timestamp) {
-        let answered: Vec<SocketAddr> = self.evidence.bindings.iter().map(|binding| binding.server).collect();
-        let unanswered = SERVERS.into_iter().filter(|server| !answered.contains(server));
-        unanswered.for_each(|server| self.ask_server(now, SocketId::MAIN, server));
-    }
-
-    /// Judges the evidence; a NAT whose ports differ per destination is looked at more closely first.
-    fn judge(&mut self, now: Timestamp) {
-        for server in SERVERS {
-            if !self.evidence.bindings.iter().any(|binding| binding.server == server) {
-                self.evidence.add_unanswered(server);
-            }
-        }
-        // What this collects is bounded by its own sockets and servers.
-        self.profile = classify(&self.evidence).unwrap_or_default();
-        let is_dependent = self.profile.mapping.is_some_and(crate::nat::Mapping::is_dependent);
-        if is_dependent && self.ports.len() == 1 {
-            self.wishes.extend((1..=MEASURING_SOCKETS).map(|number| Wish::Open(SocketId(number))));
-            self.timers.insert(Timer::Judge, now + SETTLE);
-            return;
-        }
-        for number in 1..=MEASURING_SOCKETS {
-            if self.ports.remove(&SocketId(number)).is_some() {
-                self.wishes.push(Wish::Close(SocketId(number)));
-            }
-        }
-        self.wishes.push(Wish::Note(Note::Learnt(self.profile)));
-        self.wishes.push(Wish::Tell(Told::Call(self.side())));
-        if self.peer.is_some() && !self.is_direct() {
-            self.begin_round(now, PAUSE_MIN);
-        }
-    }
-
     fn begin_round(&mut self, now: Timestamp, pause: Duration) {
         self.round = (now, 0, pause);
         self.wishes.push(Wish::Note(Note::RoundBegins));
@@ -352,74 +269,6 @@ impl Party {
             self.round = (start, 0, (pause * 2).min(PAUSE_MAX));
             self.timers.insert(Timer::Round, now + pause);
             self.timers.insert_new(Timer::Technique, now + PATIENCE);
-        }
-    }
-
-    /// Begins what the plan says, where this side is the one that begins.
-    fn begin_technique(&mut self, now: Timestamp) {
-        let Some(peer) = self.peer.clone().filter(|_| !self.is_direct()) else { return };
-        let own = self.side();
-        let Some(planned) = plan(&own, &peer, self.failures).techniques.first().copied() else { return };
-        let is_mapper = match planned.technique {
-            Technique::Prediction { mapper, .. }
-            | Technique::PortBlock { mapper, .. }
-            | Technique::Birthday { mapper, .. } => mapper == Who::Own,
-            Technique::MutualPrediction { .. } => true,
-        };
-        if is_mapper {
-            self.begin_attempt(now, planned.technique);
-        }
-    }
-
-    fn begin_attempt(&mut self, now: Timestamp, technique: Technique) {
-        let Some(peer) = self.peer.as_ref().filter(|_| self.attempt.is_none()) else { return };
-        let own = self.side();
-        let reflexive = |side: &Side| -> Vec<SocketAddr> {
-            let is_seen = |c: &&Candidate| c.kind == CandidateKind::ServerReflexive;
-            let seen: Vec<SocketAddr> = side.candidates.iter().filter(is_seen).map(|c| c.address).collect();
-            if seen.is_empty() { side.candidates.iter().map(|c| c.address).collect() } else { seen }
-        };
-        let free: Vec<SocketId> = (1..=Budget::default().sockets_max).map(SocketId).collect();
-        let Some(outside) = reflexive(&own).first().copied() else { return };
-        let step = match own.nat.allocation {
-            Some(crate::nat::Allocation::Sequential { step }) => step,
-            _ => 0,
-        };
-        let attempt = Attempt::mapper(now, technique, outside, &reflexive(peer), &free, self.is_first);
-        if let Some(attempt) = attempt {
-            self.attempt = Some(attempt.with_step(step));
-            self.wishes.push(Wish::Note(Note::AttemptBegins(technique)));
-            self.run_attempt(now, |_| ());
-        }
-    }
-
-    /// Lets the attempt do something, and does what it asks for.
-    fn run_attempt(&mut self, now: Timestamp, step: impl FnOnce(&mut Attempt)) {
-        let Some(mut attempt) = self.attempt.take() else { return };
-        step(&mut attempt);
-        while let Some(output) = attempt.poll_output() {
-            match output {
-                AttemptOutput::Open { socket } => self.wishes.push(Wish::Open(socket)),
-                AttemptOutput::Close { socket } => {
-                    self.ports.remove(&socket);
-                    self.wishes.push(Wish::Close(socket));
-                }
-                AttemptOutput::Stun { socket } => {
-                    self.wishes.push(Wish::Stun { socket, server: SERVERS[0] });
-                }
-                AttemptOutput::Signal { punch } => self.wishes.push(Wish::Tell(Told::Punch(punch))),
-                AttemptOutput::Probe { socket, remote } => self.request(now, socket, remote),
-            }
-        }
-        let Some(outcome) = attempt.outcome() else {
-            self.attempt = Some(attempt);
-            return;
-        };
-        self.wishes.push(Wish::Note(Note::AttemptEnds(outcome)));
-        if outcome == Outcome::Failed {
-            self.failures += 1;
-            let pause = Duration::from_secs(Budget::default().pause_s(self.failures));
-            self.timers.insert(Timer::Technique, now + pause);
         }
     }
 

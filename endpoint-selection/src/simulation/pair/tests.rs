@@ -2,7 +2,8 @@
 
 use std::num::{NonZeroI16, NonZeroU16};
 
-use super::super::nat::{Dependence, Hairpinning, PortAllocation};
+use super::super::nat::{Dependence, Hairpinning, NatBehaviour, PortAllocation};
+use super::super::scenario::{Change, SimulatedNode};
 use super::*;
 
 const EI: Dependence = Dependence::EndpointIndependent;

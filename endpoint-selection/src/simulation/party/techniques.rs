@@ -1,0 +1,81 @@
+//! How a party carries out what the plan says.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::{Note, Party, SERVERS, Timer, Told, Wish};
+use crate::candidate::{Candidate, CandidateKind};
+use crate::nat::Allocation;
+use crate::socket::SocketId;
+use crate::time::Timestamp;
+use crate::traversal::{Attempt, AttemptOutput, Budget, Outcome, Party as Who, Side, Technique, plan};
+
+impl Party {
+    /// Begins what the plan says, where this side is the one that begins.
+    pub(super) fn begin_technique(&mut self, now: Timestamp) {
+        let Some(peer) = self.peer.clone().filter(|_| !self.is_direct()) else { return };
+        let own = self.side();
+        let Some(planned) = plan(&own, &peer, self.failures).techniques.first().copied() else { return };
+        let is_mapper = match planned.technique {
+            Technique::Prediction { mapper, .. }
+            | Technique::PortBlock { mapper, .. }
+            | Technique::Birthday { mapper, .. } => mapper == Who::Own,
+            Technique::MutualPrediction { .. } => true,
+        };
+        if is_mapper {
+            self.begin_attempt(now, planned.technique);
+        }
+    }
+
+    pub(super) fn begin_attempt(&mut self, now: Timestamp, technique: Technique) {
+        let Some(peer) = self.peer.as_ref().filter(|_| self.attempt.is_none()) else { return };
+        let own = self.side();
+        let reflexive = |side: &Side| -> Vec<SocketAddr> {
+            let is_seen = |c: &&Candidate| c.kind == CandidateKind::ServerReflexive;
+            let seen: Vec<SocketAddr> = side.candidates.iter().filter(is_seen).map(|c| c.address).collect();
+            if seen.is_empty() { side.candidates.iter().map(|c| c.address).collect() } else { seen }
+        };
+        let free: Vec<SocketId> = (1..=Budget::default().sockets_max).map(SocketId).collect();
+        let Some(outside) = reflexive(&own).first().copied() else { return };
+        let step = match own.nat.allocation {
+            Some(Allocation::Sequential { step }) => step,
+            _ => 0,
+        };
+        let attempt = Attempt::mapper(now, technique, outside, &reflexive(peer), &free, self.is_first);
+        if let Some(attempt) = attempt {
+            self.attempt = Some(attempt.with_step(step));
+            self.wishes.push(Wish::Note(Note::AttemptBegins(technique)));
+            self.run_attempt(now, |_| ());
+        }
+    }
+
+    /// Lets the attempt do something, and does what it asks for.
+    pub(super) fn run_attempt(&mut self, now: Timestamp, step: impl FnOnce(&mut Attempt)) {
+        let Some(mut attempt) = self.attempt.take() else { return };
+        step(&mut attempt);
+        while let Some(output) = attempt.poll_output() {
+            match output {
+                AttemptOutput::Open { socket } => self.wishes.push(Wish::Open(socket)),
+                AttemptOutput::Close { socket } => {
+                    self.ports.remove(&socket);
+                    self.wishes.push(Wish::Close(socket));
+                }
+                AttemptOutput::Stun { socket } => {
+                    self.wishes.push(Wish::Stun { socket, server: SERVERS[0] });
+                }
+                AttemptOutput::Signal { punch } => self.wishes.push(Wish::Tell(Told::Punch(punch))),
+                AttemptOutput::Probe { socket, remote } => self.request(now, socket, remote),
+            }
+        }
+        let Some(outcome) = attempt.outcome() else {
+            self.attempt = Some(attempt);
+            return;
+        };
+        self.wishes.push(Wish::Note(Note::AttemptEnds(outcome)));
+        if outcome == Outcome::Failed {
+            self.failures += 1;
+            let pause = Duration::from_secs(Budget::default().pause_s(self.failures));
+            self.timers.insert(Timer::Technique, now + pause);
+        }
+    }
+}
