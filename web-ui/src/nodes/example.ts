@@ -1,6 +1,6 @@
-// A node for tests.
+// Nodes and NATs for tests.
 
-import type { NodeOverview } from "../api/generated/api";
+import type { Mapping, NatProfile, NodeOverview } from "../api/generated/api";
 
 export function node(name: string, fields: Partial<NodeOverview> = {}): NodeOverview {
   return {
@@ -11,10 +11,24 @@ export function node(name: string, fields: Partial<NodeOverview> = {}): NodeOver
     online: true,
     reported_at_ms: 1_000,
     candidates: [{ kind: "host", address: "192.168.1.20:41641", source: { interface: "eth0" } }],
-    nat: { mapping: "endpoint-independent" },
+    nat: nat("endpoint-independent"),
     agent_version: "0.1.0",
     plain_endpoint: null,
     paths: [],
+    ...fields,
+  };
+}
+
+export function nat(mapping: Mapping | null, fields: Partial<NatProfile> = {}): NatProfile {
+  return {
+    mapping,
+    filtering: null,
+    allocation: null,
+    hairpin: null,
+    lifetime: null,
+    inner_address: null,
+    udp: null,
+    is_contradicted: null,
     ...fields,
   };
 }

@@ -45,7 +45,7 @@ function Facts({ node, now }: { node: NodeOverview; now: number }) {
         </ul>
       </Fact>
       <Fact name="NAT">
-        {nat.name} <span class="quiet">{nat.meaning}</span>
+        {nat.name} {nat.facts.length > 0 && <span class="quiet">{nat.facts.join(", ")}</span>}
       </Fact>
       {node.plain_endpoint !== null ? (
         <Fact name="Endpoint">

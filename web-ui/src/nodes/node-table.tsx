@@ -75,8 +75,11 @@ function Row({ network, node, now }: { network: string; node: NodeOverview; now:
       <td data-label="Mesh addresses" class="mono">
         <List items={node.addresses.map((address) => host(address))} page={page} />
       </td>
-      <td data-label="NAT" class="nat" title={nat.meaning}>
-        {nat.name}
+      <td data-label="NAT" class="nat">
+        <span>
+          {nat.name}
+          {nat.facts.length > 0 && <span class="quiet">{nat.facts.join(", ")}</span>}
+        </span>
       </td>
       <td data-label="Paths">
         <List items={node.paths.map((path) => <PathLine path={path} />)} page={page} />

@@ -1,11 +1,11 @@
 import { expect, test } from "vitest";
-import { node } from "./example";
+import { nat, node } from "./example";
 import { queryOf, shown, sortedBy, type View, viewOf } from "./order";
 
 const usual = viewOf("");
 const names = (view: View) => shown(nodes, view).map((node) => node.name);
 const nodes = [
-  node("web-10", { online: false, nat: { mapping: "address-and-port-dependent" } }),
+  node("web-10", { online: false, nat: nat("address-and-port-dependent", { filtering: "address-dependent" }) }),
   node("web-2", { addresses: ["100.92.0.2/16"] }),
   node("phone", { plain_endpoint: "203.0.113.9:51820", candidates: [] }),
   node("database", { online: false }),
@@ -40,6 +40,7 @@ test("a second click on a column turns its order, and equal ones stay ordered by
 test("a filter finds every word anywhere in a row", () => {
   expect(names({ ...usual, filter: "web 100.92.0.2" })).toEqual(["web-2"]);
   expect(names({ ...usual, filter: "OFFLINE" })).toEqual(["database", "web-10"]);
+  expect(names({ ...usual, filter: "address-dependent filtering" })).toEqual(["web-10"]);
   expect(names({ ...usual, filter: "endpoint 203.0.113.9" })).toEqual(["phone"]);
   expect(names({ ...usual, filter: "192.168.1.20 nothing" })).toEqual([]);
 });

@@ -66,6 +66,7 @@ function holdsAll(text: string, words: string[]): boolean {
 /** Everything of a node that its row shows. */
 function textOf(node: NodeOverview): string {
   const candidates = addressesOf(node).map(({ kind, address }) => `${kind} ${address}`);
-  const facts = [node.name, stateOf(node), natOf(node).name, ...node.addresses, ...candidates];
+  const nat = natOf(node);
+  const facts = [node.name, stateOf(node), nat.name, ...nat.facts, ...node.addresses, ...candidates];
   return facts.join("\n").toLowerCase();
 }

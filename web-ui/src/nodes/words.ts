@@ -1,6 +1,15 @@
 // What a node's report means, in the words of docs/glossary.md.
 
-import type { Candidate, CandidateSource, Mapping, NodeOverview, PathKind } from "../api/generated/api";
+import type {
+  Allocation,
+  Candidate,
+  CandidateSource,
+  Mapping,
+  NatProfile,
+  NodeOverview,
+  PathKind,
+  PortMappingProtocol,
+} from "../api/generated/api";
 
 export type State = "online" | "offline" | "no agent";
 
@@ -9,32 +18,43 @@ export function stateOf(node: NodeOverview): State {
   return node.online ? "online" : "offline";
 }
 
-/** The NAT in front of a node: a short name, and what that means for a path. */
-export function natOf(node: NodeOverview): { name: string; meaning: string } {
-  if (node.plain_endpoint !== null) return { name: "unknown", meaning: "a peer without an agent measures nothing" };
-  return MAPPINGS[node.nat.mapping ?? "unmeasured"];
+/** The NAT in front of a node, in the words of `warren netcheck`: its mapping behaviour, and what else is known. */
+export function natOf(node: NodeOverview): { name: string; facts: string[] } {
+  if (node.plain_endpoint !== null) return { name: "unknown", facts: ["a peer without an agent measures nothing"] };
+  return { name: node.nat.mapping === null ? "not measured" : MAPPINGS[node.nat.mapping], facts: factsOf(node.nat) };
 }
 
-const MAPPINGS: Record<Mapping | "unmeasured", { name: string; meaning: string }> = {
-  none: { name: "no NAT", meaning: "its reflexive address is its own" },
-  "endpoint-independent": {
-    name: "endpoint-independent mapping",
-    meaning: "one outside port for all destinations",
-  },
-  "address-dependent": {
-    name: "address-dependent mapping",
-    meaning: "one outside port per destination address",
-  },
-  "address-and-port-dependent": {
-    name: "address-and-port-dependent mapping",
-    meaning: "one outside port per destination address and port",
-  },
-  dependent: {
-    name: "destination-dependent mapping",
-    meaning: "its outside differs between destinations; whether by address or by port was not measured",
-  },
-  unmeasured: { name: "not measured", meaning: "no report yet, or no answer from a STUN server" },
+const MAPPINGS: Record<Mapping, string> = {
+  none: "no NAT",
+  "endpoint-independent": "endpoint-independent mapping",
+  "address-dependent": "address-dependent mapping",
+  "address-and-port-dependent": "address-and-port-dependent mapping",
+  dependent: "mapping depends on the destination",
 };
+
+function factsOf(nat: NatProfile): string[] {
+  const facts = [];
+  if (nat.allocation !== null) facts.push(portsOf(nat.allocation));
+  if (nat.filtering !== null) facts.push(`${nat.filtering} filtering`);
+  if (nat.hairpin !== null) facts.push(nat.hairpin ? "hairpins" : "does not hairpin");
+  if (nat.inner_address !== null) facts.push(`a second NAT further out, ${nat.inner_address} between them`);
+  if (nat.udp === "blocked") facts.push("UDP blocked");
+  if (nat.is_contradicted === true) facts.push("peers see other ports than STUN servers");
+  return facts;
+}
+
+function portsOf(allocation: Allocation): string {
+  switch (allocation.kind) {
+    case "preserving":
+      return "ports kept";
+    case "sequential":
+      return `ports in steps of ${allocation.step}`;
+    case "port-block":
+      return `ports ${allocation.first} to ${allocation.last}`;
+    case "random":
+      return "random ports";
+  }
+}
 
 /** What carries the traffic to a peer. */
 export const PATHS: Record<PathKind, string> = { direct: "direct", relay: "relay", none: "no path" };
@@ -43,8 +63,11 @@ export const PATHS: Record<PathKind, string> = { direct: "direct", relay: "relay
 export function sourceOf(source: CandidateSource): string {
   if (typeof source === "string") return source;
   if ("interface" in source) return `interface ${source.interface}`;
+  if ("router" in source) return `router, by ${PROTOCOLS[source.router]}`;
   return "relay" in source ? `relay ${source.relay}` : `STUN server ${source["stun-server"]}`;
 }
+
+const PROTOCOLS: Record<PortMappingProtocol, string> = { pcp: "PCP", "nat-pmp": "NAT-PMP", "upnp-igd": "UPnP IGD" };
 
 /** What a peer may try to reach a node: its candidates, or the endpoint that an administrator gave. */
 export function addressesOf(node: NodeOverview): { kind: Candidate["kind"] | "endpoint"; address: string }[] {
