@@ -36,6 +36,8 @@ pub enum Allocation {
     Preserved,
     /// The one after the last.
     Sequential,
+    /// Any of a block that the host has for itself (RFC 6888 section 4).
+    PortBlock,
     /// No pattern.
     Random,
 }

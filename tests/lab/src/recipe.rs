@@ -12,7 +12,7 @@ use crate::error::LabError;
 const BASE: &str = include_str!("../recipes/base.nft");
 
 /// All recipes, in the order in which they are listed.
-const FILES: [(&str, &str); 11] = [
+const FILES: [(&str, &str); 15] = [
     ("public", include_str!("../recipes/public.nft")),
     ("firewall", include_str!("../recipes/firewall.nft")),
     ("full-cone", include_str!("../recipes/full-cone.nft")),
@@ -20,10 +20,14 @@ const FILES: [(&str, &str); 11] = [
     ("address-restricted", include_str!("../recipes/address-restricted.nft")),
     ("port-restricted", include_str!("../recipes/port-restricted.nft")),
     ("port-restricted-hairpin", include_str!("../recipes/port-restricted-hairpin.nft")),
+    ("port-restricted-random", include_str!("../recipes/port-restricted-random.nft")),
     ("symmetric", include_str!("../recipes/symmetric.nft")),
     ("symmetric-seq", include_str!("../recipes/symmetric-seq.nft")),
+    ("symmetric-port-block", include_str!("../recipes/symmetric-port-block.nft")),
     ("cgnat", include_str!("../recipes/cgnat.nft")),
+    ("cgnat-port-restricted", include_str!("../recipes/cgnat-port-restricted.nft")),
     ("double-nat", include_str!("../recipes/double-nat.nft")),
+    ("double-nat-no-hairpin", include_str!("../recipes/double-nat-no-hairpin.nft")),
 ];
 
 /// One recipe: its claim and its rules.
