@@ -2,6 +2,7 @@
 //!
 //! Everything lives in private namespaces of one process tree and vanishes with it.
 
+mod agreement;
 mod bad_input;
 pub mod behaviour;
 mod capture;

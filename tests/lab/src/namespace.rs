@@ -87,6 +87,21 @@ impl Namespace {
         })
     }
 
+    /// How many connections the namespace's NAT or firewall tracks right now.
+    ///
+    /// # Errors
+    /// When the kernel does not tell.
+    pub fn tracked_connections(&self) -> Result<u32, LabError> {
+        self.within(|| {
+            let path = PathBuf::from("/proc/sys/net/netfilter/nf_conntrack_count");
+            let text =
+                std::fs::read_to_string(&path).map_err(|error| LabError::at_path("read", &path, error))?;
+            text.trim()
+                .parse()
+                .map_err(|_| LabError::Unmet(format!("{} is no number: {text}", path.display())))
+        })
+    }
+
     /// Forgets every connection that the namespace's NAT or firewall tracks.
     ///
     /// # Errors

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::error::LabError;
 
@@ -18,6 +19,9 @@ pub struct Outcome {
     pub figures: BTreeMap<String, f64>,
     /// The largest value allowed for a figure.
     pub limits: BTreeMap<String, f64>,
+    /// What was found beside figures, for programs that compare; null where there is nothing.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub facts: Value,
     /// Why it failed, or what it showed.
     pub why: String,
     /// How long it took, with everything it had to start.

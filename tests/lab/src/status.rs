@@ -52,6 +52,8 @@ pub(crate) struct Path {
     pub(crate) local: Option<String>,
     pub(crate) remote: Option<String>,
     pub(crate) rtt_us: Option<u64>,
+    /// How long it has been in use.
+    pub(crate) since_ms: Option<u64>,
 }
 
 impl Status {
