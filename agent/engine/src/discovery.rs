@@ -153,11 +153,9 @@ impl Discovery {
             base: None,
             source: CandidateSource::Administrator,
         });
-        let mut seen: Vec<(SocketAddr, SocketAddr)> =
-            self.servers.iter().filter_map(|server| Some((*server, self.reflexive(*server)?))).collect();
         // Two servers may see two addresses (layers of NAT, or a port per destination): all are told, with who saw them.
-        seen.dedup_by_key(|(_, address)| *address);
-        let stun = seen.into_iter().map(|(server, seen)| (CandidateSource::StunServer(server), seen));
+        let seen = self.servers.iter().filter_map(|server| Some((*server, self.reflexive(*server)?)));
+        let stun = seen.map(|(server, seen)| (CandidateSource::StunServer(server), seen));
         let relays = self.seen_by_relays.iter().map(|(relay, seen)| (CandidateSource::Relay(*relay), *seen));
         let reflexive = stun.chain(relays).map(|(source, address)| Candidate {
             kind: CandidateKind::ServerReflexive,

@@ -155,6 +155,7 @@ impl Engine {
             peer.handle_timeout(&mut context!(self, now));
         }
         self.handle_attempt_timeout(now);
+        self.begin_attempt_that_is_due(now);
         self.finish_event(now);
         let due = self.reporter.next_at().is_some_and(|at| at <= now);
         if due {
@@ -286,8 +287,7 @@ impl Engine {
     /// What every event ends with.
     fn finish_event(&mut self, now: Timestamp) {
         self.take_notices(now);
-        self.begin_what_is_due(now);
-        self.take_notices(now);
+        self.begin_measuring(now);
         self.note_paths(now);
     }
 

@@ -12,9 +12,9 @@ use crate::wanted_tunnel;
 /// Paths in a report: they serve people who look at a dashboard, and must not make a report too large to be taken.
 const REPORTED_PATHS_MAX: usize = 1_000;
 
-/// Peers whose evidence is reported: those without a direct path first, for these are asked about. With eight candidates
-/// each of some 250 bytes it fills half of the largest report.
-const REPORTED_EVIDENCE_MAX: usize = 64;
+/// Peers whose evidence is reported: those without a direct path first, for these are asked about. With five candidates
+/// each of some 250 bytes that is 40 kB a minute.
+const REPORTED_EVIDENCE_MAX: usize = 32;
 
 impl Engine {
     /// What the engine knows, for people.

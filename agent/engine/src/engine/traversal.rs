@@ -49,13 +49,17 @@ impl Engine {
         }
     }
 
-    /// Begins what is due: a measurement of the NAT, or an attempt at a peer.
-    pub(super) fn begin_what_is_due(&mut self, now: Timestamp) {
+    /// Begins a measurement of the NAT, where one is due; not beside an attempt, whose mappings it would disturb.
+    pub(super) fn begin_measuring(&mut self, now: Timestamp) {
         let wanted = self.discovery.wanted_sockets(now);
         if wanted > 0 && self.underway.is_none() {
             let sockets = self.sockets.take(wanted);
             self.discovery.begin_measuring(&mut context!(self, now), sockets);
         }
+    }
+
+    /// Begins the attempt that is due, where none is under way.
+    pub(super) fn begin_attempt_that_is_due(&mut self, now: Timestamp) {
         if self.underway.is_some() {
             return;
         }
