@@ -4,7 +4,7 @@ import { addressesOf, natOf, sourceOf, stateOf } from "./words";
 
 test("what is known of a NAT is told, and nothing that is not", () => {
   const known = nat("address-and-port-dependent", {
-    allocation: { kind: "sequential", step: 2 },
+    allocation: { sequential: { step: 2 } },
     filtering: "address-dependent",
     hairpin: false,
     inner_address: "100.64.0.7",

@@ -44,16 +44,10 @@ function factsOf(nat: NatProfile): string[] {
 }
 
 function portsOf(allocation: Allocation): string {
-  switch (allocation.kind) {
-    case "preserving":
-      return "ports kept";
-    case "sequential":
-      return `ports in steps of ${allocation.step}`;
-    case "port-block":
-      return `ports ${allocation.first} to ${allocation.last}`;
-    case "random":
-      return "random ports";
-  }
+  if (allocation === "preserving") return "ports kept";
+  if (allocation === "random") return "random ports";
+  if ("sequential" in allocation) return `ports in steps of ${allocation.sequential.step}`;
+  return `ports ${allocation["port-block"].first} to ${allocation["port-block"].last}`;
 }
 
 /** What carries the traffic to a peer. */
