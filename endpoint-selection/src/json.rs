@@ -17,7 +17,7 @@ use self::text::Wrong;
 use crate::explain::{self, Pair};
 use crate::nat::{self, Evidence};
 use crate::simulation::{self, Scenario};
-use crate::traversal::{self, Side};
+use crate::traversal::{self, CANDIDATES_MAX, Side};
 use crate::{Candidate, Observation, Policy, Selector, Snapshot, Timestamp};
 
 /// The longest input in bytes. An observation has about 100, so ten thousand fit; a page that asks for more asks for
@@ -49,9 +49,6 @@ pub enum JsonError {
         max: usize,
     },
 }
-
-/// The most candidates of a node that are compared or explained; reports carry 32.
-const CANDIDATES_MAX: usize = 64;
 
 /// The most relays that are named.
 const RELAYS_MAX: usize = 256;

@@ -1,5 +1,7 @@
 //! How well a path carries what it carries: RTT, loss, path MTU, and whether data arrives at all.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::observation::ObservationKind;
@@ -122,7 +124,7 @@ impl PathQuality {
     #[must_use]
     pub fn health(&self, now: Timestamp, policy: &Policy) -> Health {
         let hold_us = policy.data_hold_us << u32::from(self.data_losses.saturating_sub(1)).min(6);
-        let is_held = |at: Timestamp| now.since(at).as_micros() < u128::from(hold_us);
+        let is_held = |at: Timestamp| now.since(at) < Duration::from_micros(hold_us);
         if self.data_lost_at.is_some_and(is_held) {
             Health::DataLost
         } else if self.payload_max.is_some_and(|payload| payload < policy.payload_min) {

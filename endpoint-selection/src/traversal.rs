@@ -33,6 +33,7 @@ mod volley;
 pub use attempt::{Attempt, AttemptOutput, Outcome};
 pub use budget::Budget;
 pub use cost::Cost;
+pub(crate) use plan::CANDIDATES_MAX;
 pub use plan::{Obstacle, Opening, Plan, PlannedPair, PlannedTechnique, plan};
 pub use prospect::{Prospect, prospect_of};
 pub use side::Side;

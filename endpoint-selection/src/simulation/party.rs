@@ -189,7 +189,7 @@ impl Party {
             }
             Told::Punch(punch) => {
                 self.attempt = Some(Attempt::prober(now, punch, seed));
-                self.run_attempt(now, |_| ());
+                self.follow_attempt(now);
             }
         }
     }

@@ -6,8 +6,11 @@ pub const CERTAIN_PPM: u32 = 1_000_000;
 /// The ports that a NAT may choose from (RFC 4787 REQ-3 leaves out those below 1024).
 pub const PORTS: u32 = 64_512;
 
-/// Fixed-point ones: 32 bits behind the point.
-const ONE: u128 = 1 << 32;
+/// Fixed-point one: 32 bits behind the point.
+const ONE: u64 = 1 << 32;
+
+/// Another one, for a series whose sum is up to e²⁰: its largest term, times twenty thousand, just fits.
+const SERIES_ONE: u64 = 1 << 24;
 
 /// The chance that `probes` different ones of `ports` ports hit one of `open` ports, drawn without repetition:
 /// 1 − ∏ (1 − open / (ports − i)). With 256 open of 64,512 a half takes 175 probes, 99 % take 1,150.
@@ -21,8 +24,8 @@ pub fn hit_ppm(open: u32, ports: u32, probes: u32) -> u32 {
     }
     let mut miss = ONE;
     for taken in 0..probes {
-        let left = u128::from(ports - taken);
-        miss = miss * (left - u128::from(open)) / left;
+        let left = u64::from(ports - taken);
+        miss = miss * (left - u64::from(open)) / left;
     }
     ppm(ONE - miss)
 }
@@ -32,16 +35,19 @@ pub fn hit_ppm(open: u32, ports: u32, probes: u32) -> u32 {
 #[must_use]
 pub fn poisson_ppm(expected_milli: u32, slack: u32) -> u32 {
     // Beyond twenty flows a window is no help any more, and the series would not fit.
-    let x = u128::from(expected_milli.min(20_000));
-    let (mut term, mut sum, mut head) = (ONE, 0, 0);
-    for i in 0..=u128::from(slack.max(120)) {
+    let x = u64::from(expected_milli.min(20_000));
+    let (mut term, mut sum, mut head, mut i) = (SERIES_ONE, 0, 0, 0);
+    while term > 0 {
         sum += term;
-        if i <= u128::from(slack) {
+        if i <= u64::from(slack) {
             head += term;
         }
-        term = term * x / 1_000 / (i + 1);
+        i += 1;
+        term = term * x / 1_000 / i;
     }
-    u32::try_from(head * u128::from(CERTAIN_PPM) / sum).unwrap_or(CERTAIN_PPM)
+    // So that the product fits.
+    let scale = (sum >> 30).max(1);
+    u32::try_from(head / scale * u64::from(CERTAIN_PPM) / (sum / scale)).unwrap_or(CERTAIN_PPM)
 }
 
 /// The packets that each side has to send for an even chance that two flows meet, where one side's flows come from any of
@@ -62,8 +68,8 @@ pub fn either_ppm(a: u32, b: u32) -> u32 {
     CERTAIN_PPM - u32::try_from(both_miss).unwrap_or(CERTAIN_PPM)
 }
 
-fn ppm(fraction: u128) -> u32 {
-    u32::try_from(fraction * u128::from(CERTAIN_PPM) / ONE).unwrap_or(CERTAIN_PPM)
+fn ppm(fraction: u64) -> u32 {
+    u32::try_from(fraction * u64::from(CERTAIN_PPM) / ONE).unwrap_or(CERTAIN_PPM)
 }
 
 #[cfg(test)]

@@ -14,6 +14,10 @@ use super::volley::Volley;
 use crate::candidate::{Candidate, CandidateKind};
 use crate::nat::Allocation;
 use crate::score::Tier;
+use crate::sorted::SortedMap;
+
+/// The most candidates of each side that are planned for; reports carry 32.
+pub(crate) const CANDIDATES_MAX: usize = 64;
 
 /// When probes of plain opening leave, in milliseconds after both sides began. RFC 8445 §14.2 paces checks at 50 ms, and
 /// nine tries over 1.7 s get through 30 % loss with 99.99 %.
@@ -127,25 +131,21 @@ pub fn plan(own: &Side, peer: &Side, failures: u32) -> Plan {
 }
 
 fn opening(own: &Side, peer: &Side) -> Opening {
-    let mut ranked: Vec<(u8, Tier, &Candidate, Prospect)> = peer
-        .candidates
-        .iter()
-        .filter(|candidate| candidate.kind != CandidateKind::Relayed)
-        .map(|candidate| {
-            let prospect = prospect_of(own, peer, candidate);
-            let rank = match prospect {
-                Prospect::Opens => 0,
-                Prospect::OpensForPeer => 1,
-                Prospect::Unknown => 2,
-                Prospect::Unlikely { .. } => 3,
-            };
-            (rank, Tier::of(candidate), candidate, prospect)
-        })
-        .collect();
-    ranked.sort_unstable_by(|a, b| (a.0, a.1, a.2).cmp(&(b.0, b.1, b.2)));
+    let mut ranked: SortedMap<(u8, Tier, &Candidate), Prospect> = SortedMap::new();
+    let direct = peer.candidates.iter().filter(|candidate| candidate.kind != CandidateKind::Relayed);
+    for candidate in direct.take(CANDIDATES_MAX) {
+        let prospect = prospect_of(own, peer, candidate);
+        let rank = match prospect {
+            Prospect::Opens => 0,
+            Prospect::OpensForPeer => 1,
+            Prospect::Unknown => 2,
+            Prospect::Unlikely { .. } => 3,
+        };
+        ranked.insert((rank, Tier::of(candidate), candidate), prospect);
+    }
     let pairs: Vec<PlannedPair> = ranked
         .iter()
-        .map(|(_, _, candidate, prospect)| PlannedPair {
+        .map(|((_, _, candidate), prospect)| PlannedPair {
             base: base_for(own, candidate),
             remote: candidate.address,
             prospect: *prospect,
@@ -153,7 +153,8 @@ fn opening(own: &Side, peer: &Side) -> Opening {
         .collect();
     // What the peer may expect of us opens the path as well: it is one path, whoever's probe gets through first.
     let ours = own.candidates.iter().filter(|candidate| candidate.kind != CandidateKind::Relayed);
-    let back: Vec<Prospect> = ours.map(|candidate| prospect_of(peer, own, candidate)).collect();
+    let back: Vec<Prospect> =
+        ours.take(CANDIDATES_MAX).map(|candidate| prospect_of(peer, own, candidate)).collect();
     let is_empty = pairs.is_empty() || back.is_empty();
     let prospects: Vec<Prospect> = pairs.iter().map(|pair| pair.prospect).chain(back).collect();
     let opens = |prospect: &Prospect| matches!(prospect, Prospect::Opens | Prospect::OpensForPeer);

@@ -45,14 +45,20 @@ impl Party {
         if let Some(attempt) = attempt {
             self.attempt = Some(attempt.with_step(step));
             self.wishes.push(Wish::Note(Note::AttemptBegins(technique)));
-            self.run_attempt(now, |_| ());
+            self.follow_attempt(now);
         }
     }
 
     /// Lets the attempt do something, and does what it asks for.
     pub(super) fn run_attempt(&mut self, now: Timestamp, step: impl FnOnce(&mut Attempt)) {
+        if let Some(attempt) = &mut self.attempt {
+            step(attempt);
+            self.follow_attempt(now);
+        }
+    }
+
+    pub(super) fn follow_attempt(&mut self, now: Timestamp) {
         let Some(mut attempt) = self.attempt.take() else { return };
-        step(&mut attempt);
         while let Some(output) = attempt.poll_output() {
             match output {
                 AttemptOutput::Open { socket } => self.wishes.push(Wish::Open(socket)),
