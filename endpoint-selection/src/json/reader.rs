@@ -5,7 +5,7 @@
 //! consist of: objects, arrays, strings, whole numbers, booleans and null. A test holds it against `serde_json`, which accepts
 //! and gives the same.
 
-use serde::de::{self, DeserializeOwned, DeserializeSeed, Expected, Visitor};
+use serde::de::{self, DeserializeOwned, DeserializeSeed, Visitor};
 use serde::forward_to_deserialize_any;
 
 use super::text::{Integer, Text, Why, Wrong, syntax};
@@ -17,37 +17,18 @@ pub(super) fn read<T: DeserializeOwned>(text: &str) -> Result<T, Wrong> {
     value.and_then(|value| text.end().map(|()| value)).map_err(|why| text.wrong(why))
 }
 
-/// The items of an array or object.
+/// The items of the array or object that was opened last, up to its `end`.
 struct Items<'a, 'de> {
     text: &'a mut Text<'de>,
     end: u8,
-    is_first: bool,
-    is_over: bool,
-}
-
-impl<'a, 'de> Items<'a, 'de> {
-    fn open(text: &'a mut Text<'de>, bracket: u8, expected: &dyn Expected) -> Result<Self, Why> {
-        text.open(bracket, expected)?;
-        Ok(Self { text, end: bracket + 2, is_first: true, is_over: false })
-    }
-
-    fn next(&mut self) -> Result<bool, Why> {
-        let is_there = self.text.next_item(self.is_first, self.end)?;
-        (self.is_first, self.is_over) = (false, !is_there);
-        Ok(is_there)
-    }
-
-    /// Looks that no item is left that the value has no place for.
-    fn close(&mut self) -> Result<(), Why> {
-        if !self.is_over && self.next()? { Err(syntax("too many items")) } else { Ok(()) }
-    }
 }
 
 impl<'de> de::SeqAccess<'de> for Items<'_, 'de> {
     type Error = Why;
 
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Why> {
-        if self.next()? { seed.deserialize(&mut *self.text).map(Some) } else { Ok(None) }
+        self.text.go_to_item(self.end)?;
+        if self.text.has_item { seed.deserialize(&mut *self.text).map(Some) } else { Ok(None) }
     }
 }
 
@@ -55,11 +36,8 @@ impl<'de> de::MapAccess<'de> for Items<'_, 'de> {
     type Error = Why;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Why> {
-        if !self.next()? {
-            return Ok(None);
-        }
-        self.text.key()?;
-        seed.deserialize(Name(&self.text.string)).map(Some)
+        self.text.go_to_key()?;
+        if self.text.has_item { seed.deserialize(Name(&self.text.string)).map(Some) } else { Ok(None) }
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Why> {
@@ -158,12 +136,12 @@ impl<'de> de::Deserializer<'de> for &mut Text<'de> {
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Why> {
         match self.peek() {
-            Some(b'"') => self.deserialize_str(visitor),
-            Some(b'{') => self.deserialize_map(visitor),
-            Some(b'[') => self.deserialize_seq(visitor),
-            Some(b't' | b'f') => self.deserialize_bool(visitor),
-            Some(b'n') => self.deserialize_unit(visitor),
-            Some(_) | None => self.deserialize_u64(visitor),
+            b'"' => self.deserialize_str(visitor),
+            b'{' => self.deserialize_map(visitor),
+            b'[' => self.deserialize_seq(visitor),
+            b't' | b'f' => self.deserialize_bool(visitor),
+            b'n' => self.deserialize_unit(visitor),
+            _ => self.deserialize_u64(visitor),
         }
     }
 
@@ -207,9 +185,9 @@ impl<'de> de::Deserializer<'de> for &mut Text<'de> {
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Why> {
-        let mut items = Items::open(self, b'[', &visitor)?;
-        let value = visitor.visit_seq(&mut items)?;
-        items.close()?;
+        let depth = self.open(b'[', &visitor)?;
+        let value = visitor.visit_seq(Items { text: self, end: b']' })?;
+        self.close(depth, b']')?;
         Ok(value)
     }
 
@@ -218,9 +196,9 @@ impl<'de> de::Deserializer<'de> for &mut Text<'de> {
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Why> {
-        let mut items = Items::open(self, b'{', &visitor)?;
-        let value = visitor.visit_map(&mut items)?;
-        items.close()?;
+        let depth = self.open(b'{', &visitor)?;
+        let value = visitor.visit_map(Items { text: self, end: b'}' })?;
+        self.close(depth, b'}')?;
         Ok(value)
     }
 
@@ -239,17 +217,17 @@ impl<'de> de::Deserializer<'de> for &mut Text<'de> {
         _variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Why> {
-        if self.peek() == Some(b'"') {
+        if self.peek() == b'"' {
             self.string(&visitor)?;
             return visitor.visit_enum(Variant { text: self, has_value: false });
         }
-        let mut items = Items::open(self, b'{', &visitor)?;
-        if !items.next()? {
+        let depth = self.open(b'{', &visitor)?;
+        self.go_to_key()?;
+        if !self.has_item {
             return Err(syntax("a variant is missing"));
         }
-        items.text.key()?;
-        let value = visitor.visit_enum(Variant { text: items.text, has_value: true })?;
-        items.close()?;
+        let value = visitor.visit_enum(Variant { text: self, has_value: true })?;
+        self.close(depth, b'}')?;
         Ok(value)
     }
 

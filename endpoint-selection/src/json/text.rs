@@ -21,23 +21,33 @@ pub(super) struct Text<'de> {
     depth: u8,
     /// The last string or key.
     pub(super) string: String,
+    /// Whether an array or object had a next item.
+    pub(super) has_item: bool,
 }
 
 impl<'de> Text<'de> {
     pub(super) const fn new(text: &'de str) -> Self {
-        Self { text, at: 0, depth: 0, string: String::new() }
+        Self { text, at: 0, depth: 0, string: String::new(), has_item: false }
     }
 
-    /// The next byte that is no white space, which stays.
-    pub(super) fn peek(&mut self) -> Option<u8> {
-        let rest = self.text.as_bytes().get(self.at..)?;
-        let blanks = rest.iter().take_while(|byte| matches!(byte, b' ' | b'\n' | b'\r' | b'\t')).count();
-        self.at += blanks;
-        rest.get(blanks).copied()
+    /// The next byte that is no white space, which stays; 0 at the end of the text (a byte that no JSON holds).
+    pub(super) fn peek(&mut self) -> u8 {
+        loop {
+            let byte = self.text.as_bytes().get(self.at).copied().unwrap_or(0);
+            if !matches!(byte, b' ' | b'\n' | b'\r' | b'\t') {
+                return byte;
+            }
+            self.at += 1;
+        }
+    }
+
+    const fn is_at_end(&self) -> bool {
+        self.at >= self.text.len()
     }
 
     pub(super) fn end(&mut self) -> Result<(), Why> {
-        if self.peek().is_none() { Ok(()) } else { Err(syntax("trailing characters")) }
+        self.peek();
+        if self.is_at_end() { Ok(()) } else { Err(syntax("trailing characters")) }
     }
 
     pub(super) fn wrong(&self, Why(message): Why) -> Wrong {
@@ -49,24 +59,16 @@ impl<'de> Text<'de> {
     /// What is there instead of `expected`.
     pub(super) fn mistaken(&mut self, expected: &dyn Expected) -> Why {
         let given = match self.peek() {
-            None => return syntax("the text ends too early"),
-            Some(b'"') => "string",
-            Some(b'{') => "map",
-            Some(b'[') => "sequence",
-            Some(b't' | b'f') => "boolean",
-            Some(b'n') => "null",
-            Some(b'-' | b'0'..=b'9') => "number",
-            Some(_) => return syntax("expected value"),
+            _ if self.is_at_end() => return syntax("the text ends too early"),
+            b'"' => "string",
+            b'{' => "map",
+            b'[' => "sequence",
+            b't' | b'f' => "boolean",
+            b'n' => "null",
+            b'-' | b'0'..=b'9' => "number",
+            _ => return syntax("expected value"),
         };
         because(format!("invalid type: {given}, expected {expected}"))
-    }
-
-    fn expect(&mut self, byte: u8, why: &str) -> Result<(), Why> {
-        if self.peek() != Some(byte) {
-            return Err(syntax(why));
-        }
-        self.at += 1;
-        Ok(())
     }
 
     /// Passes this text if it comes next, and says whether it did.
@@ -85,8 +87,9 @@ impl<'de> Text<'de> {
         self.eat(word)
     }
 
-    pub(super) fn open(&mut self, bracket: u8, expected: &dyn Expected) -> Result<(), Why> {
-        if self.peek() != Some(bracket) {
+    /// Begins an array or object; returns how many are open with it.
+    pub(super) fn open(&mut self, bracket: u8, expected: &dyn Expected) -> Result<u8, Why> {
+        if self.peek() != bracket {
             return Err(self.mistaken(expected));
         }
         if self.depth == DEPTH_MAX {
@@ -94,25 +97,56 @@ impl<'de> Text<'de> {
         }
         self.at += 1;
         self.depth += 1;
+        Ok(self.depth)
+    }
+
+    /// Goes to the next item of the array or object that ends with `end`; `self.has_item` says whether there is one. Where not, the
+    /// end is passed.
+    pub(super) fn go_to_item(&mut self, end: u8) -> Result<(), Why> {
+        // In ASCII, the bracket that opens lies two before the one that closes. No value ends with it.
+        let is_first = self.text.as_bytes().get(self.at.wrapping_sub(1)) == Some(&(end - 2));
+        self.has_item = true;
+        match self.peek() {
+            byte if byte == end => {
+                self.at += 1;
+                self.depth -= 1;
+                self.has_item = false;
+            }
+            _ if self.is_at_end() => return Err(syntax("the text ends too early")),
+            _ if is_first => {}
+            b',' => {
+                self.at += 1;
+                if self.peek() == end {
+                    return Err(syntax("trailing comma"));
+                }
+            }
+            _ => return Err(syntax("expected `,` or the end")),
+        }
         Ok(())
     }
 
-    /// Goes to the next item of an array or object; false at its end, which is passed.
-    pub(super) fn next_item(&mut self, is_first: bool, end: u8) -> Result<bool, Why> {
-        match self.peek() {
-            Some(byte) if byte == end => {
-                self.at += 1;
-                self.depth -= 1;
-                Ok(false)
+    /// The same in an object: the key goes into `self.string`, and its colon is passed.
+    pub(super) fn go_to_key(&mut self) -> Result<(), Why> {
+        self.go_to_item(b'}')?;
+        if self.has_item {
+            self.string(&"a key")?;
+            if self.peek() != b':' {
+                return Err(syntax("expected `:`"));
             }
-            Some(_) if is_first => Ok(true),
-            Some(b',') => {
-                self.at += 1;
-                if self.peek() == Some(end) { Err(syntax("trailing comma")) } else { Ok(true) }
-            }
-            Some(_) => Err(syntax("expected `,` or the end")),
-            None => Err(syntax("the text ends too early")),
+            self.at += 1;
         }
+        Ok(())
+    }
+
+    /// Looks that the array or object that was opened as number `depth` is over: no item is left that the value has no place for.
+    pub(super) fn close(&mut self, depth: u8, end: u8) -> Result<(), Why> {
+        if self.depth == depth {
+            self.go_to_item(end)?;
+            if self.has_item {
+                return Err(syntax("too many items"));
+            }
+        }
+        Ok(())
     }
 
     /// The number that comes next, as it is written.
@@ -162,7 +196,7 @@ impl<'de> Text<'de> {
 
     /// The string that comes next, without its quotes, goes into `self.string`.
     pub(super) fn string(&mut self, expected: &dyn Expected) -> Result<(), Why> {
-        if self.peek() != Some(b'"') {
+        if self.peek() != b'"' {
             return Err(self.mistaken(expected));
         }
         self.at += 1;
@@ -186,12 +220,6 @@ impl<'de> Text<'de> {
                 None => return Err(syntax("the text ends too early")),
             }
         }
-    }
-
-    /// The key that comes next goes into `self.string`; its colon is passed.
-    pub(super) fn key(&mut self) -> Result<(), Why> {
-        self.string(&"a key")?;
-        self.expect(b':', "expected `:`")
     }
 
     /// The character that stands behind a backslash.
@@ -238,19 +266,20 @@ impl<'de> Text<'de> {
     pub(super) fn skip(&mut self) -> Result<(), Why> {
         let expected = &"a value";
         match self.peek() {
-            Some(b'"') => self.string(expected),
-            Some(bracket @ (b'[' | b'{')) => {
+            b'"' => self.string(expected),
+            bracket @ (b'[' | b'{') => {
                 self.open(bracket, expected)?;
-                // In ASCII, two behind the opening one.
-                let (end, mut is_first) = (bracket + 2, true);
-                while self.next_item(is_first, end)? {
-                    is_first = false;
+                loop {
                     if bracket == b'{' {
-                        self.key()?;
+                        self.go_to_key()?
+                    } else {
+                        self.go_to_item(b']')?
+                    }
+                    if !self.has_item {
+                        return Ok(());
                     }
                     self.skip()?;
                 }
-                Ok(())
             }
             _ if ["true", "false", "null"].into_iter().any(|word| self.is_word(word)) => Ok(()),
             _ => self.number(expected).map(|_| ()),
