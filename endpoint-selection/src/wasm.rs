@@ -6,6 +6,10 @@ use wasm_bindgen::prelude::wasm_bindgen;
 
 use crate::json::{self, JsonError};
 
+/// A third of the size of std's allocator for WASM.
+#[global_allocator]
+static ALLOCATOR: rlsf::SmallGlobalTlsf = rlsf::SmallGlobalTlsf::new();
+
 /// Decides once: a `SelectInput` in, a `Selection` out.
 ///
 /// # Errors
