@@ -78,7 +78,11 @@ impl<'de> Deserialize<'de> for PublicKey {
 
 /// A node's WireGuard private key: created on the node, never sent anywhere, wiped when dropped.
 #[derive(Clone)]
-pub struct PrivateKey(Zeroizing<[u8; KEY_LEN]>);
+pub struct PrivateKey {
+    secret: Zeroizing<[u8; KEY_LEN]>,
+    /// Kept, because it is asked for often and costs a curve operation.
+    public: PublicKey,
+}
 
 impl PrivateKey {
     /// Makes a key of 32 random bytes given by the caller (clamped as RFC 7748 §5 asks).
@@ -87,33 +91,34 @@ impl PrivateKey {
         random[0] &= 248;
         random[31] &= 127;
         random[31] |= 64;
-        Self(Zeroizing::new(random))
+        let secret = Zeroizing::new(random);
+        let public = x25519_dalek::PublicKey::from(&x25519_dalek::StaticSecret::from(*secret));
+        Self { secret, public: PublicKey(public.to_bytes()) }
     }
 
     /// The raw key bytes, for a tunnel backend.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8; KEY_LEN] {
-        &self.0
+        &self.secret
     }
 
     /// The public key that belongs to this private key.
     #[must_use]
-    pub fn public_key(&self) -> PublicKey {
-        let secret = x25519_dalek::StaticSecret::from(*self.0);
-        PublicKey(x25519_dalek::PublicKey::from(&secret).to_bytes())
+    pub const fn public_key(&self) -> PublicKey {
+        self.public
     }
 
     /// The text form for a state file. Whoever calls it must keep the file readable by its owner only.
     #[must_use]
     pub fn to_base64(&self) -> Zeroizing<String> {
-        Zeroizing::new(STANDARD.encode(self.0.as_slice()))
+        Zeroizing::new(STANDARD.encode(self.secret.as_slice()))
     }
 
     /// The X25519 shared secret with `peer`; `None` where the peer's key is of low order and the result
     /// would be known to everyone (RFC 7748 §6.1).
     #[must_use]
     pub fn shared_secret(&self, peer: &PublicKey) -> Option<Zeroizing<[u8; KEY_LEN]>> {
-        let secret = x25519_dalek::StaticSecret::from(*self.0);
+        let secret = x25519_dalek::StaticSecret::from(*self.secret);
         let shared = secret.diffie_hellman(&x25519_dalek::PublicKey::from(*peer.as_bytes()));
         shared.was_contributory().then(|| Zeroizing::new(shared.to_bytes()))
     }
@@ -121,7 +126,7 @@ impl PrivateKey {
 
 impl PartialEq for PrivateKey {
     fn eq(&self, other: &Self) -> bool {
-        self.0.ct_eq(other.0.as_slice()).into()
+        self.secret.ct_eq(other.secret.as_slice()).into()
     }
 }
 

@@ -12,10 +12,9 @@ use std::net::SocketAddr;
 
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
-
 use endpoint_selection::traversal::{Punch, PunchKind};
 
-use crate::derive::directional_key;
+use crate::derive::SharedSecret;
 use crate::frame::{HEADER_LEN, header};
 use crate::key::{PrivateKey, PublicKey};
 use crate::relay::{ADDRESS_LEN, decode_address, encode_address};
@@ -103,18 +102,21 @@ impl PairKeys {
     #[must_use]
     pub fn derive(own: &PrivateKey, peer: &PublicKey) -> Option<Self> {
         let own_public = own.public_key();
-        let key = |from: &PublicKey, to: &PublicKey| directional_key(own, peer, LABEL, from, to);
+        let secret = SharedSecret::new(own, peer)?;
+        let cipher = |from: &PublicKey, to: &PublicKey| {
+            XChaCha20Poly1305::new_from_slice(secret.key(LABEL, from, to).as_slice()).ok()
+        };
         let tag = |from: &PublicKey, to: &PublicKey| {
-            let key = directional_key(own, peer, "warren probe tag", from, to)?;
+            let key = secret.key("warren probe tag", from, to);
             let mut tag = [0; TAG_LEN];
             tag.copy_from_slice(&key[..TAG_LEN]);
-            Some(tag)
+            tag
         };
         Some(Self {
-            seal: XChaCha20Poly1305::new_from_slice(key(&own_public, peer)?.as_slice()).ok()?,
-            open: XChaCha20Poly1305::new_from_slice(key(peer, &own_public)?.as_slice()).ok()?,
-            tag_out: tag(&own_public, peer)?,
-            tag_in: tag(peer, &own_public)?,
+            seal: cipher(&own_public, peer)?,
+            open: cipher(peer, &own_public)?,
+            tag_out: tag(&own_public, peer),
+            tag_in: tag(peer, &own_public),
         })
     }
 
@@ -163,7 +165,8 @@ fn encode(probe: &Probe) -> Vec<u8> {
         Message::Call { .. } => 3,
         Message::Punch(_) => 4,
     };
-    let mut bytes = vec![kind];
+    let mut bytes = Vec::with_capacity(FIXED_LEN + ANSWER_LEN);
+    bytes.push(kind);
     bytes.extend_from_slice(&probe.sender_epoch.to_be_bytes());
     bytes.extend_from_slice(&probe.receiver_epoch.to_be_bytes());
     bytes.extend_from_slice(&probe.counter.to_be_bytes());

@@ -8,7 +8,7 @@ use chacha20poly1305::aead::{Aead, KeyInit};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use zeroize::Zeroizing;
 
-use crate::derive::directional_key;
+use crate::derive::SharedSecret;
 use crate::key::{KEY_LEN, PrivateKey, PublicKey};
 
 const LABEL: &str = "warren sealed token";
@@ -19,7 +19,7 @@ const LABEL: &str = "warren sealed token";
 pub fn seal(secret: &[u8], recipient: &PublicKey, ephemeral: [u8; KEY_LEN]) -> Option<Vec<u8>> {
     let ephemeral = PrivateKey::from_random(ephemeral);
     let sender = ephemeral.public_key();
-    let key = directional_key(&ephemeral, recipient, LABEL, &sender, recipient)?;
+    let key = SharedSecret::new(&ephemeral, recipient)?.key(LABEL, &sender, recipient);
     let cipher = XChaCha20Poly1305::new_from_slice(key.as_slice()).ok()?;
     let sealed = cipher.encrypt(&XNonce::default(), secret).ok()?;
     Some([&sender.as_bytes()[..], &sealed].concat())
@@ -30,7 +30,7 @@ pub fn seal(secret: &[u8], recipient: &PublicKey, ephemeral: [u8; KEY_LEN]) -> O
 pub fn open(sealed: &[u8], recipient: &PrivateKey) -> Option<Zeroizing<Vec<u8>>> {
     let (sender, ciphertext) = sealed.split_first_chunk()?;
     let sender = PublicKey::from_bytes(*sender);
-    let key = directional_key(recipient, &sender, LABEL, &sender, &recipient.public_key())?;
+    let key = SharedSecret::new(recipient, &sender)?.key(LABEL, &sender, &recipient.public_key());
     let cipher = XChaCha20Poly1305::new_from_slice(key.as_slice()).ok()?;
     cipher.decrypt(&XNonce::default(), ciphertext).ok().map(Zeroizing::new)
 }

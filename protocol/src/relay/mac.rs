@@ -7,7 +7,7 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use super::{COOKIE_LEN, Kind, Register, Registered, SessionId, encode_address};
-use crate::derive::directional_key;
+use crate::derive::SharedSecret;
 use crate::frame::header;
 use crate::key::{PrivateKey, PublicKey};
 use crate::relay_token::TOKEN_LEN;
@@ -24,13 +24,13 @@ impl RelayKey {
     /// The node's side. `None` where the relay's key is of low order.
     #[must_use]
     pub fn of_node(node: &PrivateKey, relay: &PublicKey) -> Option<Self> {
-        directional_key(node, relay, LABEL, &node.public_key(), relay).map(Self)
+        Some(Self(SharedSecret::new(node, relay)?.key(LABEL, &node.public_key(), relay)))
     }
 
     /// The relay's side. `None` where the node's key is of low order.
     #[must_use]
     pub fn of_relay(relay: &PrivateKey, node: &PublicKey) -> Option<Self> {
-        directional_key(relay, node, LABEL, node, &relay.public_key()).map(Self)
+        Some(Self(SharedSecret::new(relay, node)?.key(LABEL, node, &relay.public_key())))
     }
 
     /// A registration request.
