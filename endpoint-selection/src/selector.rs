@@ -211,15 +211,7 @@ impl Selector {
 
     /// Decides at `now`. Two calls with nothing observed between give the same answer.
     pub fn select(&mut self, now: Timestamp) -> Selection {
-        let score_of = |path: &Path| Score::new(&path.candidate, &path.quality, now, &self.policy);
-        let scores = self.trusted(now).map(score_of);
-        let best = scores.min();
-        let current =
-            self.trusted(now).find(|path| self.current == Some(path.candidate.address)).map(score_of);
-        let chosen = match (current, best) {
-            (Some(current), Some(best)) if !current.gives_way_to(&best, &self.policy) => Some(current),
-            (_, best) => best,
-        };
+        let chosen = self.decide(now);
         self.current = chosen.map(|score| score.address);
         // A path that was trusted only because it was in use is so no longer.
         let score_of = |path: &Path| Score::new(&path.candidate, &path.quality, now, &self.policy);
@@ -239,6 +231,30 @@ impl Selector {
             })
             .collect();
         Selection { chosen: self.current().cloned(), verdicts }
+    }
+
+    /// Decides at `now` as [`Self::select`] does, without giving reasons: for whoever decides at each event.
+    pub fn choose(&mut self, now: Timestamp) -> Option<&Candidate> {
+        self.current = self.decide(now).map(|score| score.address);
+        self.current()
+    }
+
+    /// The score of the path to choose.
+    fn decide(&self, now: Timestamp) -> Option<Score> {
+        let (mut current, mut best) = (None, None);
+        for path in self.trusted(now) {
+            let score = Score::new(&path.candidate, &path.quality, now, &self.policy);
+            if self.current == Some(score.address) {
+                current = Some(score);
+            }
+            if best.is_none_or(|best| score < best) {
+                best = Some(score);
+            }
+        }
+        match (current, best) {
+            (Some(current), Some(best)) if !current.gives_way_to(&best, &self.policy) => Some(current),
+            (_, best) => best,
+        }
     }
 
     /// Whether the path to `remote` may carry traffic at `now`; one that may not is worth a probe.

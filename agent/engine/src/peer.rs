@@ -283,20 +283,13 @@ impl Peer {
 
     fn apply_selection(&mut self, context: &mut Context<'_>) {
         self.judged_at = context.now;
-        let chosen = self.selector.select(context.now).chosen;
-        let path = chosen.and_then(|candidate| match candidate.kind {
-            CandidateKind::Relayed => {
-                let prefix = context.relay_prefix(candidate.address, &self.info.public_key)?;
-                Some(TunnelPath::Relay { server: candidate.address, prefix })
+        let chosen = self.selector.choose(context.now).map(|chosen| (chosen.kind, chosen.address));
+        let path = chosen.and_then(|(kind, address)| {
+            if kind == CandidateKind::Relayed {
+                let prefix = context.relay_prefix(address, &self.info.public_key)?;
+                return Some(TunnelPath::Relay { server: address, prefix });
             }
-            CandidateKind::Host
-            | CandidateKind::PortMapped
-            | CandidateKind::PeerReflexive
-            | CandidateKind::ServerReflexive
-            | CandidateKind::Static => Some(TunnelPath::Direct {
-                socket: self.socket_for(candidate.address),
-                remote: candidate.address,
-            }),
+            Some(TunnelPath::Direct { socket: self.socket_for(address), remote: address })
         });
         self.set_path(context, path);
     }
