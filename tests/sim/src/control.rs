@@ -1,14 +1,17 @@
 //! The real coordinator: its services over a database in a temporary directory, with the world's time and seed.
+//!
+//! Each world's database begins as a copy of one that was set up once: tables, an owner, a network, an enrollment key.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::path::Path;
+use std::sync::{Arc, LazyLock};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use coordinator::service::{MapPoll, MapSubscription, NodeToken, administration};
-use coordinator::store::{DataDir, Store, StoreError};
+use coordinator::store::{self, DataDir, Store, StoreError};
 use coordinator::{Announced, Coordinator, Entropy};
 use protocol::api::{EnrollRequest, EnrollmentKey, MapEvent, RelayInfo, Report, ReportResponse};
 use protocol::key::PrivateKey;
@@ -16,8 +19,11 @@ use protocol::relay_token::TokenVerifyingKey;
 use protocol::sealed;
 use tempfile::TempDir;
 
-/// How long the world's one enrollment key lives, in milliseconds: a day, longer than any scenario.
-const ENROLLMENT_MS: i64 = 24 * 3600 * 1000;
+use crate::world::{START, unix_ms};
+
+/// How long the world's one enrollment key lives, in milliseconds: a month, longer than any scenario, whatever the wall
+/// clock does.
+const ENROLLMENT_MS: i64 = 30 * 24 * 3600 * 1000;
 
 /// A relay to be: where it listens, and its key unless it is the one inside the coordinator.
 pub(crate) struct PlannedRelay {
@@ -44,20 +50,18 @@ pub(crate) struct Control {
 }
 
 impl Control {
-    /// A coordinator on an empty database, with an owner, a network and an enrollment key.
+    /// A coordinator with an owner, a network and an enrollment key.
     pub(crate) fn new(
         seed: u64,
         now_ms: i64,
         relays: Vec<PlannedRelay>,
         stun_servers: Vec<SocketAddr>,
     ) -> Self {
-        let dir = sound(tempfile::tempdir());
+        let dir = temporary_directory();
         let data_dir = DataDir::new(dir.path());
-        let store = sound(Store::open_or_create(&data_dir));
+        sound(std::fs::write(data_dir.database(), &PREPARED.database));
+        let store = sound(Store::open(&data_dir));
         let entropy = Entropy::seeded(seed);
-        sound(administration::init(&store, &entropy, now_ms, ("owner", "organization", "default")));
-        let wanted = ("default", false, ENROLLMENT_MS);
-        let key = sound(administration::create_enrollment_key(&store, &entropy, now_ms, wanted));
         let mut relay_keys = Vec::new();
         let mut learnt = None;
         let coordinator =
@@ -77,7 +81,7 @@ impl Control {
             coordinator: Some(coordinator),
             streams: BTreeMap::new(),
             tokens: Vec::new(),
-            enrollment_key: key.key,
+            enrollment_key: sound(PREPARED.enrollment_key.parse()),
             verifying_key: sound(learnt.ok_or("open announces")),
             relay_keys,
             seed,
@@ -163,6 +167,32 @@ impl Control {
             self.coordinator = Some(sound(open));
         }
     }
+}
+
+/// A database that has been set up, and the text of its enrollment key.
+struct Prepared {
+    database: Vec<u8>,
+    enrollment_key: String,
+}
+
+static PREPARED: LazyLock<Prepared> = LazyLock::new(|| {
+    let dir = temporary_directory();
+    let data_dir = DataDir::new(dir.path());
+    let store = sound(Store::open_or_create(&data_dir));
+    let (entropy, now_ms) = (Entropy::seeded(0), unix_ms(START));
+    sound(administration::init(&store, &entropy, now_ms, ("owner", "organization", "default")));
+    let wanted = ("default", false, ENROLLMENT_MS);
+    let key = sound(administration::create_enrollment_key(&store, &entropy, now_ms, wanted));
+    let copy = dir.path().join("copy.db");
+    sound(store::backup(&data_dir, &copy));
+    Prepared { database: sound(std::fs::read(copy)), enrollment_key: key.key.to_text().to_string() }
+});
+
+/// A directory in memory where the system offers one: a commit then waits for no disk, and nothing else about the
+/// database is different.
+fn temporary_directory() -> TempDir {
+    let memory = Path::new("/dev/shm");
+    sound(tempfile::tempdir_in(memory).or_else(|_| tempfile::tempdir()))
 }
 
 /// What the world itself sets up must work.

@@ -9,6 +9,7 @@
 
 mod control;
 mod flow;
+mod impairment;
 mod node;
 mod oracle;
 mod queue;
@@ -19,6 +20,7 @@ mod world;
 
 pub use endpoint_selection::simulation::{Dependence, Hairpinning, NatBehaviour, PortAllocation, Rng};
 pub use flow::FlowStats;
+pub use impairment::Impairments;
 pub use safety::Peaks;
 pub use topology::{Addresses, INTERNET, Link, Segment};
-pub use world::{Haste, NodeId, RelayId, World};
+pub use world::{Haste, NodeId, RelayId, SleepClock, World};

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use endpoint_selection::{SocketId, Timestamp};
 use engine::{Engine, EngineConfig, Input, LocalAddress, PeerTraffic, TunnelPath};
@@ -10,6 +11,7 @@ use protocol::key::{PrivateKey, PublicKey};
 use zeroize::Zeroizing;
 
 use crate::topology::{Link, Segment};
+use crate::world::SleepClock;
 
 /// Where a host touches a segment.
 #[derive(Debug, Clone, Copy)]
@@ -37,7 +39,13 @@ pub(crate) struct Node {
     pub(crate) life: u32,
     /// The copy of the map on disk.
     pub(crate) saved_map: Option<NetworkMap>,
+    /// When it wants to be woken, by its own clock.
     pub(crate) wake_at: Option<Timestamp>,
+    asleep: Option<(Timestamp, SleepClock)>,
+    /// How far its clock is behind the world's: the sum of the sleeps in which it stood still.
+    lag: Duration,
+    /// Whether its link to the internet loses everything just now.
+    pub(crate) in_burst: bool,
     /// How often it was woken at one time: an engine that is never done would stop the clock.
     woken: (Timestamp, u32),
     /// What the path layer was told.
@@ -63,6 +71,9 @@ impl Node {
             life: 0,
             saved_map: None,
             wake_at: None,
+            asleep: None,
+            lag: Duration::ZERO,
+            in_burst: false,
             woken: (Timestamp::default(), 0),
             paths: BTreeMap::new(),
             relays: BTreeSet::new(),
@@ -121,6 +132,41 @@ impl Node {
     pub(crate) fn socket_at(&self, port: u16) -> Option<SocketId> {
         let side = || self.side_ports.iter().find(|(_, at)| **at == port).map(|(socket, _)| *socket);
         if port == self.port { Some(SocketId::MAIN) } else { side() }
+    }
+
+    /// The machine sleeps from now on.
+    pub(crate) const fn sleep(&mut self, now: Timestamp, clock: SleepClock) {
+        if self.asleep.is_none() {
+            self.asleep = Some((now, clock));
+        }
+    }
+
+    /// Ends a sleep, if there is one; how long it was and what the clock did.
+    pub(crate) fn wake_up(&mut self, now: Timestamp) -> Option<(Duration, SleepClock)> {
+        let (since, clock) = self.asleep.take()?;
+        let slept = now.since(since);
+        if clock == SleepClock::StandsStill {
+            self.lag += slept;
+        }
+        Some((slept, clock))
+    }
+
+    pub(crate) const fn is_asleep(&self) -> bool {
+        self.asleep.is_some()
+    }
+
+    /// The time that its own clock shows when the world's shows `now`.
+    pub(crate) fn clock(&self, now: Timestamp) -> Timestamp {
+        let now = match self.asleep {
+            Some((since, SleepClock::StandsStill)) => since,
+            Some((_, SleepClock::Jumps)) | None => now,
+        };
+        now - self.lag
+    }
+
+    /// When its own clock shows `local`, if it does not sleep before.
+    pub(crate) fn world_time(&self, local: Timestamp) -> Timestamp {
+        local + self.lag
     }
 
     /// Counts the wakes at one time.

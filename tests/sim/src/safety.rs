@@ -34,10 +34,10 @@ pub(crate) struct Safety {
     /// Every address of the world that leads, or ever led, to a node; with that node.
     addresses: BTreeSet<(usize, SocketAddr)>,
     infrastructure: BTreeSet<SocketAddr>,
-    /// When `.0` last got a datagram that `.2` sent, seen as from `.1`.
-    heard: BTreeMap<(Socket, SocketAddr, usize), Timestamp>,
-    /// When a datagram that `.0` sent to `.1` last got to `.2`.
-    reached: BTreeMap<(Socket, SocketAddr, usize), Timestamp>,
+    /// By receiver's socket and sender: from where the receiver last heard the sender, and when, by the receiver's clock.
+    heard: BTreeMap<(Socket, usize), Contacts>,
+    /// By sender's socket and receiver: where the sender last reached the receiver, and when, by the sender's clock.
+    reached: BTreeMap<(Socket, usize), Contacts>,
     sessions: BTreeMap<(usize, SocketAddr), SessionId>,
     tags: BTreeMap<[u8; 8], (usize, usize)>,
     probes: BTreeMap<(usize, usize, SocketAddr), VecDeque<Timestamp>>,
@@ -53,6 +53,25 @@ pub struct Peaks {
     pub outputs: usize,
     /// Probes from one node to one address of another within ten seconds.
     pub probes: usize,
+}
+
+/// When something last was at which address. Few at a time: what is too old to count is dropped.
+#[derive(Debug, Default)]
+struct Contacts(Vec<(SocketAddr, Timestamp)>);
+
+impl Contacts {
+    fn note(&mut self, now: Timestamp, address: SocketAddr) {
+        if let Some((_, at)) = self.0.iter_mut().find(|(known, _)| *known == address) {
+            *at = now;
+            return;
+        }
+        self.0.retain(|(_, at)| now.since(*at) <= SILENCE_MAX);
+        self.0.push((address, now));
+    }
+
+    fn at(&self, address: SocketAddr) -> Option<Timestamp> {
+        self.0.iter().find(|(known, _)| *known == address).map(|(_, at)| *at)
+    }
 }
 
 impl Safety {
@@ -73,17 +92,16 @@ impl Safety {
         self.probes_sent.get(&(from, to)).copied().unwrap_or_default()
     }
 
-    /// A datagram that `from` really sent to `sent_to` reached `to`, which sees `seen` as its source.
+    /// A datagram that the sender sent to this address reached the receiver, which sees it come from that one. The
+    /// clocks are those of the two.
     pub(crate) fn on_delivered(
         &mut self,
-        now: Timestamp,
-        from: Socket,
-        sent_to: SocketAddr,
-        to: Socket,
-        seen: SocketAddr,
+        (sender_clock, receiver_clock): (Timestamp, Timestamp),
+        (sender, sent_to): (Socket, SocketAddr),
+        (receiver, seen): (Socket, SocketAddr),
     ) {
-        self.heard.insert((to, seen, from.0), now);
-        self.reached.insert((from, sent_to, to.0), now);
+        self.heard.entry((receiver, sender.0)).or_default().note(receiver_clock, seen);
+        self.reached.entry((sender, receiver.0)).or_default().note(sender_clock, sent_to);
     }
 
     /// A relay's datagram reached a node: it may say that the node is registered.
@@ -103,7 +121,8 @@ impl Safety {
         self.sessions.retain(|(of, _), _| *of != node);
     }
 
-    /// Judges a path that `node`'s engine set for `peer`.
+    /// Judges a path that `node`'s engine set for `peer`, at `now` by the node's clock: one that stood still in a sleep
+    /// shows old evidence as fresh, and nothing tells the engine better.
     pub(crate) fn judge_path(
         &self,
         now: Timestamp,
@@ -114,9 +133,11 @@ impl Safety {
         let (index, key) = peer;
         match path {
             TunnelPath::Direct { socket, remote } => {
-                let recent = |at: Option<&Timestamp>| at.is_some_and(|at| now.since(*at) <= SILENCE_MAX);
-                let heard = self.heard.get(&((node, *socket), *remote, index));
-                let reached = self.reached.get(&((node, *socket), *remote, index));
+                let recent = |at: Option<Timestamp>| at.is_some_and(|at| now.since(at) <= SILENCE_MAX);
+                let at = |contacts: &BTreeMap<(Socket, usize), Contacts>| {
+                    contacts.get(&((node, *socket), index)).and_then(|contacts| contacts.at(*remote))
+                };
+                let (heard, reached) = (at(&self.heard), at(&self.reached));
                 if recent(heard) && recent(reached) {
                     return Ok(());
                 }

@@ -79,6 +79,8 @@ pub(crate) struct Gateway {
     pub(crate) inner: Segment,
     pub(crate) outer: Segment,
     pub(crate) link: Link,
+    /// Whether the link loses everything just now.
+    pub(crate) in_burst: bool,
 }
 
 /// All segments and gateways.
@@ -109,7 +111,13 @@ impl Topology {
         let gateway = Some(index);
         self.segments.push(SegmentState { gateway, attached: BTreeMap::new(), addresses, given: 0 });
         let external = self.give_address(outer);
-        self.gateways.push(Gateway { nat: Nat::new(behaviour, external), inner, outer, link });
+        self.gateways.push(Gateway {
+            nat: Nat::new(behaviour, external),
+            inner,
+            outer,
+            link,
+            in_burst: false,
+        });
         self.attach(outer, external, Attached::Gateway(index));
         inner
     }

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use endpoint_selection::{SocketId, Timestamp};
 use protocol::api::{MapEvent, Report, ReportResponse};
-use protocol::key::PrivateKey;
-use protocol::probe::PairKeys;
+use protocol::key::{PrivateKey, PublicKey};
+use protocol::probe::{Message, PairKeys, Probe, tag_of};
 use relay::core::{RelayConfig, RelayCore};
 
 use crate::control::{Control, PlannedRelay};
 use crate::flow::Flow;
+use crate::impairment::Impairments;
 use crate::node::{Interface, Node};
 use crate::queue::Queue;
 use crate::safety::Safety;
@@ -20,6 +21,7 @@ use crate::transcript::Transcript;
 use endpoint_selection::simulation::NatBehaviour;
 use endpoint_selection::simulation::Rng;
 
+mod clocks;
 mod coordinator;
 mod engines;
 mod faults;
@@ -29,6 +31,7 @@ mod stranger;
 mod tunnel;
 mod view;
 
+pub use clocks::SleepClock;
 pub use stranger::Haste;
 use stranger::Stranger;
 
@@ -42,7 +45,7 @@ const RECONNECT: Duration = Duration::from_secs(1);
 const TRAFFIC_INTERVAL: Duration = Duration::from_secs(1);
 
 /// When a world begins: not at zero, so that nothing relies on it.
-const START: Timestamp = Timestamp::from_micros(1_000_000);
+pub(crate) const START: Timestamp = Timestamp::from_micros(1_000_000);
 
 /// From how many ports sockets draw theirs.
 const PORTS: u64 = 20_000;
@@ -51,7 +54,7 @@ const PORTS: u64 = 20_000;
 const UNIX_ORIGIN_MS: i64 = 1_800_000_000_000;
 
 /// The wall clock.
-fn unix_ms(now: Timestamp) -> i64 {
+pub(crate) fn unix_ms(now: Timestamp) -> i64 {
     UNIX_ORIGIN_MS + i64::try_from(now.as_micros() / 1_000).unwrap_or(i64::MAX)
 }
 
@@ -71,6 +74,7 @@ pub struct World {
     queue: Queue<Event>,
     topology: Topology,
     nodes: Vec<Node>,
+    node_of_key: BTreeMap<PublicKey, usize>,
     servers: Vec<Server>,
     control: Control,
     flows: Vec<Flow>,
@@ -82,20 +86,24 @@ pub struct World {
     strangers: Vec<Stranger>,
     /// Pairs of nodes between which nothing passes directly.
     partitions: Vec<(usize, usize)>,
-    /// Loss on every link that leads to the internet, in a million; beside the links' own.
-    loss_ppm: u32,
+    /// What every link that leads to the internet suffers, beside the links' own loss.
+    impairments: Impairments,
+    /// What waits for nodes that sleep.
+    held: BTreeMap<usize, Vec<Event>>,
+    coordinator_offset_ms: i64,
     pair_time: Duration,
 }
 
 struct Server {
     address: SocketAddr,
+    segment: Segment,
     link: Link,
     kind: ServerKind,
 }
 
 enum ServerKind {
     Stun,
-    Relay { core: Box<RelayCore>, config: RelayConfig, is_up: bool },
+    Relay { core: Box<RelayCore>, config: RelayConfig, is_up: bool, wall_offset_ms: i64 },
 }
 
 /// A datagram on its way.
@@ -117,11 +125,10 @@ enum Origin {
 }
 
 enum Event {
-    InSegment(Segment, Packet),
-    AtGateway(usize, Packet),
-    AtNode(usize, Packet),
-    AtServer(usize, Packet),
-    AtStranger(usize, Packet),
+    AtGateway(usize, Box<Packet>),
+    AtNode(usize, Box<Packet>),
+    AtServer(usize, Box<Packet>),
+    AtStranger(usize, Box<Packet>),
     Wake(usize),
     Traffic(usize, u32),
     Tunnel(usize),
@@ -161,6 +168,7 @@ impl World {
             queue: Queue::new(),
             topology: Topology::new(),
             nodes: Vec::new(),
+            node_of_key: BTreeMap::new(),
             servers: Vec::new(),
             control,
             flows: Vec::new(),
@@ -170,17 +178,23 @@ impl World {
             transcript: Transcript::new(),
             strangers: Vec::new(),
             partitions: Vec::new(),
-            loss_ppm: 0,
+            impairments: Impairments::default(),
+            held: BTreeMap::new(),
+            coordinator_offset_ms: 0,
             pair_time: Duration::ZERO,
         };
         for address in stun {
-            world.add_server(address, ServerKind::Stun);
+            world.add_server(INTERNET, address, ServerKind::Stun);
         }
         for (index, address) in addresses.into_iter().enumerate() {
             let private_key = world.control.relay_keys[index].clone();
             let config = RelayConfig::new(private_key, vec![world.control.verifying_key()]);
             let core = Box::new(RelayCore::new(config.clone(), world.rng.bytes()));
-            world.add_server(address, ServerKind::Relay { core, config, is_up: true });
+            world.add_server(
+                INTERNET,
+                address,
+                ServerKind::Relay { core, config, is_up: true, wall_offset_ms: 0 },
+            );
         }
         world
     }
@@ -192,7 +206,7 @@ impl World {
         self
     }
 
-    /// Sets how often each flow sends a tunnel packet (100 ms unless told otherwise). Before the nodes start.
+    /// Sets how often each flow sends a tunnel packet (100 ms unless told otherwise), from the next one of each on.
     pub const fn set_traffic_interval(&mut self, interval: Duration) {
         self.traffic_interval = interval;
     }
@@ -202,11 +216,11 @@ impl World {
         self.ports = ports;
     }
 
-    fn add_server(&mut self, address: SocketAddr, kind: ServerKind) {
+    fn add_server(&mut self, segment: Segment, address: SocketAddr, kind: ServerKind) {
         let index = self.servers.len();
-        self.servers.push(Server { address, link: Link::new(2_000), kind });
+        self.servers.push(Server { address, segment, link: Link::new(2_000), kind });
         // Two servers on two ports of one address: the address leads to the first, which knows the others.
-        let attached = self.topology.segments[INTERNET.0].attached.entry(address.ip());
+        let attached = self.topology.segments[segment.0].attached.entry(address.ip());
         attached.or_insert(Attached::Server(index));
         self.safety.add_infrastructure(address);
     }
@@ -235,13 +249,14 @@ impl World {
         let private_key = PrivateKey::from_random(self.rng.bytes());
         let port = self.random_port(self.ports);
         let node = Node::new(format!("n{index}"), private_key, port);
-        self.control.enroll(unix_ms(self.now), &node.name, &node.private_key);
+        self.control.enroll(self.coordinator_ms(), &node.name, &node.private_key);
         for (other, peer) in self.nodes.iter().enumerate() {
-            let keys = PairKeys::derive(&node.private_key, &peer.public_key);
-            self.safety.add_tag(keys.map(|keys| keys.incoming_tag()).unwrap_or_default(), other, index);
-            let keys = PairKeys::derive(&peer.private_key, &node.public_key);
-            self.safety.add_tag(keys.map(|keys| keys.incoming_tag()).unwrap_or_default(), index, other);
+            if let Some(keys) = PairKeys::derive(&node.private_key, &peer.public_key) {
+                self.safety.add_tag(keys.incoming_tag(), other, index);
+                self.safety.add_tag(outgoing_tag(&keys), index, other);
+            }
         }
+        self.node_of_key.insert(node.public_key, index);
         self.nodes.push(node);
         let address = self.topology.give_address(segment);
         self.plug_in(NodeId(index), segment, address);
@@ -341,18 +356,17 @@ impl World {
 
     fn handle(&mut self, event: Event) {
         match event {
-            Event::InSegment(segment, packet) => self.in_segment(segment, packet),
             Event::AtGateway(index, packet) => self.at_gateway(index, packet),
-            Event::AtNode(index, packet) => self.at_node(index, packet),
-            Event::AtServer(index, packet) => self.at_server(index, packet),
-            Event::AtStranger(index, packet) => self.at_stranger(index, packet),
+            Event::AtNode(index, packet) => self.at_node(index, *packet),
+            Event::AtServer(index, packet) => self.at_server(index, *packet),
+            Event::AtStranger(index, packet) => self.at_stranger(index, &packet),
             Event::Wake(index) => self.wake(index),
             Event::Traffic(index, life) => self.tell_traffic(index, life),
             Event::Tunnel(index) => self.send_tunnel_packet(index),
             Event::ReportSent(index, life, report) => self.report_arrived(index, life, *report),
             Event::ReportAnswered(index, life, answer) => self.report_answered(index, life, answer),
             Event::StreamWanted(index, life, revision) => self.stream_wanted(index, life, revision),
-            Event::MapSent(index, life, event) => self.map_arrived(index, life, *event),
+            Event::MapSent(index, life, event) => self.map_arrived(index, life, event),
         }
     }
 
@@ -362,8 +376,11 @@ impl World {
             panic!("unsafe at {at} us of seed {seed}: {what}\n{}", self.transcript.text());
         }
     }
+}
 
-    fn node_of_key(&self) -> BTreeMap<protocol::key::PublicKey, usize> {
-        self.nodes.iter().enumerate().map(|(index, node)| (node.public_key, index)).collect()
-    }
+/// The tag of our probes to the peer, read off one.
+fn outgoing_tag(keys: &PairKeys) -> [u8; 8] {
+    let message = Message::Request { transaction: 0, padding: 0 };
+    let probe = Probe { sender_epoch: 0, receiver_epoch: 0, counter: 0, message };
+    tag_of(&keys.seal(&probe, [0; 24])).unwrap_or_default()
 }

@@ -3,11 +3,11 @@
 use engine::Input;
 use protocol::api::{MapEvent, Report, ReportResponse};
 
-use super::{Event, HTTP_DELAY, RECONNECT, World, unix_ms};
+use super::{Event, HTTP_DELAY, RECONNECT, World};
 
 impl World {
     pub(super) fn report_arrived(&mut self, index: usize, life: u32, report: Report) {
-        let answer = match self.control.report(unix_ms(self.now), index, report) {
+        let answer = match self.control.report(self.coordinator_ms(), index, report) {
             Ok(answer) => answer,
             Err(why) => {
                 self.judge(Err(format!("the coordinator refuses a report of node {index}: {why}")));
@@ -20,6 +20,11 @@ impl World {
     }
 
     pub(super) fn report_answered(&mut self, index: usize, life: u32, answer: Option<Box<ReportResponse>>) {
+        let Some(Event::ReportAnswered(_, _, answer)) =
+            self.hold(index, Event::ReportAnswered(index, life, answer))
+        else {
+            return;
+        };
         if self.nodes[index].life == life {
             let input = answer.map_or(Input::ReportFailed, |answer| Input::ReportAccepted(*answer));
             self.give(index, input);
@@ -38,12 +43,15 @@ impl World {
         }
     }
 
-    pub(super) fn map_arrived(&mut self, index: usize, life: u32, event: MapEvent) {
+    pub(super) fn map_arrived(&mut self, index: usize, life: u32, event: Box<MapEvent>) {
+        let Some(Event::MapSent(_, _, event)) = self.hold(index, Event::MapSent(index, life, event)) else {
+            return;
+        };
         if self.nodes[index].life == life && self.nodes[index].is_stream_open {
             self.transcript.note(self.now, 5, &event.revision().to_be_bytes(), || {
                 format!("n{index} learns revision {}", event.revision())
             });
-            self.give(index, Input::Map(event));
+            self.give(index, Input::Map(*event));
         }
     }
 

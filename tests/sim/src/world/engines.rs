@@ -13,7 +13,8 @@ impl World {
     pub fn start(&mut self, node: NodeId) {
         let seed = self.rng.bytes();
         let now = self.now;
-        self.nodes[node.0].start(now, seed);
+        let local = self.local_time(node.0);
+        self.nodes[node.0].start(local, seed);
         let life = self.nodes[node.0].life;
         let revision = self.revision_of(node.0);
         self.queue.push(now + HTTP_DELAY, Event::StreamWanted(node.0, life, revision));
@@ -22,7 +23,7 @@ impl World {
     }
 
     pub(super) fn give(&mut self, index: usize, input: Input<'_>) {
-        let now = self.now;
+        let now = self.local_time(index);
         if let Some(engine) = &mut self.nodes[index].engine {
             engine.handle_input(now, input);
             self.settle(index);
@@ -40,8 +41,8 @@ impl World {
     }
 
     pub(super) fn wake(&mut self, index: usize) {
-        let now = self.now;
-        if self.nodes[index].wake_at.is_none_or(|at| at > now) {
+        let now = self.local_time(index);
+        if self.nodes[index].is_asleep() || self.nodes[index].wake_at.is_none_or(|at| at > now) {
             return;
         }
         self.nodes[index].wake_at = None;
@@ -65,12 +66,14 @@ impl World {
         self.judge(verdict);
         let Some(engine) = &self.nodes[index].engine else { return };
         let Some((at, why)) = engine.poll_timeout() else { return };
-        let at = at.max(self.now);
-        if at == self.now && self.nodes[index].wakes_now(at) > 64 {
+        let now = self.local_time(index);
+        let at = at.max(now);
+        if at == now && self.nodes[index].wakes_now(at) > 64 {
             self.judge(Err(format!("node {index} wants to be woken for ever at one time, for a {why}")));
         }
         if self.nodes[index].wake_at.is_none_or(|planned| at < planned) {
             self.nodes[index].wake_at = Some(at);
+            let at = self.nodes[index].world_time(at);
             self.queue.push(at, Event::Wake(index));
         }
     }
@@ -110,18 +113,26 @@ impl World {
     }
 
     fn set_path(&mut self, index: usize, peer: PublicKey, path: Option<TunnelPath>) {
-        let node_of_key = self.node_of_key();
-        let Some(&other) = node_of_key.get(&peer) else {
+        let Some(&other) = self.node_of_key.get(&peer) else {
             self.judge(Err(format!("node {index} set a path to a stranger, {peer}")));
             return;
         };
-        let words = format!("n{index} -> n{other}: {}", describe(path.as_ref()));
-        self.transcript.note(self.now, 4, words.as_bytes(), || words.clone());
+        let end = path.map(|path| match path {
+            TunnelPath::Direct { remote, .. } => (1_u64, remote),
+            TunnelPath::Relay { server, .. } => (2, server),
+        });
+        let kind = end.map_or(0, |(kind, _)| kind);
+        let port = end.map_or(0, |(_, remote)| u64::from(remote.port()));
+        let numbers = [index as u64, other as u64, kind, port].map(u64::to_be_bytes);
+        self.transcript.note(self.now, 4, numbers.as_flattened(), || {
+            format!("n{index} -> n{other}: {}", describe(path.as_ref()))
+        });
         if let Some(path) = path {
             if let TunnelPath::Direct { socket, remote } = path {
                 self.judge(self.nodes[index].judge_socket(socket, remote));
             }
-            let verdict = self.safety.judge_path(self.now, index, (other, &peer), &path);
+            let now = self.local_time(index);
+            let verdict = self.safety.judge_path(now, index, (other, &peer), &path);
             self.judge(verdict);
             self.nodes[index].paths.insert(peer, path);
         } else {
@@ -133,7 +144,9 @@ impl World {
         if self.nodes[index].life == life {
             let traffic = self.nodes[index].peer_traffic();
             self.queue.push(self.now + TRAFFIC_INTERVAL, Event::Traffic(index, life));
-            self.give(index, Input::Traffic(traffic));
+            if !self.nodes[index].is_asleep() {
+                self.give(index, Input::Traffic(traffic));
+            }
         }
     }
 

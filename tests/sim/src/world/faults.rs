@@ -3,17 +3,25 @@
 use endpoint_selection::SocketId;
 use relay::core::RelayCore;
 
-use super::{Event, HTTP_DELAY, NodeId, RelayId, ServerKind, World, unix_ms};
+use super::{Event, HTTP_DELAY, NodeId, RelayId, ServerKind, World};
+use crate::impairment::Impairments;
 use crate::topology::{Attached, Segment};
 
 impl World {
     /// Loses this many packets in a million on each crossing of a link to the internet.
     pub const fn set_loss(&mut self, ppm: u32) {
-        self.loss_ppm = ppm;
+        self.impairments = Impairments::loss(ppm);
+    }
+
+    /// What each crossing of a link to the internet suffers from now on.
+    pub const fn set_impairments(&mut self, impairments: Impairments) {
+        self.impairments = impairments;
     }
 
     /// The agent's process ends; the coordinator sees its connection close.
     pub fn stop(&mut self, node: NodeId) {
+        self.nodes[node.0].wake_up(self.now);
+        self.held.remove(&node.0);
         self.nodes[node.0].stop();
         self.safety.forget_sessions(node.0);
         self.safety.forget_sockets(|(of, socket)| of == node.0 && socket != SocketId::MAIN);
@@ -81,7 +89,7 @@ impl World {
 
     /// The coordinator's process starts again on its database.
     pub fn start_coordinator(&mut self) {
-        self.control.start(unix_ms(self.now));
+        self.control.start(self.coordinator_ms());
     }
 
     /// Nothing passes directly between two nodes from now on.

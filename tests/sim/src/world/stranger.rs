@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use endpoint_selection::Timestamp;
 use protocol::frame::{DatagramClass, classify};
 
 use super::{Event, NodeId, Origin, Packet, World};
@@ -58,7 +59,7 @@ impl World {
     }
 
     /// Every datagram to a node of the segment is recorded and replayed to it, with the stranger as its source.
-    pub(super) fn sniff(&mut self, segment: Segment, packet: &Packet) {
+    pub(super) fn sniff(&mut self, at: Timestamp, segment: Segment, packet: &Packet) {
         if self.strangers.is_empty() || classify(&packet.payload) == DatagramClass::WireGuard {
             return;
         }
@@ -70,13 +71,13 @@ impl World {
             for delay in stranger.haste.delays() {
                 stranger.replayed += 1;
                 let copy = Packet { from: stranger.address, origin: Origin::Stranger, ..packet.clone() };
-                self.queue.push(self.now + delay, Event::AtNode(victim, copy));
+                self.queue.push(at + delay, Event::AtNode(victim, Box::new(copy)));
             }
         }
     }
 
     /// What a node sends to the stranger comes back, at once and later.
-    pub(super) fn at_stranger(&mut self, index: usize, packet: Packet) {
+    pub(super) fn at_stranger(&mut self, index: usize, packet: &Packet) {
         let stranger = &mut self.strangers[index];
         let victim = self.topology.segments[stranger.segment.0].attached.get(&packet.from.ip());
         if let Some(Attached::Node(victim)) = victim {
@@ -84,7 +85,7 @@ impl World {
                 stranger.replayed += 1;
                 let (from, to) = (packet.to, packet.from);
                 let copy = Packet { from, to, origin: Origin::Stranger, ..packet.clone() };
-                self.queue.push(self.now + delay, Event::AtNode(*victim, copy));
+                self.queue.push(self.now + delay, Event::AtNode(*victim, Box::new(copy)));
             }
         }
     }

@@ -12,7 +12,10 @@ impl World {
     pub(super) fn send_tunnel_packet(&mut self, index: usize) {
         let (from, to) = (self.flows[index].from, self.flows[index].to);
         self.queue.push(self.now + self.traffic_interval, Event::Tunnel(index));
-        if self.nodes[from].engine.is_none() || self.nodes[to].engine.is_none() {
+        if self.nodes[from].engine.is_none()
+            || self.nodes[from].is_asleep()
+            || self.nodes[to].engine.is_none()
+        {
             return;
         }
         let packet = self.flows[index].packet(index);

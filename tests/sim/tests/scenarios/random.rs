@@ -12,6 +12,10 @@ use crate::*;
 /// Longer than the longest pause between two rounds of probes, with its jitter.
 const SETTLE: Duration = seconds(400);
 
+/// How often each flow sends while things break, and while they settle.
+const TRAFFIC: Duration = millis(500);
+const SETTLE_TRAFFIC: Duration = seconds(5);
+
 /// The worlds that are played however slow the machine is.
 const WORLDS_MIN: u64 = 10;
 
@@ -65,7 +69,7 @@ impl Draw {
         if with_text {
             world = world.with_transcript();
         }
-        world.set_traffic_interval(millis(500));
+        world.set_traffic_interval(TRAFFIC);
         world.set_ports(one_of(&mut rng, &[2, 20_000]));
         let carrier = world.network_with(INTERNET, behaviour(&mut rng), Addresses::Carrier(1));
         let mut homes = Vec::new();
@@ -111,7 +115,10 @@ impl Draw {
             self.world.set_relay_up(relay, true);
         }
         self.world.set_loss(0);
+        self.world.set_traffic_interval(SETTLE_TRAFFIC);
         self.world.run_for(SETTLE);
+        self.world.set_traffic_interval(TRAFFIC);
+        self.world.run_for(SETTLE_TRAFFIC);
     }
 
     fn fault(&mut self, nodes: &[NodeId]) {
