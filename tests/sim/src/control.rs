@@ -150,6 +150,11 @@ impl Control {
         events
     }
 
+    /// Nodes hear of one more STUN server when the process starts again.
+    pub(crate) fn announce_stun_server(&mut self, address: SocketAddr) {
+        self.announced.stun_servers.push(address);
+    }
+
     /// The process ends: streams break, what was only in memory is gone.
     pub(crate) fn stop(&mut self) {
         self.streams.clear();

@@ -13,6 +13,7 @@ pub(crate) struct Flow {
     pub(crate) from: usize,
     pub(crate) to: usize,
     next: u64,
+    seen: Seen,
     stats: FlowStats,
     heard_at: Timestamp,
 }
@@ -24,7 +25,7 @@ pub struct FlowStats {
     pub sent: u64,
     /// Of these, packets for which there was no path at all.
     pub without_path: u64,
-    /// Packets that arrived.
+    /// Packets that arrived, copies left out.
     pub received: u64,
     /// The longest time in which none arrived.
     pub gap_max: Duration,
@@ -32,7 +33,7 @@ pub struct FlowStats {
 
 impl Flow {
     pub(crate) fn new(now: Timestamp, from: usize, to: usize) -> Self {
-        Self { from, to, next: 0, stats: FlowStats::default(), heard_at: now }
+        Self { from, to, next: 0, seen: Seen::default(), stats: FlowStats::default(), heard_at: now }
     }
 
     /// The next packet.
@@ -50,7 +51,11 @@ impl Flow {
         self.stats.without_path += 1;
     }
 
-    pub(crate) fn on_received(&mut self, now: Timestamp) {
+    pub(crate) fn on_received(&mut self, now: Timestamp, packet: &[u8]) {
+        let number = packet.get(16..24).and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_be_bytes);
+        if !self.seen.take(number) {
+            return;
+        }
         self.stats.received += 1;
         self.stats.gap_max = self.stats.gap_max.max(now.since(self.heard_at));
         self.heard_at = now;
@@ -73,8 +78,52 @@ impl Flow {
     }
 }
 
+/// The numbers of late that arrived: WireGuard takes each packet once (its anti-replay window is far larger).
+#[derive(Debug, Clone, Copy, Default)]
+struct Seen {
+    highest: u64,
+    /// Bit n: the packet n before the highest arrived.
+    window: u64,
+}
+
+impl Seen {
+    /// Whether this packet arrives for the first time, and is not too old to tell.
+    const fn take(&mut self, number: u64) -> bool {
+        if number > self.highest {
+            let step = number - self.highest;
+            self.window = if step < 64 { self.window << step | 1 } else { 1 };
+            self.highest = number;
+            return true;
+        }
+        let age = self.highest - number;
+        let is_new = age < 64 && self.window >> age & 1 == 0;
+        if is_new {
+            self.window |= 1 << age;
+        }
+        is_new
+    }
+}
+
 /// The index of the flow that a tunnel packet belongs to.
 pub(crate) fn flow_of(packet: &[u8]) -> Option<usize> {
     let index = packet.get(8..16)?.try_into().ok()?;
     usize::try_from(u64::from_be_bytes(index)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_packet_counts_once_however_late_its_copy_comes() {
+        let mut seen = Seen::default();
+        for (number, is_new) in
+            [(1, true), (1, false), (4, true), (2, true), (2, false), (4, false), (3, true)]
+        {
+            assert_eq!(seen.take(number), is_new, "{number}");
+        }
+        assert!(seen.take(100));
+        assert!(!seen.take(36), "too old to tell");
+        assert!(seen.take(37));
+    }
 }

@@ -5,7 +5,7 @@
 //! - Chance comes from one seed, so a seed is a whole run; [`World::transcript_hash`] proves it.
 //! - Safety is judged at every step by what really happened, never by what an engine believes: a violation panics
 //!   and names the seed.
-//! - [`World::can_be_direct`] says from the NATs' properties alone which pairs can be direct.
+//! - [`World::outlook`] says from the NATs' properties alone which pairs can be direct.
 
 mod control;
 mod flow;
@@ -21,6 +21,7 @@ mod world;
 pub use endpoint_selection::simulation::{Dependence, Hairpinning, NatBehaviour, PortAllocation, Rng};
 pub use flow::FlowStats;
 pub use impairment::Impairments;
+pub use oracle::Outlook;
 pub use safety::Peaks;
 pub use topology::{Addresses, INTERNET, Link, Segment};
 pub use world::{Haste, NodeId, RelayId, SleepClock, World};

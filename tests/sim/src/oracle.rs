@@ -1,70 +1,188 @@
-//! Which pairs can be direct: from the properties of the boxes between them alone, never from the engine.
+//! Which pairs can be direct: found by playing plain opening over fresh copies of the boxes, never by asking an engine.
 //!
-//! Both sides tell their addresses (interfaces, and what a STUN server saw) and both send to all of the other's. Then:
+//! What is played is what any pair can do that has a relay to talk over, without luck and without guessing:
 //!
-//! - In one segment nothing stands between them: direct.
-//! - Where one side stands in the very segment in which their ways meet, the other sends to it first, its boxes
-//!   expect the answer, and the first side answers to where the packet came from: direct.
-//! - Else each side has boxes of its own. A side is **known** where every box of it maps endpoint-independently: what the
-//!   STUN server saw is what the peer must send to. Two known sides open each other's filters by sending: direct.
-//! - A side that is not known sends from an address that nobody can name beforehand. It gets in, and is answered to
-//!   where it came from, if the other side is known and no filter of that looks at the port. Else not.
-//! - Two sides that are not known never meet: neither has an address to send to that leads anywhere.
-//! - Sides whose ways meet below the internet know nothing of that segment but what STUN says, which is the address of
-//!   the outermost box; so that box must hairpin, and counts as a box of both; its filter only where hairpinning is filtered.
+//! 1. Each side sends to every STUN server that it reaches. What that sees as the source, and the addresses of its own
+//!    interfaces, are what it can name to the other.
+//! 2. In rounds, both sides send to every address they know of the other. Who gets a packet learns its source, and
+//!    answers to it. A side has a path to an address when an answer comes back from just that address.
+//! 3. A pair is direct when both sides have a path. Nothing new is learnt after few rounds; where each round makes new
+//!    mappings for ever (both sides map by address and port and filter by less), none of them is answered from where
+//!    it was sent to, so more rounds change nothing.
 //!
-//! The rule covers filters at least as strict as the mapping of the same box, as real ones are.
+//! The copies take ports one after the other and never twice, so no address is right by chance; their tables are empty,
+//! endless and forget nothing. So the result says what the boxes' rules allow. What is left out, because it is not a
+//! property of the boxes: loss, partitions and who sleeps (a random world is judged when all that is over), and full
+//! tables (they are emptied before).
+//!
+//! Where plain opening fails, it is played once more with one wonder: each side is told the outside addresses that the
+//! other's packets got, as if it had guessed them. Where that helps, a pair is direct if somebody guesses right
+//! ([`Outlook::Guess`]), by chance or on purpose; where it does not, nothing does.
 
-use crate::topology::{Segment, Topology};
-use endpoint_selection::simulation::{Dependence, Hairpinning};
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
 
-/// Whether plain opening makes a direct path between hosts in `a` and `b`.
-pub(crate) fn can_be_direct(topology: &Topology, a: Segment, b: Segment) -> bool {
-    let (chain_a, chain_b) = (topology.chain(a), topology.chain(b));
-    let shared = chain_a.iter().rev().zip(chain_b.iter().rev()).take_while(|(a, b)| a == b).count();
-    let (own_a, own_b) = (&chain_a[..chain_a.len() - shared], &chain_b[..chain_b.len() - shared]);
-    if own_a.is_empty() || own_b.is_empty() {
-        return true;
-    }
-    if let Some(outermost) = chain_a.last().filter(|_| shared > 0) {
-        let hairpinning = topology.gateways[*outermost].nat.behaviour().hairpinning;
-        let side = |chain: &[usize]| {
-            let side = Side::of(topology, chain);
-            // An open box does not look at its filter when it turns a packet round.
-            let filters = if hairpinning == Hairpinning::Open { &chain[..chain.len() - 1] } else { chain };
-            Side { filtering: Side::of(topology, filters).filtering, ..side }
-        };
-        return hairpinning != Hairpinning::None && opens(&side(&chain_a), &side(&chain_b));
-    }
-    opens(&Side::of(topology, own_a), &Side::of(topology, own_b))
+use endpoint_selection::Timestamp;
+use endpoint_selection::simulation::{Nat, NatBehaviour, PortAllocation, Rng};
+
+use crate::node::Node;
+use crate::topology::{Attached, Gateway, Topology};
+
+/// More than any chain of boxes needs for both sides to learn all that can be learnt.
+const ROUNDS: usize = 6;
+
+/// Longer than any way through boxes.
+const HOPS_MAX: usize = 16;
+
+/// What the boxes between two nodes allow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outlook {
+    /// Plain opening makes a direct path.
+    Direct,
+    /// A direct path needs a port that nobody can tell: a guess that comes true.
+    Guess,
+    /// There is none.
+    Relayed,
 }
 
-fn opens(a: &Side, b: &Side) -> bool {
-    let lets_unknown_in = |side: &Side| side.filtering < Dependence::AddressAndPortDependent;
-    match (a.is_known, b.is_known) {
-        (true, true) => true,
-        (true, false) => lets_unknown_in(a),
-        (false, true) => lets_unknown_in(b),
-        (false, false) => false,
+/// What the boxes between nodes `a` and `b` allow.
+pub(crate) fn outlook(
+    topology: &Topology,
+    nodes: &[Node],
+    stun_servers: &[SocketAddr],
+    (a, b): (usize, usize),
+) -> Outlook {
+    let opens = |is_told| {
+        let mut play = Play::new(topology, nodes, stun_servers, is_told);
+        play.opens(a, b)
+    };
+    if opens(false) {
+        Outlook::Direct
+    } else if opens(true) {
+        Outlook::Guess
+    } else {
+        Outlook::Relayed
     }
 }
 
-/// What a row of boxes does together: as its strictest member.
+struct Play<'w> {
+    topology: &'w Topology,
+    nodes: &'w [Node],
+    stun_servers: &'w [SocketAddr],
+    nats: Vec<Nat>,
+    rng: Rng,
+    /// Whether each side is told where the other's packets come from.
+    is_told: bool,
+    /// The outside address that the packet on its way has got last.
+    outside: Option<SocketAddr>,
+}
+
+/// What one side knows of the other.
+#[derive(Default)]
 struct Side {
-    is_known: bool,
-    filtering: Dependence,
+    node: usize,
+    known: BTreeSet<SocketAddr>,
+    has_path: bool,
 }
 
-impl Side {
-    fn of(topology: &Topology, boxes: &[usize]) -> Self {
-        let behaviours = || boxes.iter().map(|index| *topology.gateways[*index].nat.behaviour());
-        let known = |mapping| matches!(mapping, None | Some(Dependence::EndpointIndependent));
-        Self {
-            is_known: behaviours().all(|behaviour| known(behaviour.mapping)),
-            filtering: behaviours()
-                .map(|behaviour| behaviour.filtering)
-                .max()
-                .unwrap_or(Dependence::EndpointIndependent),
+impl<'w> Play<'w> {
+    fn new(topology: &'w Topology, nodes: &'w [Node], stun_servers: &'w [SocketAddr], is_told: bool) -> Self {
+        let fresh = |gateway: &Gateway| {
+            let behaviour = NatBehaviour {
+                allocation: PortAllocation::NEXT,
+                mappings_max: None,
+                ..*gateway.nat.behaviour()
+            };
+            let mut nat = Nat::new(behaviour, gateway.nat.external());
+            stun_servers.iter().filter(|_| gateway.exempts_stun).for_each(|server| nat.exempt(*server));
+            nat
+        };
+        let nats = topology.gateways.iter().map(fresh).collect();
+        Self { topology, nodes, stun_servers, nats, rng: Rng::new(0), is_told, outside: None }
+    }
+
+    fn opens(&mut self, a: usize, b: usize) -> bool {
+        let mut sides = [a, b].map(|node| Side { node, ..Side::default() });
+        for (side, other) in [(0, 1), (1, 0)] {
+            let known = self.names_of(sides[other].node);
+            sides[side].known = known;
+        }
+        for _ in 0..ROUNDS {
+            for (from, to) in [(0, 1), (1, 0)] {
+                for address in sides[from].known.clone() {
+                    self.ask(&mut sides, (from, to), address);
+                }
+            }
+        }
+        sides.iter().all(|side| side.has_path)
+    }
+
+    /// The addresses that a node can name.
+    fn names_of(&mut self, node: usize) -> BTreeSet<SocketAddr> {
+        let host = &self.nodes[node];
+        let own = host.interfaces.iter().map(|interface| SocketAddr::new(interface.address, host.port));
+        let mut names: BTreeSet<SocketAddr> = own.collect();
+        for server in self.stun_servers {
+            if let Some((End::Server, seen)) = self.send(node, *server) {
+                names.insert(seen);
+            }
+        }
+        names
+    }
+
+    /// One side sends to an address that may be the other's, and that answers.
+    fn ask(&mut self, sides: &mut [Side; 2], (from, to): (usize, usize), address: SocketAddr) {
+        let (sender, receiver) = (sides[from].node, sides[to].node);
+        let arrived = self.send(sender, address);
+        if let Some(outside) = self.outside.filter(|_| self.is_told) {
+            sides[to].known.insert(outside);
+        }
+        if let Some((End::Node(node), seen)) = arrived
+            && node == receiver
+        {
+            sides[to].known.insert(seen);
+            sides[from].has_path |= self.send(receiver, seen) == Some((End::Node(sender), address));
         }
     }
+
+    /// Where a packet of a node to `to` ends, and its source as seen there.
+    fn send(&mut self, node: usize, to: SocketAddr) -> Option<(End, SocketAddr)> {
+        const NOW: Timestamp = Timestamp::from_micros(0);
+        self.outside = None;
+        let interface = self.nodes[node].interface_to(to)?;
+        let (mut segment, mut to) = (interface.segment, to);
+        let mut from = SocketAddr::new(interface.address, self.nodes[node].port);
+        for _ in 0..HOPS_MAX {
+            let state = &self.topology.segments[segment.0];
+            match (state.attached.get(&to.ip()), state.gateway) {
+                (Some(Attached::Node(node)), _) => {
+                    return (self.nodes[*node].port == to.port()).then_some((End::Node(*node), from));
+                }
+                (Some(Attached::Server(_)), _) => return Some((End::Server, from)),
+                (Some(Attached::Gateway(index)), _) => {
+                    to = self.nats[*index].inbound(NOW, from, to)?;
+                    segment = self.topology.gateways[*index].inner;
+                }
+                (None, Some(index)) => {
+                    let nat = &mut self.nats[index];
+                    if nat.translates() && to.ip() == nat.external() {
+                        (from, to) = nat.hairpin(NOW, from, to, &mut self.rng)?;
+                        segment = self.topology.gateways[index].inner;
+                    } else {
+                        from = nat.outbound(NOW, from, to, &mut self.rng)?;
+                        segment = self.topology.gateways[index].outer;
+                    }
+                    self.outside = Some(from);
+                }
+                (Some(Attached::Stranger), _) | (None, None) => return None,
+            }
+        }
+        None
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Node(usize),
+    Server,
 }

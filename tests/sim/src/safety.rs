@@ -20,9 +20,10 @@ const SILENCE_MAX: Duration = Duration::from_secs(16);
 const OUTPUTS_PER_PEER_MAX: usize = 24;
 const OUTPUTS_BESIDE_MAX: usize = 24;
 
-/// The most probes from one node to another at one address within [`RATE_WINDOW`], answers included. A round has nine; a
-/// fault may start some rounds anew, and the peer asks as often.
-const PROBES_MAX: usize = 80;
+/// The most probes from one node to another at one address within [`RATE_WINDOW`], answers included. A round has nine, and
+/// the peer asks as often. Where bursts of loss make relay sessions come and go, each change starts a round anew, at most
+/// four in a second; the schedule alone would allow 160.
+const PROBES_MAX: usize = 120;
 const RATE_WINDOW: Duration = Duration::from_secs(10);
 
 /// A node's socket.

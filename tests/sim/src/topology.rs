@@ -81,6 +81,8 @@ pub(crate) struct Gateway {
     pub(crate) link: Link,
     /// Whether the link loses everything just now.
     pub(crate) in_burst: bool,
+    /// Whether STUN servers see another mapping than peers do.
+    pub(crate) exempts_stun: bool,
 }
 
 /// All segments and gateways.
@@ -117,6 +119,7 @@ impl Topology {
             outer,
             link,
             in_burst: false,
+            exempts_stun: false,
         });
         self.attach(outer, external, Attached::Gateway(index));
         inner
@@ -164,16 +167,5 @@ impl Topology {
         {
             self.detach(self.gateways[index].outer, address);
         }
-    }
-
-    /// The boxes from `segment` to the internet, nearest first.
-    pub(crate) fn chain(&self, segment: Segment) -> Vec<usize> {
-        let mut chain = Vec::new();
-        let mut at = segment;
-        while let Some(index) = self.segments[at.0].gateway {
-            chain.push(index);
-            at = self.gateways[index].outer;
-        }
-        chain
     }
 }

@@ -34,12 +34,10 @@ impl World {
         let life = self.nodes[index].life;
         let is_broken = slept > CONNECTION_MAX;
         for event in held {
-            match event {
-                Event::ReportAnswered(_, life, _) if is_broken => {
-                    self.queue.push(self.now, Event::ReportAnswered(index, life, None));
-                }
-                event if !is_broken => self.queue.push(self.now, event),
-                _ => {}
+            if !is_broken {
+                self.queue.push(self.now, event);
+            } else if let Event::ReportAnswered(_, life, _) = event {
+                self.queue.push(self.now, Event::ReportAnswered(index, life, None));
             }
         }
         if is_broken && self.nodes[index].is_stream_open {
@@ -52,6 +50,8 @@ impl World {
             let at = self.nodes[index].world_time(at).max(self.now);
             self.queue.push(at, Event::Wake(index));
         }
+        // It may have been carried elsewhere.
+        self.tell_local_addresses(node);
         if clock == SleepClock::Jumps {
             self.give(index, Input::Rediscover);
         }

@@ -35,7 +35,7 @@ impl World {
         if self.nodes[index].life != life {
             return;
         }
-        if self.control.open_stream(index, revision) {
+        if !self.nodes[index].is_asleep() && self.control.open_stream(index, revision) {
             self.nodes[index].is_stream_open = true;
             self.deliver_map_events();
         } else {

@@ -24,6 +24,9 @@ impl World {
 
     pub(super) fn give(&mut self, index: usize, input: Input<'_>) {
         let now = self.local_time(index);
+        if self.nodes[index].is_asleep() {
+            return;
+        }
         if let Some(engine) = &mut self.nodes[index].engine {
             engine.handle_input(now, input);
             self.settle(index);

@@ -1,6 +1,9 @@
 //! What can go wrong, as a test's verbs.
 
+use std::net::SocketAddr;
+
 use endpoint_selection::SocketId;
+use endpoint_selection::simulation::NatBehaviour;
 use relay::core::RelayCore;
 
 use super::{Event, HTTP_DELAY, NodeId, RelayId, ServerKind, World};
@@ -53,8 +56,53 @@ impl World {
         }
     }
 
+    /// The box in front of `segment` behaves otherwise from now on and keeps its address: new settings empty its table.
+    pub fn change_nat(&mut self, segment: Segment, behaviour: NatBehaviour) {
+        if let Some(index) = self.topology.segments[segment.0].gateway {
+            self.topology.gateways[index].nat.set_behaviour(behaviour);
+        }
+    }
+
+    /// How the box in front of `segment` behaves, if there is one.
+    #[must_use]
+    pub fn nat_behaviour(&self, segment: Segment) -> Option<NatBehaviour> {
+        let index = self.topology.segments[segment.0].gateway?;
+        Some(*self.topology.gateways[index].nat.behaviour())
+    }
+
+    /// Other hosts behind the box in front of `segment` open `n` mappings; how many there was room for.
+    pub fn foreign_flows(&mut self, segment: Segment, n: u32) -> u32 {
+        let Some(index) = self.topology.segments[segment.0].gateway else { return 0 };
+        self.topology.gateways[index].nat.foreign_flows(self.now, n, &mut self.rng)
+    }
+
+    /// The box in front of `segment` maps what goes to STUN servers endpoint-independently, whatever it does else: STUN
+    /// reports an address that no peer sees.
+    pub fn exempt_stun(&mut self, segment: Segment) {
+        let Some(index) = self.topology.segments[segment.0].gateway else { return };
+        let gateway = &mut self.topology.gateways[index];
+        gateway.exempts_stun = true;
+        for server in &self.servers {
+            if matches!(server.kind, ServerKind::Stun) {
+                gateway.nat.exempt(server.address);
+            }
+        }
+    }
+
+    /// One more STUN server, in `segment`; the coordinator starts anew to announce it.
+    pub fn add_stun_server(&mut self, segment: Segment) {
+        let address = SocketAddr::new(self.topology.give_address(segment), 3478);
+        self.add_server(segment, address, ServerKind::Stun);
+        for gateway in self.topology.gateways.iter_mut().filter(|gateway| gateway.exempts_stun) {
+            gateway.nat.exempt(address);
+        }
+        self.stop_coordinator();
+        self.control.announce_stun_server(address);
+        self.start_coordinator();
+    }
+
     /// The box in front of `segment` behaves otherwise from now on, as after a change of provider.
-    pub fn replace_nat(&mut self, segment: Segment, behaviour: endpoint_selection::simulation::NatBehaviour) {
+    pub fn replace_nat(&mut self, segment: Segment, behaviour: NatBehaviour) {
         if let Some(index) = self.topology.segments[segment.0].gateway {
             self.topology.gateways[index].nat.set_behaviour(behaviour);
             self.reboot_nat(segment);

@@ -48,7 +48,7 @@ impl World {
         if flow.to != node {
             return;
         }
-        flow.on_received(now);
+        flow.on_received(now, packet);
         let peer = self.nodes[flow.from].public_key;
         self.nodes[node].traffic.entry(peer).or_default().0 += packet.len() as u64;
         if let Some((relay, frame)) = delivery.filter(|_| !self.nodes[node].paths.contains_key(&peer)) {

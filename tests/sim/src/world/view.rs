@@ -8,7 +8,7 @@ use engine::{PeerStatus, TunnelPath};
 
 use super::{NodeId, RelayId, World};
 use crate::flow::FlowStats;
-use crate::oracle;
+use crate::oracle::{self, Outlook};
 use crate::safety::Peaks;
 
 impl World {
@@ -74,15 +74,19 @@ impl World {
         SocketAddr::new(node.interfaces[0].address, node.port)
     }
 
-    /// Whether plain opening can make a direct path: the oracle's word, for any address family that both have.
+    /// What the boxes between two nodes allow: the oracle's word.
+    #[must_use]
+    pub fn outlook(&self, a: NodeId, b: NodeId) -> Outlook {
+        let is_stun = |server: &&super::Server| matches!(server.kind, super::ServerKind::Stun);
+        let stun: Vec<SocketAddr> =
+            self.servers.iter().filter(is_stun).map(|server| server.address).collect();
+        oracle::outlook(&self.topology, &self.nodes, &stun, (a.0, b.0))
+    }
+
+    /// Whether plain opening makes a direct path: the oracle's word.
     #[must_use]
     pub fn can_be_direct(&self, a: NodeId, b: NodeId) -> bool {
-        self.nodes[a.0].interfaces.iter().any(|of_a| {
-            self.nodes[b.0].interfaces.iter().any(|of_b| {
-                of_a.address.is_ipv4() == of_b.address.is_ipv4()
-                    && oracle::can_be_direct(&self.topology, of_a.segment, of_b.segment)
-            })
-        })
+        self.outlook(a, b) == Outlook::Direct
     }
 
     /// What the engine of `from` says of `to`.

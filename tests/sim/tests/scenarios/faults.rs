@@ -192,6 +192,26 @@ fn a_standby_path_that_answered_long_ago_is_not_turned_to_when_the_one_in_use_fa
 }
 
 #[test]
+fn a_move_that_takes_ipv6_away_goes_on_over_ipv4() {
+    for seed in 0..5 {
+        let mut world = World::new(seed).with_transcript();
+        let homes = [0, 1, 2].map(|_| Recipe::PortRestricted.place(&mut world));
+        let (a, b) = (world.node(homes[0]), world.node(homes[1]));
+        world.add_ipv6(a, true);
+        world.add_ipv6(b, true);
+        world.connect(a, b);
+        world.run_for(seconds(60));
+        assert!(world.is_alive_directly(a, b));
+        world.mark();
+        // The old network's addresses are gone; safety at each step says that none of them is turned to.
+        world.move_to(a, homes[2]);
+        heal_directly(&mut world, a, b, seconds(10));
+        assert!(world.direct_remote(b, a).is_some_and(|remote| remote.is_ipv4()));
+        assert!(world.gap_max() < SILENCE_MAX, "seed {seed}: {:?}\n{}", world.gap_max(), world.transcript());
+    }
+}
+
+#[test]
 fn mappings_that_live_fifteen_seconds_are_kept_open() {
     let mut world = World::new(6).with_transcript();
     let short = Recipe::PortRestricted.behaviour().unwrap().with_timeout_ms(15_000);

@@ -1,6 +1,10 @@
 //! What a mesh must do, told as scenarios under virtual time.
 
+mod boxes;
+mod clocks;
+mod draw;
 mod faults;
+mod links;
 mod opening;
 mod random;
 mod stranger;
@@ -27,16 +31,19 @@ enum Recipe {
     FullCone,
     AddressRestricted,
     PortRestricted,
+    /// Maps and filters by address.
+    AddressDependent,
     Symmetric,
 }
 
 impl Recipe {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Public,
         Self::Firewall,
         Self::FullCone,
         Self::AddressRestricted,
         Self::PortRestricted,
+        Self::AddressDependent,
         Self::Symmetric,
     ];
 
@@ -48,6 +55,7 @@ impl Recipe {
             Self::FullCone => NatBehaviour::new(EndpointIndependent, EndpointIndependent),
             Self::AddressRestricted => NatBehaviour::new(EndpointIndependent, AddressDependent),
             Self::PortRestricted => NatBehaviour::new(EndpointIndependent, AddressAndPortDependent),
+            Self::AddressDependent => NatBehaviour::new(AddressDependent, AddressDependent),
             Self::Symmetric => NatBehaviour::new(AddressAndPortDependent, AddressAndPortDependent),
         })
     }
