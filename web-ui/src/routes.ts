@@ -3,23 +3,29 @@
 
 import { useEffect, useState } from "preact/hooks";
 
-export type Route = { page: "networks" } | { page: "node"; network: string; node: string } | { page: "unknown" };
+export type Route =
+  | { page: "networks" }
+  | { page: "node"; network: string; node: string }
+  /** Two nodes, told from `own`. */
+  | { page: "pair"; network: string; own: string; peer: string }
+  | { page: "unknown" };
 
-/** The route of a path such as `/networks/home/nodes/alpha`. */
+/** The route of a path such as `/networks/home/nodes/alpha` or `/networks/home/pairs/alpha/bravo`. */
 export function parse(path: string): Route {
   const parts = path.split("/").filter((part) => part !== "");
-  const [first, network, second, node] = parts.map(decoded);
+  const [first, network, second, node, peer] = parts.map(decoded);
   if (parts.length === 0) return { page: "networks" };
-  if (parts.length === 4 && first === "networks" && second === "nodes" && network && node) {
-    return { page: "node", network, node };
-  }
+  if (first !== "networks" || !network || !node) return { page: "unknown" };
+  if (parts.length === 4 && second === "nodes") return { page: "node", network, node };
+  if (parts.length === 5 && second === "pairs" && peer) return { page: "pair", network, own: node, peer };
   return { page: "unknown" };
 }
 
 /** The path of a route. */
 export function href(route: Exclude<Route, { page: "unknown" }>): string {
   if (route.page === "networks") return "/";
-  return `/networks/${encodeURIComponent(route.network)}/nodes/${encodeURIComponent(route.node)}`;
+  const parts = route.page === "node" ? ["nodes", route.node] : ["pairs", route.own, route.peer];
+  return `/${["networks", route.network, ...parts].map(encodeURIComponent).join("/")}`;
 }
 
 function decoded(part: string): string | undefined {

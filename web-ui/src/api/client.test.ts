@@ -1,5 +1,5 @@
 import { afterEach, expect, test, vi } from "vitest";
-import { overview, signInWith, signOut } from "./client";
+import { overview, pair, signInWith, signOut } from "./client";
 
 const problem = { title: "the coordinator cannot answer now", detail: "try again" };
 
@@ -13,6 +13,17 @@ test("an overview is handed on", async () => {
   const body = { person: "owner", now_ms: 1, networks: [] };
   answer(200, JSON.stringify(body));
   expect(await overview()).toEqual({ kind: "overview", overview: body });
+});
+
+test("a pair is asked for by the ids of its nodes", async () => {
+  const report = { pair: { own: {}, peer: {} }, reported_at_ms: [1, null] };
+  const asked: string[] = [];
+  vi.stubGlobal("fetch", (path: string) => {
+    asked.push(path);
+    return Promise.resolve(new Response(JSON.stringify(report)));
+  });
+  expect(await pair("a", "b/c")).toEqual({ kind: "pair", report });
+  expect(asked).toEqual(["/api/v1/pairs/a/b%2Fc"]);
 });
 
 test("401 means signed out", async () => {
@@ -29,10 +40,11 @@ test("a refusal gives the words of its problem document, or its status", async (
   expect(await signInWith("/sign-in/x")).toBe("this sign-in link is used");
 });
 
-test("another server's page is no overview", async () => {
+test("another server's page is no answer", async () => {
   for (const body of ["<h1>Sign in to the hotel</h1>", "null", "{}", "[]"]) {
     answer(200, body);
     expect(await overview(), body).toMatchObject({ kind: "trouble" });
+    expect(await pair("a", "b"), body).toMatchObject({ kind: "trouble" });
   }
 });
 

@@ -1,10 +1,14 @@
 // What is asked of the coordinator, and every way in which it may fail to answer.
 
-import type { Overview } from "./generated/api";
+import type { Overview, PairReport } from "./generated/api";
 
 /** The answer to a question that needs a session. */
-export type Answer =
-  | { kind: "overview"; overview: Overview }
+export type Answer = { kind: "overview"; overview: Overview } | NoAnswer;
+
+/** The answer about a pair. */
+export type PairAnswer = { kind: "pair"; report: PairReport } | NoAnswer;
+
+export type NoAnswer =
   | { kind: "signed-out" }
   /** No answer, or one that says that there is none now. `why` is for people. */
   | { kind: "trouble"; why: string };
@@ -13,14 +17,29 @@ export type Answer =
 const PATIENCE_MS = 8000;
 
 /** Asks for everything that the person may see. Never throws. */
-export async function overview(): Promise<Answer> {
+export function overview(): Promise<Answer> {
+  return answered("/api/v1/overview", (overview: Overview) =>
+    Array.isArray(overview.networks) ? { kind: "overview", overview } : null,
+  );
+}
+
+/** Asks for two nodes, by their ids, and what each reported of the other. Never throws. */
+export function pair(own: string, peer: string): Promise<PairAnswer> {
+  return answered(`/api/v1/pairs/${encodeURIComponent(own)}/${encodeURIComponent(peer)}`, (report: PairReport) =>
+    report.pair?.own && report.pair.peer && Array.isArray(report.reported_at_ms) ? { kind: "pair", report } : null,
+  );
+}
+
+/** `understood` gives null for what is no answer to the question: some other server's page. */
+async function answered<Value, Known>(
+  path: string,
+  understood: (value: Value) => Known | null,
+): Promise<Known | NoAnswer> {
   try {
-    const response = await ask("GET", "/api/v1/overview");
+    const response = await ask("GET", path);
     if (response.status === 401) return { kind: "signed-out" };
     if (!response.ok) return { kind: "trouble", why: await refusal(response) };
-    const overview = (await response.json()) as Overview;
-    if (!Array.isArray(overview.networks)) return { kind: "trouble", why: "it answers with something else" };
-    return { kind: "overview", overview };
+    return understood((await response.json()) as Value) ?? { kind: "trouble", why: "it answers with something else" };
   } catch (error) {
     return { kind: "trouble", why: reason(error) };
   }

@@ -7,7 +7,7 @@ const trouble: Answer = { kind: "trouble", why: "no connection" };
 /** Surroundings that answer the same to every question and count them. */
 function surroundings(answer: Answer) {
   const page = { asked: 0, hidden: false, changed: () => {} };
-  const around: Surroundings = {
+  const around: Surroundings<Answer> = {
     ask: () => {
       page.asked += 1;
       return Promise.resolve(answer);
