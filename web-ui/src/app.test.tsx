@@ -71,7 +71,22 @@ test("a node has a page of its own, and a name that is no node says so", () => {
   const html = page(signedIn([home]), "/networks/home/nodes/alpha");
   for (const word of ["203.0.113.7:41641", "interface eth0", alpha.public_key, "1 min ago"])
     expect(html).toContain(word);
-  for (const path of ["/networks/home/nodes/zulu", "/networks/other/nodes/alpha", "/nothing"]) {
+  for (const path of [
+    "/networks/home/pairs/alpha/zulu",
+    "/networks/home/pairs/alpha/alpha",
+    "/networks/home/nodes/zulu",
+    "/networks/other/nodes/alpha",
+    "/nothing",
+  ]) {
     expect(page(signedIn([home]), path), path).toContain("There is nothing here");
   }
+});
+
+test("every path of a node leads to the page of its pair, which waits for its facts", () => {
+  const pair = "/networks/home/pairs/alpha/bravo";
+  const both = [{ ...home, nodes: [alpha, node("bravo")] }];
+  for (const path of ["/", "/networks/home/nodes/alpha"]) expect(page(signedIn(both), path), path).toContain(pair);
+  const html = page(signedIn(both), pair);
+  expect(html).toContain("Computing the explanation");
+  expect(html).toContain("/networks/home/pairs/bravo/alpha");
 });

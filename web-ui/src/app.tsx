@@ -3,6 +3,7 @@
 import { useEffect } from "preact/hooks";
 import { NetworksPage } from "./networks/networks-page";
 import { NodePage } from "./nodes/node-page";
+import { PairPage } from "./pairs/pair-page";
 import { type Route, useRoute } from "./routes";
 import { Header } from "./session/header";
 import { INTERVAL_MS, useSession } from "./session/polling";
@@ -51,10 +52,17 @@ function Page({ session, route }: { session: Session; route: Route }) {
   }
   const { overview } = session;
   if (route.page === "networks") return <NetworksPage overview={overview} />;
-  const wanted = route.page === "node" ? route : null;
-  const network = overview.networks.find(({ name }) => name === wanted?.network);
-  const node = network?.nodes.find(({ name }) => name === wanted?.node);
-  return network && node ? <NodePage network={network} node={node} now={overview.now_ms} /> : <NotFound />;
+  if (route.page === "unknown") return <NotFound />;
+  const network = overview.networks.find(({ name }) => name === route.network);
+  const find = (wanted: string) => network?.nodes.find(({ name }) => name === wanted);
+  if (route.page === "node") {
+    const node = find(route.node);
+    return network && node ? <NodePage network={network} node={node} now={overview.now_ms} /> : <NotFound />;
+  }
+  const [own, peer] = [find(route.own), find(route.peer)];
+  if (!network || !own || !peer || own === peer) return <NotFound />;
+  // A page of its own for each pair: nothing of one is ever shown under the names of another.
+  return <PairPage key={`${own.id} ${peer.id}`} network={network} own={own} peer={peer} now={overview.now_ms} />;
 }
 
 function NotFound() {
@@ -70,5 +78,6 @@ function NotFound() {
 
 function titleOf(session: Session, route: Route): string {
   if (session.state === "signed-out") return "Warren";
-  return route.page === "node" ? `${route.node} · Warren` : "Networks · Warren";
+  if (route.page === "node") return `${route.node} · Warren`;
+  return route.page === "pair" ? `${route.own} to ${route.peer} · Warren` : "Networks · Warren";
 }

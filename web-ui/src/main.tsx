@@ -8,6 +8,8 @@ import "./ui/table.css";
 import "./session/session.css";
 import "./networks/networks.css";
 import "./nodes/nodes.css";
+import "./pairs/pairs.css";
+import "./pairs/what-if.css";
 
 const root = document.getElementById("app");
 if (root) render(<App />, root);

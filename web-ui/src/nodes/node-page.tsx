@@ -85,7 +85,9 @@ function Paths({ network, node }: { network: NetworkOverview; node: NodeOverview
             <a href={href({ page: "node", network: network.name, node: path.peer })}>{path.peer}</a>
           </th>
           <td data-label="Path">
-            <span class={`path ${path.kind}`}>{PATHS[path.kind]}</span>
+            <a href={href({ page: "pair", network: network.name, own: node.name, peer: path.peer })} class="why">
+              <span class={`path ${path.kind}`}>{PATHS[path.kind]}</span> – why?
+            </a>
           </td>
           <td data-label="Remote address" class="mono">
             {path.remote ?? "–"}

@@ -82,7 +82,10 @@ function Row({ network, node, now }: { network: string; node: NodeOverview; now:
         </span>
       </td>
       <td data-label="Paths">
-        <List items={node.paths.map((path) => <PathLine path={path} />)} page={page} />
+        <List
+          items={node.paths.map((path) => <PathLine network={network} own={node.name} path={path} />)}
+          page={page}
+        />
       </td>
       <td data-label="Candidates">
         <List items={addressesOf(node).map((candidate) => <CandidateLine {...candidate} />)} page={page} />
@@ -108,10 +111,12 @@ function List({ items, page }: { items: preact.ComponentChild[]; page: string })
   );
 }
 
-function PathLine({ path }: { path: PathOverview }) {
+function PathLine({ network, own, path }: { network: string; own: string; path: PathOverview }) {
   return (
     <span class="path-line" title={path.remote ?? undefined}>
-      <span>{path.peer}</span>
+      <a href={href({ page: "pair", network, own, peer: path.peer })} aria-label={`${own} to ${path.peer}`}>
+        {path.peer}
+      </a>
       <span class={`path ${path.kind}`}>{PATHS[path.kind]}</span>
       <span class="figure">{path.kind === "none" ? "" : rtt(path.rtt_us)}</span>
     </span>
