@@ -54,6 +54,12 @@ function column(label) {
   return page.locator(`tbody td[data-label="${label}"]`).allInnerTexts();
 }
 
+/** What a person reads in it, as soon as it is there. */
+async function text(locator) {
+  await locator.waitFor({ state: "attached" });
+  return (await locator.allInnerTexts()).join("\n");
+}
+
 function names() {
   return page.locator("tbody th").allInnerTexts();
 }
@@ -138,14 +144,14 @@ test("the table is legible, accessible and fits, in both schemes and at every wi
 
 test("filter and order stand in the address", async () => {
   await page.getByLabel("Filter nodes").fill("no nat");
-  await page.getByRole("link", { name: "alpha" }).waitFor({ state: "detached" });
+  await page.getByRole("link", { name: "alpha", exact: true }).waitFor({ state: "detached" });
   assert.deepEqual(await names(), ["echo"]);
   await page.getByRole("button", { name: "Node" }).click();
   await page.waitForURL("/?filter=no+nat&sort=-name");
   await page.getByLabel("Filter nodes").fill("");
   await page.waitForURL("/?sort=-name");
   await page.reload();
-  await page.getByRole("link", { name: "alpha" }).waitFor();
+  await page.getByRole("link", { name: "alpha", exact: true }).waitFor();
   assert.deepEqual(await names(), NODES.toReversed());
   await page.getByRole("button", { name: "Node" }).click();
   await page.waitForURL("/");
@@ -153,14 +159,15 @@ test("filter and order stand in the address", async () => {
 
 test("everything is reached by keyboard alone, and a node has a page of its own", async () => {
   await page.goto("/");
-  await page.getByRole("link", { name: "alpha" }).waitFor();
+  await page.getByRole("link", { name: "alpha", exact: true }).waitFor();
   const reached = [];
-  for (let step = 0; step < 9; step += 1) {
+  for (let step = 0; step < 13; step += 1) {
     await page.keyboard.press("Tab");
     reached.push(await page.evaluate(() => document.activeElement?.textContent || document.activeElement?.tagName));
   }
-  const order = ["Skip to content", "Warren", "Sign out", "INPUT", "Node", "State", "NAT", "alpha", "bravo"];
-  assert.deepEqual(reached, order);
+  const order = ["Skip to content", "Warren", "Sign out", "INPUT", "Node", "State", "NAT"];
+  // A row: the node, and the pair with each of its peers.
+  assert.deepEqual(reached, [...order, ...NODES, "bravo"]);
   await page.keyboard.press("Enter");
   await page.getByRole("heading", { name: "bravo" }).waitFor();
   assert.equal(new URL(page.url()).pathname, "/networks/default/nodes/bravo");
@@ -173,6 +180,118 @@ test("everything is reached by keyboard alone, and a node has a page of its own"
   await page.setViewportSize(DESKTOP);
   await page.goBack();
   await page.getByRole("heading", { name: "Networks" }).waitFor();
+});
+
+test("every pair is explained in the browser, as its agents decided", async () => {
+  await page.goto("/");
+  await page.getByRole("link", { name: "alpha to bravo" }).waitFor();
+  assert.deepEqual(await modules(), [], "no other page loads the selection");
+  await page.getByRole("link", { name: "alpha to bravo" }).click();
+  for (const [index, own] of NODES.entries()) {
+    for (const peer of NODES.slice(index + 1)) {
+      await page.goto(`/networks/default/pairs/${own}/${peer}`);
+      const story = await text(page.getByRole("region", { name: "Explanation" }));
+      assert.ok(story.includes(own) && story.includes(peer), `${own} and ${peer}: ${story}`);
+      // A path that changes is in one report at once, and in the other one a little later.
+      await until(`${own} and ${peer} decided what is computed`, async () => {
+        const results = await column("Result");
+        return results.join() === "agree,agree" || [results, await text(page.locator(".decisions"))];
+      });
+      assert.deepEqual(await column("Computed here"), await column("Decided by agent"));
+    }
+  }
+  assert.equal((await modules()).length, 1, "the pair's page loads the selection");
+});
+
+/** The WebAssembly modules that the page has loaded. */
+function modules() {
+  return page.evaluate(() =>
+    performance.getEntriesByType("resource").flatMap(({ name }) => (name.endsWith(".wasm") ? [name] : [])),
+  );
+}
+
+test("a pair shows every candidate with its reason, and its other side at a click", async () => {
+  await page.goto("/networks/default/nodes/alpha");
+  await page
+    .getByRole("row", { name: /^bravo/ })
+    .getByRole("link", { name: "why?" })
+    .click();
+  await page.waitForURL("/networks/default/pairs/alpha/bravo");
+  await page.getByText("connected directly in one network").waitFor();
+  const chosen = page.getByRole("row", { name: /carries the traffic/ });
+  assert.equal(await chosen.count(), 2, "one carries in each direction");
+  assert.match(await text(chosen.first()), /192\.168\.1\.\d+:\d+\s+host\s+(interface eth0|peer)/);
+  assert.equal((await column("Reason")).includes(""), false, "no candidate without a reason");
+  await page.getByRole("link", { name: "See it from bravo" }).click();
+  await page.getByRole("heading", { name: "bravo to alpha" }).waitFor();
+  await page.getByText("bravo and alpha are connected directly").waitFor();
+});
+
+test("a relayed pair says why and what would help, and a difference is shown with both values", async () => {
+  await page.route("**/api/v1/pairs/**", async (route) => {
+    const response = await route.fetch();
+    const report = await response.json();
+    for (const node of [report.pair.own, report.pair.peer]) {
+      node.nat = { ...node.nat, mapping: "address-and-port-dependent", allocation: "random" };
+      node.paths.paths = node.paths.paths.filter(({ candidate }) => candidate.kind === "relayed");
+      node.paths.current = node.paths.paths[0].candidate.address;
+    }
+    report.own_decision = { ...report.own_decision, kind: "relay", remote: report.pair.own.paths.current };
+    report.peer_decision = { ...report.peer_decision, kind: "direct", remote: "192.0.2.1:9" };
+    await route.fulfill({ response, json: report });
+  });
+  await page.goto("/networks/default/pairs/charlie/delta");
+  await page.getByText("Both sides are behind NATs that use a new port per destination").waitFor();
+  await page.getByRole("heading", { name: "What would help" }).waitFor();
+  assert.deepEqual(await column("Result"), ["agree", "differ"]);
+  const [computed, decided] = [await column("Computed here"), await column("Decided by agent")];
+  assert.match(computed[1], /^relay 198\.51\.100\.10:3478$/);
+  assert.match(decided[1], /^direct 192\.0\.2\.1:9$/);
+  await page.getByText("delta decided otherwise than this page computes").waitFor();
+  await assertAccessible(page, "a pair that differs");
+  await picture("pair-differs");
+  await page.unroute("**/api/v1/pairs/**");
+});
+
+test("what if: other routers, another end", async () => {
+  await page.goto("/networks/default/pairs/alpha/delta");
+  const routers = page.getByLabel("Its nearest router");
+  const outcome = page.getByRole("status");
+  const play = async (one, other) => {
+    await routers.nth(0).selectOption({ label: one });
+    await routers.nth(1).selectOption({ label: other });
+    await page.getByRole("button", { name: "Run" }).click();
+    return text(outcome);
+  };
+  assert.match(await play("no NAT", "no NAT"), /^Direct after \d\.\d s\./);
+  const random = "address-and-port-dependent mapping, random ports";
+  const stays = await play(random, random);
+  assert.match(stays, /^It stays on the relay\./);
+  assert.match(stays, /an even chance would take about [\d,]+ packets from each side/);
+  await page.getByLabel("UDP blocked").first().check();
+  assert.equal(await text(outcome), "", "no result beside a form that says something else");
+  assert.match(await play("as measured", random), /UDP does not leave alpha's network/);
+  await page.getByLabel("UDP blocked").first().uncheck();
+  const portFilter = "endpoint-independent mapping, address-and-port-dependent filtering";
+  assert.match(await play(portFilter, random), /birthday: delta opens 256 sockets/);
+  await page.emulateMedia({ reducedMotion: "reduce" });
+  const animation = () => page.evaluate(() => getComputedStyle(document.querySelector(".track")).animationName);
+  assert.equal(await animation(), "none");
+  await page.emulateMedia({ reducedMotion: "no-preference" });
+  assert.notEqual(await animation(), "none");
+  await page.emulateMedia({ reducedMotion: "reduce" });
+  for (const colorScheme of ["dark", "light"]) {
+    await page.emulateMedia({ colorScheme });
+    for (const [name, size] of Object.entries({ desktop: DESKTOP, phone: PHONE, narrowest: NARROWEST })) {
+      await page.setViewportSize(size);
+      await assertAccessible(page, `a pair, ${name}, ${colorScheme}`);
+      await assertFits(page, `a pair, ${name}`);
+      if (size !== NARROWEST) await picture(`pair-${name}-${colorScheme}`);
+    }
+  }
+  await page.emulateMedia({ reducedMotion: "no-preference" });
+  await page.setViewportSize(DESKTOP);
+  await page.goto("/");
 });
 
 test("the selection gives the same bytes in the browser as natively", async () => {
