@@ -31,7 +31,7 @@ pub fn classify(evidence: &Evidence) -> Result<NatProfile, EvidenceError> {
     let is_translated = mapping != Some(Mapping::None);
     Ok(NatProfile {
         mapping,
-        filtering: filtering_of(evidence),
+        filtering: filtering_of(evidence, &outer),
         allocation: mapping
             .filter(|_| is_translated)
             .and_then(|mapping| allocation_of(&samples(&outer, mapping))),
@@ -113,12 +113,15 @@ fn samples(outer: &[Binding], mapping: Mapping) -> Vec<Sample> {
     made.values().map(|b| Sample { at: b.at, local: b.local_port, outside: b.reflexive.port() }).collect()
 }
 
-/// Only laxness shows: that nothing came in proves nothing.
-fn filtering_of(evidence: &Evidence) -> Option<Filtering> {
+/// Only laxness shows: that nothing came in proves nothing. A neighbour's packet passed no filter, one from the carrier's
+/// network only the inner one, and one from our own outside address was turned round, which has rules of its own.
+fn filtering_of(evidence: &Evidence, outer: &[Binding]) -> Option<Filtering> {
+    let is_turned = |ip| outer.iter().any(|binding| binding.reflexive.ip() == ip);
+    let passed = |from: IpAddr| from.is_ipv4() && Realm::of(from) == Realm::Global && !is_turned(from);
     evidence
         .heard
         .iter()
-        .filter(|heard| heard.from.is_ipv4())
+        .filter(|heard| passed(heard.from.ip()))
         .map(|heard| {
             if heard.is_address_known { Filtering::AddressDependent } else { Filtering::EndpointIndependent }
         })

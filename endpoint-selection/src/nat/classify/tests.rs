@@ -148,6 +148,17 @@ fn what_comes_in_unasked_shows_how_lax_the_filter_is() {
 }
 
 #[test]
+fn a_packet_that_did_not_come_through_the_filter_says_nothing_of_it() {
+    // A neighbour, another customer of the carrier, and one that the NAT turned round.
+    for from in ["192.168.1.9:9", "100.64.0.9:9", "203.0.113.9:9"] {
+        let mut evidence = evidence(&TWO_SERVERS_AGREE);
+        assert_eq!(evidence.bindings[0].reflexive.ip(), "203.0.113.9".parse::<IpAddr>().unwrap());
+        evidence.add_heard(Heard { from: from.parse().unwrap(), is_address_known: false, at: at(1) });
+        assert_eq!(profile(&evidence).filtering, None, "{from}");
+    }
+}
+
+#[test]
 fn pauses_bound_the_lifetime_from_both_sides() {
     let mut evidence = evidence(&TWO_SERVERS_AGREE);
     for (idle_ms, held) in [(10_000, true), (25_000, false), (15_000, true), (30_000, true)] {
