@@ -17,6 +17,9 @@ const ROUND_PATIENCE: Duration = Duration::from_millis(500);
 /// A peer's wish to be probed by a technique is followed no more often than this, whatever it asks for.
 const PUNCH_SPACING: Duration = Duration::from_secs(20);
 
+/// How long a filter remembers whom we sent to: the five minutes that RFC 4787 REQ-5 recommends for mappings.
+const FILTER_MEMORY: Duration = Duration::from_secs(300);
+
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Punching {
     /// When the next attempt may begin.
@@ -24,12 +27,19 @@ pub(super) struct Punching {
     failures: u32,
     /// When the peer's last wish was followed.
     followed_at: Option<Timestamp>,
+    /// When an attempt probed last.
+    probed_at: Option<Timestamp>,
 }
 
 impl Punching {
     /// A round of plain opening opened nothing; where no attempt is planned yet, one is.
     pub(super) fn on_round_over(&mut self, now: Timestamp) {
         self.at.get_or_insert(now + ROUND_PATIENCE);
+    }
+
+    /// Whether filters in front of us may still hold what an attempt opened: they let in addresses that were probed then.
+    pub(super) fn may_have_opened(&self, now: Timestamp) -> bool {
+        self.probed_at.is_some_and(|at| now.since(at) < FILTER_MEMORY)
     }
 
     pub(super) const fn on_direct(&mut self) {
@@ -118,6 +128,7 @@ impl Peer {
 
     /// Probes one address from one socket, for an attempt.
     pub(crate) fn probe_from(&mut self, context: &mut Context<'_>, socket: SocketId, remote: SocketAddr) {
+        self.punching.probed_at = Some(context.now);
         self.send_request(context, Route::Direct(socket, remote));
     }
 
@@ -129,5 +140,19 @@ impl Peer {
             self.side = None;
             context.notices.push(Notice::Idle(socket));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_comes_in_may_be_an_attempts_doing_for_as_long_as_filters_remember() {
+        let at = |s: u64| Timestamp::from_micros(s * 1_000_000);
+        assert!(!Punching::default().may_have_opened(at(1)), "nothing was probed");
+        let punching = Punching { probed_at: Some(at(10)), ..Punching::default() };
+        assert!(punching.may_have_opened(at(10)) && punching.may_have_opened(at(309)));
+        assert!(!punching.may_have_opened(at(310)));
     }
 }

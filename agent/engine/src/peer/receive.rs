@@ -135,9 +135,10 @@ impl Peer {
         }
     }
 
-    /// A probe from where nothing was sent shows that the filter in front of us is lax.
+    /// A probe from where nothing was sent shows that the filter in front of us is lax. Attempts send to addresses that the
+    /// selector does not know.
     fn note_heard(&self, context: &mut Context<'_>, from: SocketAddr) {
-        if self.selector.status(from).is_none() {
+        if self.selector.status(from).is_none() && !self.punching.may_have_opened(context.now) {
             let is_address_known = self.selector.probe_targets().any(|target| target.ip() == from.ip());
             context.notices.push(Notice::Heard(Heard { from, is_address_known, at: context.now }));
         }
