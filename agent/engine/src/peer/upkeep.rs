@@ -179,6 +179,10 @@ impl Peer {
         for transaction in late {
             let Some(sent) = self.outstanding.remove(&transaction) else { continue };
             let (Route::Direct(_, remote) | Route::Relay(remote)) = sent.route;
+            // An attempt asks one address from many sockets; only those from the path's own say how much it loses.
+            if matches!(sent.route, Route::Direct(socket, _) if socket != self.socket_for(remote)) {
+                continue;
+            }
             if self.selector.status(remote).is_some_and(|status| status.is_usable()) {
                 self.observe(context, remote, ObservationKind::ProbeLost);
             }
