@@ -85,6 +85,9 @@ fn healths(selection: &Selection, now: Timestamp) -> BTreeMap<SocketAddr, Health
 }
 
 proptest! {
+    // Each case checks after each of up to eighty events.
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     #[test]
     fn the_order_in_which_candidates_are_named_does_not_matter(events in events(), rotation in 1_usize..5) {
         let mut rotated = candidates();

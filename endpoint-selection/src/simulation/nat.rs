@@ -43,6 +43,8 @@ pub struct Nat {
     exempt: Vec<SocketAddr>,
     mappings: Table<Key, Mapping>,
     by_outside: SortedMap<SocketAddr, Key>,
+    /// The ports that were asked for: inside and outside endpoint of each.
+    opened: Vec<(SocketAddr, SocketAddr)>,
     /// Who may send in, for each mapping's number.
     permissions: Table<(u64, Scope), ()>,
     /// When each foreign flow's mapping began, and its port, where it has one: nobody sends in there, and all live equally
@@ -63,6 +65,7 @@ impl Nat {
             exempt: Vec::new(),
             mappings: Table::new(behaviour.mapping_timeout()),
             by_outside: SortedMap::new(),
+            opened: Vec::new(),
             permissions: Table::new(behaviour.filter_timeout()),
             foreign: VecDeque::new(),
             ports: Ports::new(),
@@ -100,6 +103,31 @@ impl Nat {
         self.exempt.push(remote);
     }
 
+    /// Opens an outside port for an inside endpoint that asked for one (PCP, NAT-PMP, UPnP-IGD), until the tables are emptied:
+    /// anyone may send in, and what the endpoint sends leaves from there. `None` where there is no port left, or nothing is
+    /// translated.
+    pub fn open_port(&mut self, inside: SocketAddr, rng: &mut Rng) -> Option<SocketAddr> {
+        if let Some(outside) = self.opened_by(inside) {
+            return Some(outside);
+        }
+        if !self.translates() {
+            return None;
+        }
+        // What a user asks for does not depend on how the box chooses ports by itself.
+        let port = self.ports.take(PortAllocation::Preserving, inside, rng)?;
+        let outside = SocketAddr::new(self.external, port);
+        self.opened.push((inside, outside));
+        Some(outside)
+    }
+
+    fn opened_by(&self, inside: SocketAddr) -> Option<SocketAddr> {
+        self.opened.iter().find(|(by, _)| *by == inside).map(|(_, outside)| *outside)
+    }
+
+    fn opened_for(&self, outside: SocketAddr) -> Option<SocketAddr> {
+        self.opened.iter().find(|(_, open)| *open == outside).map(|(inside, _)| *inside)
+    }
+
     /// Power off and on, and a new address from the provider.
     pub fn reboot(&mut self, external: IpAddr) {
         let exempt = std::mem::take(&mut self.exempt);
@@ -110,6 +138,7 @@ impl Nat {
     pub fn flush(&mut self) {
         self.mappings.clear();
         self.by_outside.clear();
+        self.opened.clear();
         self.permissions.clear();
         self.foreign.clear();
         self.ports.clear();
@@ -133,6 +162,9 @@ impl Nat {
         rng: &mut Rng,
     ) -> Option<SocketAddr> {
         self.expire(now);
+        if let Some(outside) = self.opened_by(from) {
+            return Some(outside);
+        }
         let dependence = match self.behaviour.mapping {
             Some(dependence) if !self.exempt.contains(&to) => dependence,
             Some(_) | None => Dependence::EndpointIndependent,
@@ -152,6 +184,9 @@ impl Nat {
     /// A packet comes from outside: the inside endpoint that it is for; `None` where it is dropped.
     pub fn inbound(&mut self, now: Timestamp, from: SocketAddr, to: SocketAddr) -> Option<SocketAddr> {
         self.expire(now);
+        if let Some(inside) = self.opened_for(to) {
+            return Some(inside);
+        }
         let key = *self.by_outside.get(&to)?;
         let mapping = *self.mappings.get(&key)?;
         let permission = (mapping.number, Scope::of(from, self.behaviour.filtering));
@@ -176,9 +211,11 @@ impl Nat {
             return None;
         }
         let outside = self.outbound(now, from, to, rng)?;
-        let (inside, _) = *self.by_outside.get(&to)?;
-        let is_let_in =
-            self.behaviour.hairpinning == Hairpinning::Open || self.inbound(now, outside, to).is_some();
+        let (inside, is_open) = match self.opened_for(to) {
+            Some(inside) => (inside, true),
+            None => (self.by_outside.get(&to)?.0, self.behaviour.hairpinning == Hairpinning::Open),
+        };
+        let is_let_in = is_open || self.inbound(now, outside, to).is_some();
         is_let_in.then_some((outside, inside))
     }
 

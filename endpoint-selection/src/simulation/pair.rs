@@ -8,7 +8,7 @@ use std::collections::BinaryHeap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::network::{Arrival, Network, Turned};
+use super::network::{Arrival, CARRIER_SERVER, Network, SERVERS, Turned};
 use super::party::{Message, Note, Party, RELAY, Told, Wish};
 use super::rng::Rng;
 use super::run::{Run, RunEvent, RunEventKind};
@@ -73,12 +73,11 @@ const FOREIGN_INTERVAL: Duration = Duration::from_millis(50);
 
 impl<'a> Play<'a> {
     fn new(scenario: &'a Scenario) -> Self {
-        let [one, other] = &scenario.nodes;
         let mut play = Self {
             scenario,
             now: Timestamp::default(),
             rng: Rng::new(scenario.seed),
-            network: Network::new(&scenario.shared, [&one.boxes, &other.boxes], scenario.same_network),
+            network: Network::new(scenario),
             parties: [None, None],
             sockets: [Vec::new(), Vec::new()],
             queue: BinaryHeap::new(),
@@ -126,8 +125,10 @@ impl<'a> Play<'a> {
             Due::Start(host) => {
                 let port = self.port();
                 self.sockets[host].push((SocketId::MAIN, port));
-                let address = SocketAddr::new(self.network.address(host), port);
-                self.parties[host] = Some(Party::new(self.now, address, host == 0));
+                let hosts = self.network.addresses(host).map(|ip| SocketAddr::new(ip, port)).collect();
+                let mut servers = SERVERS.to_vec();
+                servers.extend(self.scenario.carrier_server.then_some(CARRIER_SERVER));
+                self.parties[host] = Some(Party::new(self.now, hosts, servers, host == 0));
                 self.settle(host);
             }
             // An earlier one came between, and did what was due.
@@ -196,6 +197,15 @@ impl<'a> Play<'a> {
                     party.on_opened_socket(self.now, socket, port);
                 }
             }
+            Wish::MapPort => {
+                let port = self.sockets[host].iter().find(|(socket, _)| *socket == SocketId::MAIN);
+                if let (true, Some((_, port))) = (self.scenario.nodes[host].has_port_mapping, port)
+                    && let Some(outside) = self.network.open_port(host, *port, &mut self.rng)
+                    && let Some(party) = &mut self.parties[host]
+                {
+                    party.on_port_mapped(self.now, outside);
+                }
+            }
             Wish::Close(socket) => self.sockets[host].retain(|(open, _)| *open != socket),
             Wish::Stun { socket, server } => self.send(host, socket, server, Content::StunRequest),
             Wish::Send { socket, to, message } => self.send(host, socket, to, Content::Probe(message)),
@@ -238,9 +248,8 @@ impl<'a> Play<'a> {
         let Some((_, port)) = self.sockets[host].iter().find(|(open, _)| *open == socket).copied() else {
             return;
         };
-        let from = SocketAddr::new(self.network.address(host), port);
-        let Some(turned) = self.network.send(self.now, host, (from, to), &mut self.rng) else { return };
-        let stays = self.scenario.same_network && to.ip() == self.network.address(1 - host);
+        let Some(turned) = self.network.send(self.now, (host, port), to, &mut self.rng) else { return };
+        let stays = self.scenario.same_network && self.network.addresses(1 - host).next() == Some(to.ip());
         if stays {
             self.push(self.now + Duration::from_micros(300), Due::Arrive(turned, content));
             return;
@@ -255,7 +264,7 @@ impl<'a> Play<'a> {
     fn arrive(&mut self, turned: Turned, content: Content) {
         match (self.network.arrive(self.now, turned), content) {
             (Some(Arrival::Server { server, from }), Content::StunRequest) => {
-                let back = Network::answer(server, from);
+                let back = self.network.answer(server, from);
                 let answer = Content::StunResponse { server, reflexive: from };
                 // The way back takes as long as the way there; whose it is, is known on arrival.
                 self.push(self.now + self.distance() / 2, Due::Arrive(back, answer));
@@ -306,7 +315,7 @@ impl<'a> Play<'a> {
             let paths = Some(party.selector.snapshot(self.now));
             NodeView { name, candidates: side.candidates, nat: side.nat, paths }
         };
-        let relays = vec![RelayName { name: "relay".into(), address: RELAY }];
+        let relays = vec![RelayName { name: "r1".into(), address: RELAY }];
         let explanation = explain(&Pair { own: view(0), peer: view(1), mesh: Vec::new(), relays });
         let started = self.scenario.nodes.iter().map(|node| node.starts_at_ms).max().unwrap_or(0);
         let after = |at: Timestamp| u32::try_from(at.since(ms(started)).as_millis()).unwrap_or(u32::MAX);

@@ -4,10 +4,10 @@
 mod survey;
 mod techniques;
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::network::SERVERS;
 use crate::candidate::{Candidate, CandidateKind, CandidateSource};
 use crate::nat::{Evidence, NatProfile, PeerView};
 use crate::observation::{Observation, ObservationKind};
@@ -21,8 +21,10 @@ use crate::traversal::{Attempt, Outcome, Punch, PunchKind, Side, Technique, plan
 pub(super) const RELAY: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(198, 51, 100, 10)), 3478);
 
-/// Side sockets that measure how the NAT allocates ports: with four servers, sixteen samples beside the main socket's.
+/// Side sockets that measure how the NAT allocates ports: with four servers, sixteen samples beside the main socket's. Their
+/// names lie behind those of any attempt.
 const MEASURING_SOCKETS: u16 = 4;
+const MEASURING_FIRST: SocketId = SocketId(1_000);
 
 /// When servers are asked: the first question may be lost.
 const STUN_MS: [u64; 3] = [0, 200, 600];
@@ -34,6 +36,9 @@ const SETTLE: Duration = Duration::from_millis(1_000);
 const UPKEEP: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// Answers come within this; older questions are forgotten.
+const ANSWERS: Duration = Duration::from_secs(3);
+
 /// The first pause between rounds of plain opening; it doubles up to [`PAUSE_MAX`].
 const PAUSE_MIN: Duration = Duration::from_secs(5);
 const PAUSE_MAX: Duration = Duration::from_secs(300);
@@ -42,7 +47,12 @@ const PAUSE_MAX: Duration = Duration::from_secs(300);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Message {
     Request(u64),
-    Reply { id: u64, observed: SocketAddr },
+    Reply {
+        id: u64,
+        observed: SocketAddr,
+    },
+    /// From one's own socket to one's own outside address (RFC 5780 §4.5).
+    Hairpin,
 }
 
 /// What a party wants done.
@@ -50,6 +60,7 @@ pub(super) enum Message {
 pub(super) enum Wish {
     Open(SocketId),
     Close(SocketId),
+    MapPort,
     Stun { socket: SocketId, server: SocketAddr },
     Send { socket: SocketId, to: SocketAddr, message: Message },
     Tell(Told),
@@ -73,9 +84,20 @@ pub(super) enum Note {
     Path(Option<SocketAddr>),
 }
 
+/// A request that may still be answered.
+struct Asked {
+    id: u64,
+    remote: SocketAddr,
+    socket: SocketId,
+    at: Timestamp,
+}
+
 pub(super) struct Party {
     is_first: bool,
-    host: SocketAddr,
+    hosts: Vec<SocketAddr>,
+    servers: Vec<SocketAddr>,
+    /// What the router opened on request.
+    mapped: Option<SocketAddr>,
     ports: SortedMap<SocketId, u16>,
     evidence: Evidence,
     profile: NatProfile,
@@ -86,7 +108,10 @@ pub(super) struct Party {
     socket_of: SortedMap<SocketAddr, SocketId>,
     /// When each server was first asked from each socket.
     servers_asked: SortedMap<(SocketId, SocketAddr), Timestamp>,
-    asked: SortedMap<u64, (SocketAddr, SocketId, Timestamp)>,
+    /// When the first request went where from each socket: who asks from elsewhere came through the filter unasked.
+    sent_to: SortedMap<(SocketId, SocketAddr), Timestamp>,
+    /// Requests without an answer, in the order of their numbers.
+    asked: VecDeque<Asked>,
     upkeep: Option<(u64, Timestamp)>,
     next_id: u64,
     attempt: Option<Attempt>,
@@ -107,8 +132,14 @@ enum Timer {
 }
 
 impl Party {
-    pub(super) fn new(now: Timestamp, host: SocketAddr, is_first: bool) -> Self {
-        let evidence = Evidence { local: vec![host.ip()], ..Evidence::default() };
+    /// A party with one port on each of its addresses.
+    pub(super) fn new(
+        now: Timestamp,
+        hosts: Vec<SocketAddr>,
+        servers: Vec<SocketAddr>,
+        is_first: bool,
+    ) -> Self {
+        let evidence = Evidence { local: hosts.iter().map(SocketAddr::ip).collect(), ..Evidence::default() };
         let mut selector = Selector::default();
         let source = CandidateSource::Relay(RELAY);
         selector.add_candidate(Candidate {
@@ -119,8 +150,10 @@ impl Party {
         });
         let mut party = Self {
             is_first,
-            host,
             ports: SortedMap::new(),
+            hosts,
+            servers,
+            mapped: None,
             evidence,
             profile: NatProfile::default(),
             peer: None,
@@ -128,7 +161,8 @@ impl Party {
             path: None,
             socket_of: SortedMap::new(),
             servers_asked: SortedMap::new(),
-            asked: SortedMap::new(),
+            sent_to: SortedMap::new(),
+            asked: VecDeque::new(),
             upkeep: None,
             next_id: 0,
             attempt: None,
@@ -138,11 +172,10 @@ impl Party {
             wishes: Vec::new(),
             probes: 0,
         };
-        party.ports.insert(SocketId::MAIN, host.port());
-        for (index, ms) in STUN_MS.iter().enumerate() {
-            party.timers.insert(Timer::Stun(index), now + Duration::from_millis(*ms));
+        for host in &party.hosts {
+            party.ports.insert(SocketId::MAIN, host.port());
         }
-        party.timers.insert(Timer::Judge, now + SETTLE);
+        party.begin_survey(now);
         party
     }
 
@@ -202,7 +235,9 @@ impl Party {
         message: &Message,
     ) {
         match message {
+            Message::Hairpin => self.evidence.hairpin = Some((true, now)),
             Message::Request(id) => {
+                self.hear(now, socket, from);
                 let reply = Message::Reply { id: *id, observed: from };
                 self.wishes.push(Wish::Send { socket, to: from, message: reply });
                 if !self.selector.may_carry(from, now) {
@@ -211,12 +246,18 @@ impl Party {
                 }
             }
             Message::Reply { id, observed } => {
-                let Some((remote, sent_from, at)) = self.asked.remove(id) else { return };
+                let place = self.asked.binary_search_by_key(id, |asked| asked.id).ok();
+                let Some(Asked { remote, socket: sent_from, at, .. }) =
+                    place.and_then(|place| self.asked.remove(place))
+                else {
+                    return;
+                };
                 if remote != from || sent_from != socket {
                     return;
                 }
                 let view = PeerView { socket, remote, observed: *observed, at: now };
                 self.evidence.add_peer_view(view);
+                self.refresh();
                 if self.upkeep.is_some_and(|(asked, _)| asked == *id) {
                     self.upkeep = None;
                 }
@@ -275,9 +316,11 @@ impl Party {
     fn request(&mut self, now: Timestamp, socket: SocketId, to: SocketAddr) {
         self.next_id += 1;
         self.probes += 1;
-        // Answers come within seconds; older questions are forgotten.
-        self.asked.retain(|_, (_, _, at)| now.since(*at) < Duration::from_secs(3));
-        self.asked.insert(self.next_id, (to, socket, now));
+        while self.asked.front().is_some_and(|oldest| now.since(oldest.at) >= ANSWERS) {
+            self.asked.pop_front();
+        }
+        self.sent_to.insert_new((socket, to), now);
+        self.asked.push_back(Asked { id: self.next_id, remote: to, socket, at: now });
         self.wishes.push(Wish::Send { socket, to, message: Message::Request(self.next_id) });
         self.observe(now, to, ObservationKind::ProbeSent);
     }
@@ -301,6 +344,9 @@ impl Party {
 
     fn observe(&mut self, now: Timestamp, remote: SocketAddr, kind: ObservationKind) {
         self.selector.observe(Observation { remote, at: now, kind });
+        if kind == ObservationKind::ProbeSent {
+            return;
+        }
         let path = self.selector.select(now).chosen.map(|candidate| candidate.address);
         if path == self.path {
             return;
@@ -324,11 +370,10 @@ impl Party {
     fn relearn(&mut self, now: Timestamp) {
         self.evidence.forget();
         self.socket_of.clear();
+        self.sent_to.clear();
         self.servers_asked.clear();
-        for (index, ms) in STUN_MS.iter().enumerate() {
-            self.timers.insert(Timer::Stun(index), now + Duration::from_millis(*ms));
-        }
-        self.timers.insert(Timer::Judge, now + SETTLE);
+        self.close_sockets_from(SocketId(1));
+        self.begin_survey(now);
         self.begin_round(now, PAUSE_MIN);
     }
 }

@@ -25,6 +25,9 @@ pub struct Scenario {
     /// Boxes in front of both, such as a carrier's NAT, from the nodes outwards.
     #[serde(default)]
     pub shared: Vec<NatBehaviour>,
+    /// Inside the outermost box in front of the first node stands a STUN server as well, which so sees less of the way.
+    #[serde(default)]
+    pub carrier_server: bool,
     /// The second node is in the first one's network; its own boxes do not count.
     #[serde(default)]
     pub same_network: bool,
@@ -49,6 +52,13 @@ pub struct SimulatedNode {
     pub boxes: Vec<NatBehaviour>,
     /// UDP does not leave its network.
     pub is_udp_blocked: bool,
+    /// Its nearest box maps packets to STUN servers as if it were endpoint-independent, so that these see a port that no peer
+    /// ever sees.
+    pub are_servers_exempt: bool,
+    /// Its nearest box opens a port on request (PCP, NAT-PMP, UPnP-IGD).
+    pub has_port_mapping: bool,
+    /// It has an IPv6 address as well, behind a stateful firewall.
+    pub has_ipv6: bool,
     /// One way to the middle of the internet, in milliseconds.
     pub delay_ms: u16,
     /// Flows that other hosts open per second on its nearest box.

@@ -59,15 +59,17 @@ impl Side {
         self.nat.filtering.is_some_and(|filtering| filtering < crate::nat::Filtering::AddressAndPortDependent)
     }
 
-    /// The IPv4 addresses that it is seen as from the internet: reflexive ones and, without a NAT, its own.
+    /// The IPv4 addresses that it is seen as from the internet: reflexive ones, those of its router, and its own without a NAT.
     pub(super) fn outside(&self) -> impl Iterator<Item = IpAddr> {
         self.candidates
             .iter()
             .filter(|candidate| {
                 let is_seen = match candidate.kind {
-                    CandidateKind::ServerReflexive | CandidateKind::PeerReflexive => true,
+                    CandidateKind::ServerReflexive
+                    | CandidateKind::PeerReflexive
+                    | CandidateKind::PortMapped => true,
                     CandidateKind::Host => self.nat.mapping == Some(Mapping::None),
-                    CandidateKind::PortMapped | CandidateKind::Static | CandidateKind::Relayed => false,
+                    CandidateKind::Static | CandidateKind::Relayed => false,
                 };
                 is_seen && candidate.address.is_ipv4() && Realm::of(candidate.address.ip()) == Realm::Global
             })

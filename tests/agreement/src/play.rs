@@ -53,6 +53,7 @@ fn scenario(case: &Case) -> Scenario {
         seed: 0,
         nodes: [node("one", one), node("other", other)],
         shared: description.shared.iter().map(behaviour).collect(),
+        carrier_server: false,
         same_network: description.same_network,
         loss_ppm: 0,
         duration_ms: description.window_ms,

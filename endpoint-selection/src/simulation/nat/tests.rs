@@ -308,6 +308,20 @@ fn another_behaviour_starts_with_empty_tables_at_the_same_address() {
 }
 
 #[test]
+fn a_port_that_is_asked_for_is_open_to_all_and_used_for_all_until_the_tables_are_emptied() {
+    let mut nat = allocating(PortAllocation::Random);
+    let outside = nat.0.open_port(at(INSIDE), &mut nat.1).unwrap();
+    assert_eq!(nat.0.open_port(at(INSIDE), &mut nat.1), Some(outside), "asked for again");
+    assert!(nat.is_let_in(500, "198.51.100.9:9", outside));
+    assert_eq!([REMOTE, "198.51.100.2:1"].map(|to| nat.out(500, INSIDE, to)), [Some(outside); 2]);
+    assert_ne!(nat.out(500, "192.168.1.3:5000", REMOTE), Some(outside));
+    nat.0.flush();
+    assert!(!nat.is_let_in(500, "198.51.100.9:9", outside));
+    let mut firewall = Rig::new(NatBehaviour::firewall());
+    assert_eq!(firewall.0.open_port(at(INSIDE), &mut firewall.1), None);
+}
+
+#[test]
 fn servers_that_are_exempt_see_one_mapping_and_peers_another_each() {
     let mut nat = Rig::new(NatBehaviour::new(AddressAndPortDependent, AddressAndPortDependent));
     nat.0.exempt(at("198.51.100.1:3478"));

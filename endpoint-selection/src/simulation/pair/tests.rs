@@ -5,6 +5,8 @@ use std::num::{NonZeroI16, NonZeroU16};
 use super::super::nat::{Dependence, Hairpinning, NatBehaviour, PortAllocation};
 use super::super::scenario::{Change, SimulatedNode};
 use super::*;
+use crate::candidate::CandidateSource;
+use crate::nat::{Filtering, Mapping, NatProfile};
 
 const EI: Dependence = Dependence::EndpointIndependent;
 const AD: Dependence = Dependence::AddressDependent;
@@ -38,6 +40,7 @@ fn scenario(seed: u64, a: &[NatBehaviour], b: &[NatBehaviour]) -> Scenario {
         seed,
         nodes: [node("a", a), node("b", b)],
         shared: Vec::new(),
+        carrier_server: false,
         same_network: false,
         loss_ppm: 0,
         duration_ms: 30_000,
@@ -118,7 +121,7 @@ fn two_random_sides_stay_on_the_relay_and_know_why() {
     assert_eq!(
         run.explanation.sentence,
         "Both sides are behind NATs that use a new port per destination; a direct path would need about 54,000 packets \
-         each, so traffic stays on relay relay."
+         each, so traffic stays on relay r1."
     );
 }
 
@@ -143,6 +146,104 @@ fn two_homes_behind_one_carrier_meet_where_it_hairpins_and_only_there() {
             "{hairpinning:?}"
         );
     }
+}
+
+/// What the two know of their NATs at the end.
+fn profiles(scenario: &Scenario) -> [NatProfile; 2] {
+    let mut play = Play::new(scenario);
+    play.run();
+    [0, 1].map(|host| play.parties[host].as_ref().unwrap().side().nat)
+}
+
+#[test]
+fn a_party_learns_whether_its_nat_hairpins() {
+    for hairpinning in [Hairpinning::Open, Hairpinning::Filtered, Hairpinning::None] {
+        let home = NatBehaviour { hairpinning, ..nat(EI, APD) };
+        let [own, peer] = profiles(&scenario(1, &[home], &[]));
+        assert_eq!(own.hairpin, Some(hairpinning != Hairpinning::None), "{hairpinning:?}");
+        assert_eq!(peer.hairpin, None, "it has no NAT");
+    }
+}
+
+#[test]
+fn a_party_learns_how_lax_its_filter_is_from_who_gets_through() {
+    let random = symmetric(PortAllocation::Random);
+    for (filtering, known) in
+        [(EI, Some(Filtering::EndpointIndependent)), (AD, Some(Filtering::AddressDependent)), (APD, None)]
+    {
+        let [own, _] = profiles(&scenario(1, &[nat(EI, filtering)], &[random]));
+        assert_eq!(own.filtering, known, "{filtering:?}");
+    }
+}
+
+#[test]
+fn a_nat_that_shows_servers_another_port_is_found_out_by_a_peer_that_it_reaches() {
+    let mut scenario = scenario(1, &[symmetric(PortAllocation::Random)], &[nat(EI, EI)]);
+    scenario.nodes[0].are_servers_exempt = true;
+    let [own, _] = profiles(&scenario);
+    assert_eq!(own.mapping, Some(Mapping::EndpointIndependent));
+    assert_eq!(own.is_contradicted, Some(true));
+}
+
+#[test]
+fn a_server_between_two_nats_adds_an_address_and_does_not_make_them_look_dependent() {
+    let mut scenario = scenario(1, &[nat(EI, APD), nat(EI, EI)], &[nat(EI, APD)]);
+    scenario.carrier_server = true;
+    let [own, _] = profiles(&scenario);
+    assert_eq!(own.mapping, Some(Mapping::EndpointIndependent));
+    let inner = own.inner_address.unwrap();
+    let run = simulate(&scenario).unwrap();
+    assert!(run.is_direct);
+    let told: Vec<_> = run.explanation.own_candidates.iter().map(|c| &c.candidate).collect();
+    let from = |address| told.iter().find(|c| c.address.ip() == address).map(|c| c.source.clone());
+    assert_eq!(from(inner), Some(CandidateSource::StunServer(CARRIER_SERVER)), "{told:?}");
+}
+
+#[test]
+fn a_port_that_one_router_opens_on_request_is_enough_for_two_random_sides() {
+    let random = [symmetric(PortAllocation::Random)];
+    for node in [0, 1] {
+        let mut scenario = scenario(1, &random, &random);
+        scenario.nodes[node].has_port_mapping = true;
+        let run = simulate(&scenario).unwrap();
+        assert!(run.direct_after_ms.is_some_and(|ms| ms < 4_500), "{node} {run:?}");
+    }
+}
+
+#[test]
+fn behind_one_carrier_the_ports_that_home_routers_open_make_hairpinning_needless() {
+    let mut scenario = scenario(1, &[nat(EI, APD)], &[nat(EI, APD)]);
+    scenario.shared = vec![nat(EI, APD)];
+    scenario.nodes.iter_mut().for_each(|node| node.has_port_mapping = true);
+    let run = simulate(&scenario).unwrap();
+    assert!(run.is_direct);
+    assert!(
+        run.explanation.sentence.contains("inside their carrier's network"),
+        "{}",
+        run.explanation.sentence
+    );
+}
+
+#[test]
+fn ipv6_on_both_sides_needs_no_luck_with_ipv4() {
+    let random = [symmetric(PortAllocation::Random)];
+    let mut scenario = scenario(1, &random, &random);
+    scenario.nodes[0].has_ipv6 = true;
+    assert!(!simulate(&scenario).unwrap().is_direct, "one alone helps nothing");
+    scenario.nodes[1].has_ipv6 = true;
+    let run = simulate(&scenario).unwrap();
+    assert!(run.is_direct && run.explanation.chosen.unwrap().is_ipv6());
+}
+
+#[test]
+fn a_side_socket_is_closed_with_the_path_that_it_carried() {
+    let mut scenario = scenario(1, &[symmetric(PortAllocation::Random)], &[nat(EI, APD)]);
+    scenario.duration_ms = 60_000;
+    scenario.changes = vec![Change { at_ms: 30_000, node: 0, behaviour: nat(EI, APD) }];
+    let mut play = Play::new(&scenario);
+    play.run();
+    assert_eq!(play.direct, [true; 2]);
+    assert_eq!(play.sockets[0].len(), 1, "{:?}", play.sockets);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::{Note, Party, SERVERS, Timer, Told, Wish};
+use super::{Note, Party, Timer, Told, Wish};
 use crate::candidate::{Candidate, CandidateKind};
 use crate::nat::Allocation;
 use crate::socket::SocketId;
@@ -58,7 +58,9 @@ impl Party {
     }
 
     pub(super) fn follow_attempt(&mut self, now: Timestamp) {
-        let Some(mut attempt) = self.attempt.take() else { return };
+        let (Some(mut attempt), Some(server)) = (self.attempt.take(), self.servers.first().copied()) else {
+            return;
+        };
         while let Some(output) = attempt.poll_output() {
             match output {
                 AttemptOutput::Open { socket } => self.wishes.push(Wish::Open(socket)),
@@ -67,7 +69,7 @@ impl Party {
                     self.wishes.push(Wish::Close(socket));
                 }
                 AttemptOutput::Stun { socket } => {
-                    self.wishes.push(Wish::Stun { socket, server: SERVERS[0] });
+                    self.wishes.push(Wish::Stun { socket, server });
                 }
                 AttemptOutput::Signal { punch } => self.wishes.push(Wish::Tell(Told::Punch(punch))),
                 AttemptOutput::Probe { socket, remote } => self.request(now, socket, remote),
