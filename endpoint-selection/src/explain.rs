@@ -6,6 +6,7 @@
 
 mod advice;
 mod sentence;
+mod words;
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -126,15 +127,37 @@ pub struct Explanation {
     pub peer_candidates: Vec<ExplainedCandidate>,
     /// The own candidates, as `peer` sees them.
     pub own_candidates: Vec<ExplainedCandidate>,
-    /// What is tried to open a direct path.
+    /// What is tried to open a direct path. Where all that plain opening should work with has gone unanswered, its chance is not
+    /// known any more.
     pub plan: Plan,
+}
+
+/// What sentence and advice are made from.
+struct Findings<'a> {
+    pair: &'a Pair,
+    /// The decision of the own side.
+    ours: &'a Selection,
+    plan: &'a Plan,
+    carrier: Carrier,
+    opening: Progress,
+}
+
+/// How far plain opening has come with the addresses that it should work with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    /// There is no such address.
+    Hopeless,
+    /// One of them was not yet asked through a whole round.
+    Pending,
+    /// All were, and none answers.
+    Refuted,
 }
 
 /// Tells the story of a pair.
 #[must_use]
 pub fn explain(pair: &Pair) -> Explanation {
     let (own, peer) = (side(&pair.own), side(&pair.peer));
-    let plan = plan(&own, &peer, 0);
+    let mut plan = plan(&own, &peer, 0);
     let ours = decide(&pair.own, &pair.peer, &pair.mesh);
     let theirs = decide(&pair.peer, &pair.own, &pair.mesh);
     let carrier = match &ours.chosen {
@@ -142,14 +165,50 @@ pub fn explain(pair: &Pair) -> Explanation {
         Some(candidate) if candidate.kind == CandidateKind::Relayed => Carrier::Relay,
         Some(_) => Carrier::Direct,
     };
+    let opening =
+        progress(pair, [(&ours, &own, &peer), (&theirs, &peer, &own)], plan.opening.rhythm_ms.len());
+    let findings = Findings { pair, ours: &ours, plan: &plan, carrier, opening };
+    let (sentence, advice) = (sentence::of(&findings), advice::of(&findings));
+    if carrier != Carrier::Direct && opening == Progress::Refuted {
+        plan.doubt_opening();
+    }
     Explanation {
         carrier,
         chosen: ours.chosen.as_ref().map(|candidate| candidate.address),
-        sentence: sentence::of(pair, &ours, &plan),
-        advice: advice::of(pair, carrier, &plan),
+        sentence,
+        advice,
         peer_candidates: explained(&ours, &own, &peer),
         own_candidates: explained(&theirs, &peer, &own),
         plan,
+    }
+}
+
+/// Each side counts that reported anything; `round` probes are a whole round.
+fn progress(pair: &Pair, decisions: [(&Selection, &Side, &Side); 2], round: usize) -> Progress {
+    let reported = [&pair.own, &pair.peer].map(|view| view.paths.is_some());
+    let is_asked = |reason: Reason| match reason {
+        Reason::NoAnswer { probes, .. } => usize::try_from(probes).is_ok_and(|probes| probes >= round),
+        reason => matches!(reason, Reason::WentSilent | Reason::Unusable { .. }),
+    };
+    let asked: Vec<bool> = decisions
+        .iter()
+        .zip(reported)
+        .filter(|(_, reported)| *reported)
+        .flat_map(|((selection, own, peer), _)| {
+            selection.verdicts.iter().filter(|verdict| {
+                verdict.candidate.kind != CandidateKind::Relayed
+                    && matches!(
+                        prospect_of(own, peer, &verdict.candidate),
+                        Prospect::Opens | Prospect::OpensForPeer
+                    )
+            })
+        })
+        .map(|verdict| is_asked(verdict.reason))
+        .collect();
+    match (asked.is_empty(), asked.contains(&false)) {
+        (true, _) => Progress::Hopeless,
+        (false, true) => Progress::Pending,
+        (false, false) => Progress::Refuted,
     }
 }
 

@@ -121,40 +121,40 @@ impl Reason {
         match self {
             Self::Best => "carries the traffic: the best path that answers".into(),
             Self::WithinSwitchMargin => {
-                "carries the traffic: no other path is faster by enough to be worth a switch".into()
+                "carries the traffic: no other path is enough faster to be worth a switch".into()
             }
             Self::NoDirectPathAnswers => "carries the traffic: no direct path answers".into(),
             Self::DirectPathsServeWorse => {
-                "carries the traffic: a direct path answers, but loses too much".into()
+                "carries the traffic: a direct path answers, but serves worse".into()
             }
             Self::Configured => {
                 "carries the traffic: given by an administrator; this peer answers no probes".into()
             }
             Self::WorseTier => "answers, but a shorter way is in use".into(),
             Self::NotFasterByMargin => {
-                "answers, but not faster than the path in use by enough to switch".into()
+                "answers, but is not enough faster than the path in use to be worth a switch".into()
             }
             Self::LosesProbes { percent } => format!("answers, but loses {percent} % of the probes"),
             Self::TooNarrow { payload_max } => {
-                format!("answers small probes, but packets over {payload_max} bytes do not come through")
+                format!("answers small probes, but packets over {payload_max} bytes do not get through")
             }
             Self::LosesData => {
                 "answers probes, but loses the tunnel's packets: something on the way drops WireGuard".into()
             }
-            Self::AnsweredTooLongAgo => {
-                "answered once, but not lately: it is probed before it is used".into()
-            }
-            Self::Standby => "ready, in reserve: a direct path is in use".into(),
+            Self::AnsweredTooLongAgo => "answered a while ago: it is probed again before it is used".into(),
+            Self::Standby => "ready, but not needed: a direct path is in use".into(),
             Self::NotProbedYet { cause } => because("not probed yet", *cause),
             Self::NoAnswer { probes: 1, cause } => because("1 probe sent, no answer", *cause),
             Self::NoAnswer { probes, cause } => because(&format!("{probes} probes sent, no answer"), *cause),
             Self::WentSilent => "worked, then stopped answering".into(),
-            Self::RelayNotRegistered => "this node is not registered at the relay".into(),
+            Self::RelayNotRegistered => "this node is not connected to the relay".into(),
             Self::Unusable { why } => match why {
                 Unusable::NoPort => "has no port".into(),
-                Unusable::NotUnicast => "is no unicast address".into(),
-                Unusable::LinkLocal => "is link-local: it means nothing on another link".into(),
-                Unusable::InsideMesh => "lies inside the mesh: that would be a tunnel in the tunnel".into(),
+                Unusable::NotUnicast => {
+                    "is not the address of one machine: loopback, multicast or reserved".into()
+                }
+                Unusable::LinkLocal => "is link-local: it means nothing outside its own link".into(),
+                Unusable::InsideMesh => "is a mesh address: that would be a tunnel inside the tunnel".into(),
             },
         }
     }
@@ -174,18 +174,18 @@ impl Cause {
         match self {
             Self::OwnUdpBlocked => "UDP does not leave this node's network",
             Self::PeerUdpBlocked => "UDP does not leave the peer's network",
-            Self::OtherNetwork => "it is an address of a private network that this node is not in",
-            Self::OtherCarrier => "it lies inside a carrier's network that this node is not behind",
-            Self::NoHairpinning => "both nodes are behind one NAT, and it does not hairpin",
+            Self::OtherNetwork => "a private address of another network",
+            Self::OtherCarrier => "an address behind a NAT that this node is not behind",
+            Self::NoHairpinning => "both nodes are behind one NAT, which does not send packets back inside",
             Self::NoSuchFamily => "this node has no IPv6",
             Self::PeerPortPerDestination => {
-                "the peer's NAT takes a new port for each destination, so this one is right only for who saw it"
+                "the peer's NAT uses a new port per destination, and this one was for somebody else"
             }
             Self::OwnPortPerDestination => {
-                "this node's NAT takes a new port for each destination, and the peer's lets in only what it sent to"
+                "this node's NAT uses a new port per destination, and the peer's seems to let in only ports it has sent to"
             }
             Self::PeerStunContradicted => {
-                "STUN servers see the peer's port unchanged, but peers see another one"
+                "the peer's NAT shows STUN servers another port than it shows peers"
             }
         }
     }

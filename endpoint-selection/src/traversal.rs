@@ -23,7 +23,7 @@ mod budget;
 pub mod chance;
 mod cost;
 #[cfg(test)]
-mod examples;
+pub(crate) mod examples;
 mod plan;
 mod prospect;
 mod side;

@@ -1,176 +1,174 @@
 //! The story in one or two sentences that a user understands who knows no NAT theory.
 
-use super::Pair;
+use super::words::{milliseconds, percent, rounded, thousands};
+use super::{Carrier, Findings, Progress};
+use crate::address::Realm;
 use crate::candidate::{Candidate, CandidateKind};
+use crate::policy::Policy;
+use crate::quality::Health;
 use crate::reason::Reason;
 use crate::score::Tier;
-use crate::selection::{Selection, Verdict};
-use crate::traversal::{Obstacle, Party, Plan, Technique};
+use crate::selection::Verdict;
+use crate::traversal::{Obstacle, Party, PlannedTechnique, Technique};
 
-pub(super) fn of(pair: &Pair, selection: &Selection, plan: &Plan) -> String {
-    let (own, peer) = (&pair.own.name, &pair.peer.name);
-    let chosen = selection.verdicts.iter().find(|verdict| verdict.reason.is_chosen());
-    match chosen {
-        None => {
-            let why = obstacle(pair, plan).map_or_else(String::new, |why| format!(" {why}."));
-            format!("Nothing reaches {peer} from {own}: no relay and no direct path answers.{why}")
-        }
-        Some(chosen) if chosen.candidate.kind != CandidateKind::Relayed => {
+pub(super) fn of(findings: &Findings<'_>) -> String {
+    let (own, peer) = (&findings.pair.own.name, &findings.pair.peer.name);
+    let chosen = findings.ours.verdicts.iter().find(|verdict| verdict.reason.is_chosen());
+    match (chosen, findings.carrier) {
+        (Some(chosen), Carrier::Direct) => {
             let rtt =
                 chosen.quality.rtt_us().map_or_else(String::new, |us| format!(", {}", milliseconds(us)));
-            format!("{own} and {peer} are connected directly {}{rtt}.", road(&chosen.candidate))
+            let but = fault(findings, chosen).map_or_else(String::new, |fault| format!(", but {fault}"));
+            let road = findings.road(&chosen.candidate);
+            format!("{own} and {peer} are connected directly {road}{rtt}{but}.")
         }
-        Some(chosen) => {
-            let relay = relay_name(pair, chosen);
+        (Some(chosen), Carrier::Relay | Carrier::Nothing) => {
+            let relay = findings.relay_name(chosen.candidate.address);
             if chosen.reason == Reason::DirectPathsServeWorse {
-                return format!(
-                    "A direct path answers, but {}, so traffic goes over {relay}.",
-                    worse(selection)
-                );
+                let worse = findings.worse();
+                format!("A direct path answers, but {worse}, so traffic goes over {relay}.")
+            } else {
+                relayed(findings, &relay)
             }
-            relayed(pair, selection, plan, &relay)
+        }
+        (None, _) if findings.pair.own.paths.is_none() => {
+            format!("{own} has not reported yet which paths to {peer} it knows.")
+        }
+        (None, _) => {
+            let why = findings.obstacle().map_or_else(String::new, |why| format!(" {why}."));
+            format!("Nothing reaches {peer} from {own}: no relay and no direct path answers.{why}")
         }
     }
 }
 
-fn relayed(pair: &Pair, selection: &Selection, plan: &Plan, relay: &str) -> String {
-    if let Some(why) = obstacle(pair, plan) {
+fn relayed(findings: &Findings<'_>, relay: &str) -> String {
+    if findings.opening == Progress::Pending {
+        return format!("A direct path is being opened; until one answers, traffic goes over {relay}.");
+    }
+    if let Some(why) = findings.obstacle() {
         return format!("{why}, so traffic stays on {relay}.");
     }
-    if let Some(planned) = plan.techniques.first() {
-        let (what, who) = match planned.technique {
-            Technique::Prediction { mapper, .. } => ("predicted from its last one", Some(mapper)),
-            Technique::MutualPrediction { .. } => ("predicted from their last ones", None),
-            Technique::PortBlock { mapper, .. } => ("searched in its block", Some(mapper)),
-            Technique::Birthday { mapper, .. } => ("guessed", Some(mapper)),
-        };
-        let subject = match who {
-            Some(party) => format!("{} is behind a NAT that uses", name(pair, party)),
-            None => "Both sides are behind NATs that use".to_owned(),
-        };
-        let cost = planned.cost;
-        return format!(
-            "{subject} a new port per destination. The port is {what}: an attempt takes up to {} packets and {} s and \
-             opens a direct path in {} % of the cases; until then traffic goes over {relay}.",
-            thousands(u32::from(cost.probes)),
-            cost.duration_ms.div_ceil(1_000),
-            percent(planned.chance_ppm),
-        );
+    if let Some(planned) = findings.plan.techniques.first() {
+        return attempted(findings, planned, relay);
     }
     let is_probed =
-        selection.verdicts.iter().any(|verdict| matches!(verdict.reason, Reason::NoAnswer { .. }));
-    let why = match (plan.chance_ppm, is_probed) {
-        (_, false) => "No direct path was probed yet",
-        (Some(0), true) => "No address of either side can answer the other",
-        (None, true) => "No direct path has answered, and too little is known about the NATs to say why",
-        (Some(_), true) => {
-            "Nothing known stands in the way, but no probe is answered: a firewall between the two drops UDP"
+        findings.ours.verdicts.iter().any(|verdict| matches!(verdict.reason, Reason::NoAnswer { .. }));
+    let why = match (findings.opening, findings.plan.chance_ppm) {
+        (Progress::Refuted, _) => {
+            "Nothing known stands in the way of a direct path, but no probe is answered; perhaps a firewall drops UDP"
+        }
+        (Progress::Hopeless | Progress::Pending, Some(_)) => {
+            "Neither side has an address that the other can reach"
+        }
+        (Progress::Hopeless | Progress::Pending, None) if is_probed => {
+            "No direct path answers, and too little is known about the NATs to say why"
+        }
+        (Progress::Hopeless | Progress::Pending, None) => "No direct path was probed yet",
+    };
+    format!("{why}. Traffic goes over {relay}.")
+}
+
+fn attempted(findings: &Findings<'_>, planned: &PlannedTechnique, relay: &str) -> String {
+    let (subject, how) = match planned.technique {
+        Technique::Prediction { mapper, .. } => {
+            (format!("{}'s NAT uses", findings.name(mapper)), "which can be predicted")
+        }
+        Technique::MutualPrediction { .. } => ("Both NATs use".to_owned(), "which can be predicted"),
+        Technique::PortBlock { mapper, .. } => {
+            (format!("{}'s NAT uses", findings.name(mapper)), "out of a block that can be searched")
+        }
+        Technique::Birthday { mapper, .. } => {
+            (format!("{}'s NAT uses", findings.name(mapper)), "which has to be guessed")
         }
     };
-    format!("{why}, so traffic goes over {relay}.")
-}
-
-fn obstacle(pair: &Pair, plan: &Plan) -> Option<String> {
-    Some(match plan.obstacle? {
-        Obstacle::UdpBlocked { party } => format!("UDP does not leave {}'s network", name(pair, party)),
-        Obstacle::NoHairpinning => {
-            "Both sides are in different networks behind one NAT, which does not hairpin".to_owned()
-        }
-        Obstacle::PortsOnBothSides { packets } => format!(
-            "Both sides are behind NATs that use a new port per destination; a direct path would need about {} packets \
-             each",
-            thousands(rounded(packets))
-        ),
-    })
-}
-
-fn worse(selection: &Selection) -> String {
-    let reasons = || selection.verdicts.iter().map(|verdict| verdict.reason);
-    let lossy = reasons().find_map(|reason| {
-        if let Reason::LosesData = reason {
-            Some("something on the way drops WireGuard's packets".to_owned())
-        } else if let Reason::TooNarrow { payload_max } = reason {
-            Some(format!("packets over {payload_max} bytes do not come through"))
-        } else if let Reason::LosesProbes { percent } = reason {
-            Some(format!("it loses {percent} % of the probes"))
-        } else {
-            None
-        }
-    });
-    lossy.unwrap_or_else(|| "it serves worse".to_owned())
-}
-
-fn road(candidate: &Candidate) -> &'static str {
-    match (Tier::of(candidate), candidate.kind, candidate.address.is_ipv6()) {
-        (Tier::SameNetwork, _, _) => "in one network",
-        (Tier::SameCarrier, _, _) => "inside their carrier's network",
-        (_, CandidateKind::PortMapped, _) => "through a port that the peer's router opened",
-        (_, _, true) => "over IPv6",
-        (_, _, false) => "over the internet",
-    }
-}
-
-fn name(pair: &Pair, party: Party) -> &str {
-    match party {
-        Party::Own => &pair.own.name,
-        Party::Peer => &pair.peer.name,
-    }
-}
-
-fn relay_name(pair: &Pair, chosen: &Verdict) -> String {
-    let named = pair.relays.iter().find(|relay| relay.address == chosen.candidate.address);
-    named.map_or_else(
-        || format!("relay {}", chosen.candidate.address),
-        |relay| format!("relay {}", relay.name),
+    let cost = planned.cost;
+    format!(
+        "{subject} a new port per destination, {how}: one attempt sends up to {} packets in {} s and should open a direct \
+         path in {} % of cases. Until then traffic goes over {relay}.",
+        thousands(u32::from(cost.probes)),
+        cost.duration_ms.div_ceil(1_000),
+        percent(planned.chance_ppm),
     )
 }
 
-fn milliseconds(us: u32) -> String {
-    if us < 10_000 { format!("{}.{} ms", us / 1_000, us % 1_000 / 100) } else { format!("{} ms", us / 1_000) }
-}
-
-/// A chance for people: never 100 unless it is certain, and 99.9 where 99 would hide the difference.
-fn percent(ppm: u32) -> String {
-    if ppm > 990_000 && ppm < 1_000_000 {
-        format!("{}.{}", ppm / 10_000, ppm % 10_000 / 1_000)
-    } else {
-        (ppm / 10_000).to_string()
-    }
-}
-
-/// To two digits.
-fn rounded(number: u32) -> u32 {
-    let unit = 10_u32.pow(number.checked_ilog10().unwrap_or(0).saturating_sub(1));
-    number.saturating_add(unit / 2) / unit * unit
-}
-
-/// With commas.
-fn thousands(number: u32) -> String {
-    let digits = number.to_string();
-    let mut out = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            out.push(',');
+/// What is wrong with a path that carries the traffic all the same, because nothing better is known.
+fn fault(findings: &Findings<'_>, chosen: &Verdict) -> Option<String> {
+    let now = findings.pair.own.paths.as_ref()?.now;
+    match chosen.quality.health(now, &Policy::default()) {
+        Health::Sound => None,
+        Health::Lossy => Some(format!("it loses {} % of the probes", chosen.quality.loss.percent())),
+        Health::Narrow => {
+            let payload_max = chosen.quality.payload_max.unwrap_or_default();
+            Some(format!("packets over {payload_max} bytes do not get through"))
         }
-        out.push(digit);
+        Health::DataLost => Some("something on the way drops WireGuard's packets".to_owned()),
     }
-    out
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+impl Findings<'_> {
+    pub(super) fn name(&self, party: Party) -> &str {
+        match party {
+            Party::Own => &self.pair.own.name,
+            Party::Peer => &self.pair.peer.name,
+        }
+    }
 
-    #[test]
-    fn numbers_read_well() {
-        assert_eq!(thousands(rounded(53_710)), "54,000");
-        assert_eq!(thousands(rounded(426)), "430");
-        assert_eq!((rounded(0), rounded(7), rounded(u32::MAX)), (0, 7, 4_200_000_000));
-        assert_eq!((thousands(999), thousands(1_234_567)), ("999".into(), "1,234,567".into()));
-        assert_eq!((milliseconds(2_440), milliseconds(54_600)), ("2.4 ms".into(), "54 ms".into()));
-        assert_eq!(
-            (percent(999_712), percent(980_000), percent(1_000_000)),
-            ("99.9".into(), "98".into(), "100".into())
-        );
+    fn obstacle(&self) -> Option<String> {
+        Some(match self.plan.obstacle? {
+            Obstacle::UdpBlocked { party } => format!("UDP does not leave {}'s network", self.name(party)),
+            Obstacle::NoHairpinning => {
+                "Both sides are behind the same NAT, but in different networks, and the NAT does \
+                                        not send packets back inside (no hairpinning)"
+                    .to_owned()
+            }
+            Obstacle::PortsOnBothSides { packets } => format!(
+                "Both sides are behind NATs that use a new port per destination; a direct path would need about {} packets \
+                 each",
+                thousands(rounded(packets))
+            ),
+        })
+    }
+
+    /// Why the direct paths that answer are not used.
+    fn worse(&self) -> String {
+        let worse = self.ours.verdicts.iter().find_map(|verdict| {
+            if let Reason::LosesData = verdict.reason {
+                Some("something on the way drops WireGuard's packets".to_owned())
+            } else if let Reason::TooNarrow { payload_max } = verdict.reason {
+                Some(format!("packets over {payload_max} bytes do not get through"))
+            } else if let Reason::LosesProbes { percent } = verdict.reason {
+                Some(format!("it loses {percent} % of the probes"))
+            } else {
+                None
+            }
+        });
+        worse.unwrap_or_else(|| "it serves worse".to_owned())
+    }
+
+    fn road(&self, candidate: &Candidate) -> String {
+        let ip = candidate.address.ip().to_canonical();
+        let is_own = |own: &&Candidate| {
+            own.kind == CandidateKind::ServerReflexive && own.address.ip().to_canonical() == ip
+        };
+        match (Tier::of(candidate), candidate.kind) {
+            (Tier::SameNetwork, _) => "inside one network".into(),
+            (Tier::SameCarrier, _) if Realm::of(ip) == Realm::Carrier => {
+                "inside their carrier's network".into()
+            }
+            (Tier::SameCarrier, _) => "behind one outer router".into(),
+            _ if self.pair.own.candidates.iter().any(|own| is_own(&own)) => {
+                "through the NAT that both are behind".into()
+            }
+            (_, CandidateKind::PortMapped) => {
+                format!("through a port that {}'s router opened", self.pair.peer.name)
+            }
+            _ if ip.is_ipv6() => "over IPv6".into(),
+            _ => "over the internet".into(),
+        }
+    }
+
+    fn relay_name(&self, address: std::net::SocketAddr) -> String {
+        let named = self.pair.relays.iter().find(|relay| relay.address == address);
+        named.map_or_else(|| format!("relay {address}"), |relay| format!("relay {}", relay.name))
     }
 }

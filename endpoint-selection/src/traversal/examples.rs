@@ -8,32 +8,32 @@ use super::side::Side;
 use crate::candidate::{Candidate, CandidateKind, CandidateSource};
 use crate::nat::{Allocation, Filtering, Mapping, NatProfile, UdpReach};
 
-pub(super) fn candidate(kind: CandidateKind, address: &str) -> Candidate {
+pub(crate) fn candidate(kind: CandidateKind, address: &str) -> Candidate {
     Candidate { kind, address: address.parse().unwrap(), base: None, source: CandidateSource::Peer }
 }
 
-pub(super) fn host(address: &str) -> Candidate {
+pub(crate) fn host(address: &str) -> Candidate {
     candidate(CandidateKind::Host, address)
 }
 
-pub(super) fn reflexive(address: &str) -> Candidate {
+pub(crate) fn reflexive(address: &str) -> Candidate {
     candidate(CandidateKind::ServerReflexive, address)
 }
 
 /// A node with a private address behind a NAT of its own, which is seen as `203.0.113.{last}`.
-pub(super) fn behind(nat: NatProfile, last: u8) -> Side {
+pub(crate) fn behind(nat: NatProfile, last: u8) -> Side {
     let candidates = vec![host("192.168.1.20:41641"), reflexive(&format!("203.0.113.{last}:50000"))];
     Side { candidates, nat }
 }
 
 /// A node with an address of the internet.
-pub(super) fn public(last: u8) -> Side {
+pub(crate) fn public(last: u8) -> Side {
     let nat = NatProfile { mapping: Some(Mapping::None), udp: Some(UdpReach::Open), ..NatProfile::default() };
     Side { candidates: vec![host(&format!("203.0.113.{last}:41641"))], nat }
 }
 
 /// A NAT that peers can be told the address of.
-pub(super) fn independent(filtering: Option<Filtering>) -> NatProfile {
+pub(crate) fn independent(filtering: Option<Filtering>) -> NatProfile {
     NatProfile {
         mapping: Some(Mapping::EndpointIndependent),
         filtering,
@@ -44,7 +44,7 @@ pub(super) fn independent(filtering: Option<Filtering>) -> NatProfile {
 }
 
 /// A NAT that takes a new port for each destination.
-pub(super) fn dependent(allocation: Option<Allocation>) -> NatProfile {
+pub(crate) fn dependent(allocation: Option<Allocation>) -> NatProfile {
     NatProfile {
         mapping: Some(Mapping::AddressAndPortDependent),
         allocation,
@@ -54,12 +54,12 @@ pub(super) fn dependent(allocation: Option<Allocation>) -> NatProfile {
 }
 
 /// Nothing is known.
-pub(super) fn unknown() -> NatProfile {
+pub(crate) fn unknown() -> NatProfile {
     NatProfile::default()
 }
 
 /// No server answers.
-pub(super) fn blocked() -> NatProfile {
+pub(crate) fn blocked() -> NatProfile {
     NatProfile { udp: Some(UdpReach::Blocked), ..NatProfile::default() }
 }
 
@@ -138,7 +138,7 @@ fn any_candidate() -> impl Strategy<Value = Candidate> {
     ]
 }
 
-pub(super) fn any_side() -> impl Strategy<Value = Side> {
+pub(crate) fn any_side() -> impl Strategy<Value = Side> {
     (proptest::collection::vec(any_candidate(), 0..5), any_nat())
         .prop_map(|(candidates, nat)| Side { candidates, nat })
 }

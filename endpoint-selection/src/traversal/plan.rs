@@ -130,6 +130,15 @@ pub fn plan(own: &Side, peer: &Side, failures: u32) -> Plan {
     Plan { opening, techniques, obstacle, chance_ppm, budget }
 }
 
+impl Plan {
+    /// What plain opening should work with does not answer: only the techniques still have a chance that is known.
+    pub(crate) fn doubt_opening(&mut self) {
+        self.opening.chance_ppm = None;
+        let chances = self.techniques.iter().map(|technique| technique.chance_ppm);
+        self.chance_ppm = chances.reduce(either_ppm);
+    }
+}
+
 fn opening(own: &Side, peer: &Side) -> Opening {
     let mut ranked: SortedMap<(u8, Tier, &Candidate), Prospect> = SortedMap::new();
     let direct = peer.candidates.iter().filter(|candidate| candidate.kind != CandidateKind::Relayed);

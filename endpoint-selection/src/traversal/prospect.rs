@@ -57,14 +57,20 @@ const fn is_in_the_house(kind: CandidateKind) -> bool {
 }
 
 /// A private address that the peer holds itself. The same numbers are used in many houses: being in one prefix means being
-/// in one network only together with one outside address.
+/// in one network only together with one outside address, and behind one router.
 fn in_a_network(own: &Side, peer: &Side, ip: IpAddr) -> Prospect {
-    let length = if ip.is_ipv4() { 24 } else { 64 };
+    // Unique local IPv6 prefixes are random (RFC 4193 §3.2.2): one prefix is one network.
+    let (length, is_telling) = if ip.is_ipv4() { (24, false) } else { (64, true) };
     let is_near = own.hosts().any(|host| prefix_contains(host, length, ip));
+    let are_routers_known = own.nat.inner_address.is_some() && peer.nat.inner_address.is_some();
+    if are_routers_known && own.nat.inner_address != peer.nat.inner_address {
+        return unlikely(Cause::OtherNetwork);
+    }
     match (is_near, own.shares_outside_with(peer)) {
-        (true, Some(true) | None) => Prospect::Opens,
+        (true, Some(true)) => Prospect::Opens,
+        (true, None) if is_telling => Prospect::Opens,
         // Several networks of one site may be routed to each other.
-        (false, Some(true) | None) => Prospect::Unknown,
+        (_, Some(true) | None) => Prospect::Unknown,
         (_, Some(false)) => unlikely(Cause::OtherNetwork),
     }
 }

@@ -131,7 +131,7 @@ fn one_network_is_used_before_the_router_is_asked() {
     scenario.same_network = true;
     let run = simulate(&scenario).unwrap();
     assert!(run.is_direct);
-    assert!(run.explanation.sentence.contains("directly in one network"), "{}", run.explanation.sentence);
+    assert!(run.explanation.sentence.contains("directly inside one network"), "{}", run.explanation.sentence);
 }
 
 #[test]

@@ -102,13 +102,25 @@ fn another_network_behind_one_outside_address_may_be_routed() {
 }
 
 #[test]
-fn without_an_outside_address_one_prefix_is_all_there_is_to_go_by() {
-    let side = |address| Side { candidates: vec![host(address)], nat: blocked() };
+fn without_an_outside_address_one_ipv4_prefix_says_nothing() {
+    let side = |address| Side { candidates: vec![host(address)], nat: unknown() };
     let own = side("10.1.1.5:41641");
-    for (address, prospect) in [("10.1.1.9:41641", Prospect::Opens), ("10.1.2.9:41641", Prospect::Unknown)] {
-        let peer = side(address);
-        assert_eq!(prospect_of(&own, &peer, &peer.candidates[0]), prospect, "{address}");
+    for address in ["10.1.1.9:41641", "10.1.2.9:41641"] {
+        assert_eq!(of_outside(&own, &side(address)), Prospect::Unknown, "{address}");
     }
+}
+
+#[test]
+fn two_routers_behind_one_nat_are_two_networks_whatever_their_prefix() {
+    let lan = host("192.168.1.30:41641");
+    let side = |router: &str, lan| Side {
+        candidates: vec![lan, reflexive("203.0.113.1:50001")],
+        nat: crate::nat::NatProfile { inner_address: Some(router.parse().unwrap()), ..independent(None) },
+    };
+    let own = side("100.64.0.5", host("192.168.1.20:41641"));
+    let peer = |router| side(router, lan.clone());
+    assert_eq!(prospect_of(&own, &peer("100.64.0.9"), &lan), unlikely(Cause::OtherNetwork));
+    assert_eq!(prospect_of(&own, &peer("100.64.0.5"), &lan), Prospect::Opens);
 }
 
 #[test]
