@@ -4,6 +4,7 @@
 
 mod page;
 mod played;
+mod promises;
 mod told;
 
 use std::fs;

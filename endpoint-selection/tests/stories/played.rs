@@ -14,18 +14,18 @@ const AD: Dependence = Dependence::AddressDependent;
 const APD: Dependence = Dependence::AddressAndPortDependent;
 
 /// What most home routers do: one port for all destinations, and only who was sent to may answer.
-const HOME: NatBehaviour = NatBehaviour::new(EI, APD);
-const RANDOM: NatBehaviour = NatBehaviour::new(APD, APD);
+pub(super) const HOME: NatBehaviour = NatBehaviour::new(EI, APD);
+pub(super) const RANDOM: NatBehaviour = NatBehaviour::new(APD, APD);
 
-fn sequential() -> NatBehaviour {
-    NatBehaviour { allocation: PortAllocation::Sequential { step: NonZeroI16::new(1).unwrap() }, ..RANDOM }
+pub(super) fn sequential(step: i16) -> NatBehaviour {
+    NatBehaviour { allocation: PortAllocation::Sequential { step: NonZeroI16::new(step).unwrap() }, ..RANDOM }
 }
 
-fn port_block() -> NatBehaviour {
-    NatBehaviour { allocation: PortAllocation::PortBlock { size: NonZeroU16::new(512).unwrap() }, ..RANDOM }
+pub(super) fn port_block(size: u16) -> NatBehaviour {
+    NatBehaviour { allocation: PortAllocation::PortBlock { size: NonZeroU16::new(size).unwrap() }, ..RANDOM }
 }
 
-fn carrier(hairpinning: Hairpinning) -> NatBehaviour {
+pub(super) fn carrier(hairpinning: Hairpinning) -> NatBehaviour {
     NatBehaviour { hairpinning, allocation: PortAllocation::Random, ..NatBehaviour::new(EI, EI) }
 }
 
@@ -39,7 +39,7 @@ fn node(name: &str, boxes: &[NatBehaviour]) -> SimulatedNode {
     }
 }
 
-fn scenario(own: &[NatBehaviour], peer: &[NatBehaviour]) -> Scenario {
+pub(super) fn scenario(own: &[NatBehaviour], peer: &[NatBehaviour]) -> Scenario {
     Scenario {
         seed: 1,
         nodes: [node(OWN, own), node(PEER, peer)],
@@ -138,22 +138,22 @@ fn ports() -> Vec<Story> {
         play(
             "Ports in sequence, and a home router",
             "laptop's NAT uses the next port for each destination; server's lets in only whom it sent to.",
-            scenario(&[sequential()], &[HOME]),
+            scenario(&[sequential(1)], &[HOME]),
         ),
         play(
             "The same in its first seconds, with ports in sequence",
             "Plain opening has not worked, and the port was not predicted yet.",
-            Scenario { duration_ms: 4_000, ..scenario(&[sequential()], &[HOME]) },
+            Scenario { duration_ms: 4_000, ..scenario(&[sequential(1)], &[HOME]) },
         ),
         play(
             "Ports in sequence on both sides",
             "Both NATs use the next port for each destination.",
-            scenario(&[sequential()], &[sequential()]),
+            scenario(&[sequential(1)], &[sequential(1)]),
         ),
         play(
             "A block of ports",
             "laptop's carrier gives each subscriber a block of 512 ports and uses any of them per destination.",
-            scenario(&[port_block()], &[HOME]),
+            scenario(&[port_block(512)], &[HOME]),
         ),
     ]
 }
