@@ -264,7 +264,7 @@ mod tests {
     fn the_demonstration_shows_lan_direct_and_relayed_pairs() {
         assert_eq!(expected("alpha", "bravo").unwrap(), Expected::Lan);
         assert_eq!(expected("alpha", "charlie").unwrap(), Expected::Direct);
-        assert_eq!(expected("charlie", "delta").unwrap(), Expected::Relay);
+        assert_eq!(expected("charlie", "delta").unwrap(), Expected::RelayFirst);
         assert_eq!(expected("delta", "echo").unwrap(), Expected::Direct);
         assert!(expected("alpha", "zulu").is_err());
     }

@@ -37,10 +37,10 @@ struct Pair {
 /// The group `matrix/…` and `start-order/…`.
 pub(crate) fn group() -> Group {
     let about = |pair: &Pair| {
-        let path = if expected(pair).is_ok_and(|path| path == Expected::Relay) {
-            "through the relay"
-        } else {
-            "directly"
+        let path = match expected(pair) {
+            Ok(Expected::Relay) => "through the relay",
+            Ok(Expected::RelayFirst) => "through the relay first",
+            _ => "directly",
         };
         match pair.delays.iter().max() {
             Some(delay) if !delay.is_zero() => {
@@ -148,7 +148,7 @@ fn meet(
     let outcome = outcome.limited("first_ping_ms", ms(opened.first_ping), FIRST_PING_MAX_MS);
     let outcome = outcome.figure("process_start_to_ping_ms", ms(from_start));
     let outcome = match expected {
-        Expected::Relay => outcome.figure("relay_shown_ms", ms(opened.settled)),
+        Expected::Relay | Expected::RelayFirst => outcome.figure("relay_shown_ms", ms(opened.settled)),
         Expected::Lan | Expected::Direct => outcome.limited("direct_ms", ms(opened.settled), DIRECT_MAX_MS),
     };
     for mut node in nodes {

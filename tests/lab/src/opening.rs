@@ -22,31 +22,38 @@ pub(crate) enum Expected {
     Lan,
     /// Direct.
     Direct,
-    /// Through the relay.
+    /// Through the relay; later perhaps directly, by what is tried beyond plain opening.
+    RelayFirst,
+    /// Through the relay for good.
     Relay,
 }
 
 impl Expected {
     /// Plain opening works unless the port of one side cannot be known to the other, and the other filters by port or
-    /// has the same trouble (measured for every pair of classes in this lab's own kind of NATs).
+    /// has the same trouble (measured for every pair of classes in this lab's own kind of NATs). Where only one side has
+    /// it, the port can be searched for.
     pub(crate) fn between(one: Behaviour, other: Behaviour) -> Self {
         let unknowable = |side: Behaviour| side.mapping >= Mapping::AddressDependent;
         let by_port = |side: Behaviour| side.filtering == Filtering::AddressAndPortDependent;
         let closed = |side, far| unknowable(side) && (unknowable(far) || by_port(far));
-        if closed(one, other) || closed(other, one) { Self::Relay } else { Self::Direct }
+        match (closed(one, other) || closed(other, one), unknowable(one) && unknowable(other)) {
+            (false, _) => Self::Direct,
+            (true, false) => Self::RelayFirst,
+            (true, true) => Self::Relay,
+        }
     }
 
     /// The kind that `warren status` must show.
     pub(crate) fn kind(self) -> &'static str {
         match self {
             Self::Lan | Self::Direct => "direct",
-            Self::Relay => "relay",
+            Self::RelayFirst | Self::Relay => "relay",
         }
     }
 
     /// What is wrong with a path, if anything.
     pub(crate) fn complaint(self, path: &Path) -> Option<String> {
-        if path.kind != self.kind() {
+        if path.kind != self.kind() && !(self == Self::RelayFirst && path.kind == "direct") {
             return Some(format!("the path is `{}`, not `{}`", path.kind, self.kind()));
         }
         let private = |endpoint: &Option<String>| {
@@ -57,7 +64,7 @@ impl Expected {
             Self::Lan if !private(&path.remote) => {
                 Some(format!("the path's remote endpoint {:?} is not on the LAN", path.remote))
             }
-            Self::Lan | Self::Direct | Self::Relay => None,
+            Self::Lan | Self::Direct | Self::RelayFirst | Self::Relay => None,
         }
     }
 }
@@ -138,14 +145,16 @@ mod tests {
     #[test]
     fn only_a_symmetric_side_against_port_filtering_or_another_one_needs_the_relay() {
         let names = ["public", "full-cone", "address-restricted", "port-restricted", "symmetric"];
-        let relayed: Vec<_> = names
+        let pairs: Vec<_> = names
             .iter()
             .enumerate()
             .flat_map(|(index, one)| names[index..].iter().map(move |other| (*one, *other)))
-            .filter(|(one, other)| between(one, other) == Expected::Relay)
+            .filter(|(one, other)| between(one, other) != Expected::Direct)
             .collect();
-        assert_eq!(relayed, [("port-restricted", "symmetric"), ("symmetric", "symmetric")]);
-        assert_eq!(between("symmetric", "firewall"), Expected::Relay);
+        assert_eq!(pairs, [("port-restricted", "symmetric"), ("symmetric", "symmetric")]);
+        assert_eq!(between("port-restricted", "symmetric"), Expected::RelayFirst);
+        assert_eq!(between("symmetric", "firewall"), Expected::RelayFirst);
+        assert_eq!(between("symmetric", "symmetric"), Expected::Relay);
     }
 
     #[test]
@@ -158,5 +167,7 @@ mod tests {
         assert_eq!(Expected::Lan.complaint(&path("192.168.1.11:4000")), None);
         assert!(Expected::Lan.complaint(&path("203.0.113.10:4000")).unwrap().contains("not on the LAN"));
         assert!(Expected::Relay.complaint(&path("203.0.113.10:4000")).unwrap().contains("not `relay`"));
+        assert_eq!(Expected::RelayFirst.complaint(&path("203.0.113.10:4000")), None);
+        assert!(Expected::RelayFirst.complaint(&Path::default()).is_some());
     }
 }
