@@ -19,7 +19,7 @@ struct Cli {
     /// What `lab run … --json` wrote.
     results: PathBuf,
     /// How many seeds to play each pair with.
-    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u64).range(1..=10_000))]
     seeds: u64,
     /// Also write the comparison to this file.
     #[arg(long)]
