@@ -8,8 +8,9 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use self::survey::Survey;
 use crate::candidate::{Candidate, CandidateKind, CandidateSource};
-use crate::nat::{Evidence, NatProfile, PeerView};
+use crate::nat::{NatProfile, PeerView};
 use crate::observation::{Observation, ObservationKind};
 use crate::selector::Selector;
 use crate::socket::SocketId;
@@ -21,16 +22,11 @@ use crate::traversal::{Attempt, Outcome, Punch, PunchKind, Side, Technique, plan
 pub(super) const RELAY: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(198, 51, 100, 10)), 3478);
 
-/// Side sockets that measure how the NAT allocates ports: with four servers, sixteen samples beside the main socket's. Their
-/// names lie behind those of any attempt.
-const MEASURING_SOCKETS: u16 = 4;
-const MEASURING_FIRST: SocketId = SocketId(1_000);
+/// Rounds of plain opening start no closer than this: what changes meanwhile is part of the next step.
+const SPACING: Duration = Duration::from_millis(250);
 
-/// When servers are asked: the first question may be lost.
-const STUN_MS: [u64; 3] = [0, 200, 600];
-
-/// How long answers are waited for before the evidence is judged.
-const SETTLE: Duration = Duration::from_millis(1_000);
+/// After a round of plain opening without success, its last answers are waited for this long.
+const ROUND_PATIENCE: Duration = Duration::from_millis(500);
 
 /// Upkeep of a direct path, and when a question counts as unanswered.
 const UPKEEP: Duration = Duration::from_secs(5);
@@ -99,17 +95,12 @@ pub(super) struct Party {
     /// What the router opened on request.
     mapped: Option<SocketAddr>,
     ports: SortedMap<SocketId, u16>,
-    evidence: Evidence,
-    profile: NatProfile,
+    survey: Survey,
     peer: Option<Side>,
     pub(super) selector: Selector,
     path: Option<SocketAddr>,
     /// The socket that a path goes through, where that is not the main one.
     socket_of: SortedMap<SocketAddr, SocketId>,
-    /// When each server was first asked from each socket.
-    servers_asked: SortedMap<(SocketId, SocketAddr), Timestamp>,
-    /// When the first request went where from each socket: who asks from elsewhere came through the filter unasked.
-    sent_to: SortedMap<(SocketId, SocketAddr), Timestamp>,
     /// Requests without an answer, in the order of their numbers.
     asked: VecDeque<Asked>,
     upkeep: Option<(u64, Timestamp)>,
@@ -118,6 +109,8 @@ pub(super) struct Party {
     failures: u32,
     timers: SortedMap<Timer, Timestamp>,
     round: (Timestamp, usize, Duration),
+    /// A new round is wanted as soon as the spacing allows; the present one goes on until then.
+    is_round_wanted: bool,
     pub(super) wishes: Vec<Wish>,
     pub(super) probes: u32,
 }
@@ -126,6 +119,7 @@ pub(super) struct Party {
 enum Timer {
     Stun(usize),
     Judge,
+    Report,
     Round,
     Upkeep,
     Technique,
@@ -139,7 +133,6 @@ impl Party {
         servers: Vec<SocketAddr>,
         is_first: bool,
     ) -> Self {
-        let evidence = Evidence { local: hosts.iter().map(SocketAddr::ip).collect(), ..Evidence::default() };
         let mut selector = Selector::default();
         let source = CandidateSource::Relay(RELAY);
         selector.add_candidate(Candidate {
@@ -151,17 +144,14 @@ impl Party {
         let mut party = Self {
             is_first,
             ports: SortedMap::new(),
+            survey: Survey::new(&hosts),
             hosts,
             servers,
             mapped: None,
-            evidence,
-            profile: NatProfile::default(),
             peer: None,
             selector,
             path: None,
             socket_of: SortedMap::new(),
-            servers_asked: SortedMap::new(),
-            sent_to: SortedMap::new(),
             asked: VecDeque::new(),
             upkeep: None,
             next_id: 0,
@@ -169,13 +159,14 @@ impl Party {
             failures: 0,
             timers: SortedMap::new(),
             round: (now, 0, PAUSE_MIN),
+            is_round_wanted: false,
             wishes: Vec::new(),
             probes: 0,
         };
         for host in &party.hosts {
             party.ports.insert(SocketId::MAIN, host.port());
         }
-        party.begin_survey(now);
+        party.learn_all(now);
         party
     }
 
@@ -192,6 +183,7 @@ impl Party {
             match timer {
                 Timer::Stun(_) => self.ask_servers(now),
                 Timer::Judge => self.judge(now),
+                Timer::Report => self.wishes.push(Wish::Tell(Told::Call(self.side()))),
                 Timer::Round => self.probe(now),
                 Timer::Upkeep => self.keep_up(now),
                 Timer::Technique => self.begin_technique(now),
@@ -203,7 +195,8 @@ impl Party {
     pub(super) fn on_told(&mut self, now: Timestamp, told: &Told, seed: u64) {
         match told {
             Told::Call(side) => {
-                let is_new = self.peer.as_ref() != Some(side);
+                let known = self.peer.as_ref().map(|peer| &peer.candidates);
+                let is_new = known != Some(&side.candidates);
                 self.selector.set_candidates(&side.candidates, now);
                 self.peer = Some(side.clone());
                 if is_new && !self.is_direct() {
@@ -235,7 +228,7 @@ impl Party {
         message: &Message,
     ) {
         match message {
-            Message::Hairpin => self.evidence.hairpin = Some((true, now)),
+            Message::Hairpin => self.on_hairpinned(),
             Message::Request(id) => {
                 self.hear(now, socket, from);
                 let reply = Message::Reply { id: *id, observed: from };
@@ -256,8 +249,8 @@ impl Party {
                     return;
                 }
                 let view = PeerView { socket, remote, observed: *observed, at: now };
-                self.evidence.add_peer_view(view);
-                self.refresh();
+                self.survey.evidence.add_peer_view(view);
+                self.survey.refresh();
                 if self.upkeep.is_some_and(|(asked, _)| asked == *id) {
                     self.upkeep = None;
                 }
@@ -282,6 +275,12 @@ impl Party {
     }
 
     fn begin_round(&mut self, now: Timestamp, pause: Duration) {
+        let (start, step, _) = self.round;
+        if step > 0 && now < start + SPACING {
+            self.is_round_wanted = true;
+            self.round.2 = pause;
+            return;
+        }
         self.round = (now, 0, pause);
         self.wishes.push(Wish::Note(Note::RoundBegins));
         self.probe(now);
@@ -290,6 +289,12 @@ impl Party {
     fn probe(&mut self, now: Timestamp) {
         if self.is_direct() {
             return;
+        }
+        if std::mem::take(&mut self.is_round_wanted) {
+            match now < self.round.0 + SPACING {
+                true => self.is_round_wanted = true,
+                false => self.round.1 = 0,
+            }
         }
         let (start, step, pause) = self.round;
         let rhythm = self.peer.as_ref().map(|peer| plan(&self.side(), peer, self.failures).opening.rhythm_ms);
@@ -309,7 +314,7 @@ impl Party {
         } else {
             self.round = (start, 0, (pause * 2).min(PAUSE_MAX));
             self.timers.insert(Timer::Round, now + pause);
-            self.timers.insert_new(Timer::Technique, now + PATIENCE);
+            self.timers.insert_new(Timer::Technique, now + ROUND_PATIENCE);
         }
     }
 
@@ -319,7 +324,7 @@ impl Party {
         while self.asked.front().is_some_and(|oldest| now.since(oldest.at) >= ANSWERS) {
             self.asked.pop_front();
         }
-        self.sent_to.insert_new((socket, to), now);
+        self.survey.sent_to.insert_new((socket, to), now);
         self.asked.push_back(Asked { id: self.next_id, remote: to, socket, at: now });
         self.wishes.push(Wish::Send { socket, to, message: Message::Request(self.next_id) });
         self.observe(now, to, ObservationKind::ProbeSent);
@@ -362,18 +367,10 @@ impl Party {
             self.timers.insert(Timer::Upkeep, now + UPKEEP);
         } else if was_direct {
             self.timers.remove(&Timer::Upkeep);
-            self.relearn(now);
+            // Something changed, so everything is learnt anew.
+            self.socket_of.clear();
+            self.learn_all(now);
+            self.begin_round(now, PAUSE_MIN);
         }
-    }
-
-    /// The path is lost: something changed, so everything is learnt anew.
-    fn relearn(&mut self, now: Timestamp) {
-        self.evidence.forget();
-        self.socket_of.clear();
-        self.sent_to.clear();
-        self.servers_asked.clear();
-        self.close_sockets_from(SocketId(1));
-        self.begin_survey(now);
-        self.begin_round(now, PAUSE_MIN);
     }
 }

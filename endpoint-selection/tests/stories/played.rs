@@ -128,7 +128,7 @@ fn ports() -> Vec<Story> {
         play(
             "The same in its first seconds",
             "Plain opening has not worked, and the port was not guessed yet.",
-            Scenario { duration_ms: 4_000, ..scenario(&[RANDOM], &[HOME]) },
+            Scenario { duration_ms: 2_000, ..scenario(&[RANDOM], &[HOME]) },
         ),
         play(
             "A new port per destination on both sides",
@@ -143,7 +143,7 @@ fn ports() -> Vec<Story> {
         play(
             "The same in its first seconds, with ports in sequence",
             "Plain opening has not worked, and the port was not predicted yet.",
-            Scenario { duration_ms: 4_000, ..scenario(&[sequential(1)], &[HOME]) },
+            Scenario { duration_ms: 2_000, ..scenario(&[sequential(1)], &[HOME]) },
         ),
         play(
             "Ports in sequence on both sides",

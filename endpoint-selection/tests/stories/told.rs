@@ -62,7 +62,7 @@ fn unanswered() -> Vec<ObservationKind> {
 fn losing(lost: usize) -> Vec<ObservationKind> {
     let mut kinds = vec![ANSWERED];
     kinds.extend(vec![ObservationKind::ProbeLost; lost]);
-    kinds.extend(vec![ANSWERED; 15 - lost]);
+    kinds.extend(vec![ANSWERED; 31 - lost]);
     kinds
 }
 
@@ -160,13 +160,13 @@ fn bad_paths() -> Vec<Story> {
     vec![
         tell(
             "A lossy direct path, and a relay that loses less",
-            "Two homes; the direct path loses six of sixteen probes, the relay none of as many.",
-            homes(losing(6), losing(0)),
+            "Two homes; the direct path loses twelve of 32 probes, the relay none of as many.",
+            homes(losing(12), losing(0)),
         ),
         tell(
             "A lossy direct path, and a relay that nobody has measured",
             "The same, but nothing is known of the relay's loss: it may be the link of one side that loses.",
-            homes(losing(6), Vec::new()),
+            homes(losing(12), Vec::new()),
         ),
         tell(
             "A black hole",
