@@ -1,5 +1,6 @@
 //! The verdict on one pair.
 
+use endpoint_selection::nat::{Allocation, NatProfile};
 use serde::Serialize;
 
 use crate::measured::{Case, Path};
@@ -28,11 +29,13 @@ pub(crate) struct Compared {
     /// Absent where neither has a time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) time_agrees: Option<bool>,
+    /// What the agent knows of its NAT otherwise than its simulation does; empty where they agree.
+    pub(crate) facts_differ: Vec<String>,
 }
 
 impl Compared {
     pub(crate) fn agrees(&self) -> bool {
-        self.outcome_agrees && self.time_agrees != Some(false)
+        self.outcome_agrees && self.time_agrees != Some(false) && self.facts_differ.is_empty()
     }
 }
 
@@ -43,7 +46,7 @@ pub(crate) fn tolerance() -> String {
 
 /// Compares a pair's measurement with its plays.
 pub(crate) fn compare(played: Played, case: Case) -> Compared {
-    let Played { direct_ms, relayed } = played;
+    let Played { direct_ms, relayed, nats } = played;
     let simulator = if direct_ms.len() > relayed { Path::Direct } else { Path::Relay };
     let simulator_ms = match direct_ms[..] {
         [first, .., last] => Some([first, direct_ms[direct_ms.len() / 2], last]),
@@ -65,7 +68,32 @@ pub(crate) fn compare(played: Played, case: Case) -> Compared {
         simulator_ms,
         outcome_agrees,
         time_agrees,
+        facts_differ: (0..2).flat_map(|node| differences(node, &case.nats[node], &nats[node])).collect(),
     }
+}
+
+/// Mapping, allocation and hairpinning are measured in both worlds. The edges of a port block depend on chance, and so are not
+/// compared.
+fn differences(node: usize, lab: &NatProfile, simulator: &NatProfile) -> Vec<String> {
+    let kind = |nat: &NatProfile| {
+        nat.allocation.map(|allocation| match allocation {
+            Allocation::PortBlock { .. } => "a block".to_owned(),
+            other => format!("{other:?}"),
+        })
+    };
+    let texts = |nat: &NatProfile| {
+        [
+            ("mapping", format!("{:?}", nat.mapping)),
+            ("allocation", format!("{:?}", kind(nat))),
+            ("hairpin", format!("{:?}", nat.hairpin)),
+        ]
+    };
+    texts(lab)
+        .into_iter()
+        .zip(texts(simulator))
+        .filter(|(lab, simulator)| lab != simulator)
+        .map(|((what, lab), (_, simulator))| format!("node {node}, {what}: {lab}, simulated {simulator}"))
+        .collect()
 }
 
 #[cfg(test)]
@@ -81,8 +109,8 @@ mod tests {
             delay_ms: 10,
             window_ms: 20_000,
         };
-        let case = Case { name: "x".to_owned(), description, path, direct_ms };
-        compare(Played { direct_ms: played.to_vec(), relayed }, case)
+        let case = Case { name: "x".to_owned(), description, path, direct_ms, nats: Default::default() };
+        compare(Played { direct_ms: played.to_vec(), relayed, nats: Default::default() }, case)
     }
 
     #[test]
@@ -91,6 +119,14 @@ mod tests {
         assert!(at(500.0).agrees() && at(3_500.0).agrees());
         assert!(!at(499.0).agrees() && !at(3_501.0).agrees());
         assert_eq!(at(500.0).simulator_ms, Some([1_000, 1_200, 3_000]));
+    }
+
+    #[test]
+    fn what_agent_and_simulation_know_of_a_nat_must_be_the_same() {
+        let known = NatProfile { hairpin: Some(true), ..NatProfile::default() };
+        assert!(differences(0, &known, &known).is_empty());
+        let differ = differences(1, &known, &NatProfile::default());
+        assert_eq!(differ, ["node 1, hairpin: Some(true), simulated None"]);
     }
 
     #[test]

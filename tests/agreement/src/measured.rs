@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::Context;
+use endpoint_selection::nat::NatProfile;
 use serde::{Deserialize, Serialize};
 
 /// Where a pair ends.
@@ -84,6 +85,8 @@ pub(crate) struct Case {
     pub(crate) path: Path,
     /// From both agents up to a direct path on both ends.
     pub(crate) direct_ms: Option<f64>,
+    /// What each agent says of its NAT.
+    pub(crate) nats: [NatProfile; 2],
 }
 
 #[derive(Deserialize)]
@@ -105,6 +108,7 @@ struct Scenario {
 struct Facts {
     path: Path,
     case: Description,
+    nats: [NatProfile; 2],
 }
 
 /// Reads the lab's file. Scenarios of other groups are none of ours.
@@ -118,7 +122,7 @@ pub(crate) fn read(text: &str) -> anyhow::Result<Vec<Case>> {
         let name = scenario.name;
         anyhow::ensure!(scenario.passed, "{name} failed in the lab: {}", scenario.why);
         let facts = scenario.facts.with_context(|| format!("{name} has no facts"))?;
-        let Facts { path, case } = serde_json::from_value(facts)
+        let Facts { path, case, nats } = serde_json::from_value(facts)
             .with_context(|| format!("the facts of {name} are not as agreed"))?;
         let direct_ms = scenario.figures.get("direct_ms").copied();
         anyhow::ensure!(
@@ -126,7 +130,7 @@ pub(crate) fn read(text: &str) -> anyhow::Result<Vec<Case>> {
             "{name}: a direct path needs a time, and only that has one"
         );
         let name = name.trim_start_matches("agree/").to_owned();
-        Ok(Case { name, description: case, path, direct_ms })
+        Ok(Case { name, description: case, path, direct_ms, nats })
     })
     .collect()
 }
@@ -140,7 +144,7 @@ mod tests {
     fn results(passed: bool, path: &str, figures: &str) -> String {
         format!(
             r#"{{"scenarios":[{{"name":"lab/delay","passed":false,"why":"","figures":{{}}}},
-            {{"name":"agree/x","passed":{passed},"why":"slow","figures":{figures},"facts":{{"path":"{path}","nats":[],
+            {{"name":"agree/x","passed":{passed},"why":"slow","figures":{figures},"facts":{{"path":"{path}","nats":[{{}},{{"mapping":"none"}}],
             "case":{{"nodes":[[{BOX}],[]],"shared":[],"same_network":false,"delay_ms":10,"window_ms":20000}}}}}}]}}"#
         )
     }
@@ -153,6 +157,7 @@ mod tests {
             (cases[0].name.as_str(), cases[0].path, cases[0].direct_ms),
             ("x", Path::Direct, Some(12.5))
         );
+        assert_eq!(cases[0].nats[1].mapping, Some(endpoint_selection::nat::Mapping::None));
         assert_eq!(cases[0].description.nodes[0][0].allocation, Allocation::Preserved);
     }
 

@@ -3,8 +3,9 @@
 use std::num::NonZeroU16;
 
 use anyhow::Context;
+use endpoint_selection::nat::NatProfile;
 use endpoint_selection::simulation::{
-    Dependence, Hairpinning, NatBehaviour, PortAllocation, Scenario, SimulatedNode, simulate,
+    Dependence, Hairpinning, NatBehaviour, PortAllocation, RunEventKind, Scenario, SimulatedNode, simulate,
 };
 
 use crate::measured::{Allocation, Behaviour, Case, Filtering, Hairpin, Mapping};
@@ -19,6 +20,8 @@ pub(crate) struct Played {
     pub(crate) direct_ms: Vec<u32>,
     /// With how many seeds it did not.
     pub(crate) relayed: usize,
+    /// What each node knew of its NAT at the end, with the first seed.
+    pub(crate) nats: [NatProfile; 2],
 }
 
 /// Plays a pair with the seeds from 0.
@@ -31,6 +34,13 @@ pub(crate) fn play(case: &Case, seeds: u64) -> anyhow::Result<Played> {
     for seed in 0..seeds {
         scenario.seed = seed;
         let run = simulate(&scenario).with_context(|| format!("{} cannot be played", case.name))?;
+        if seed == 0 {
+            for event in &run.events {
+                if let RunEventKind::Learnt { nat } = event.what {
+                    played.nats[usize::from(event.node == 1)] = nat;
+                }
+            }
+        }
         match run.direct_after_ms {
             Some(ms) => played.direct_ms.push(ms),
             None => played.relayed += 1,

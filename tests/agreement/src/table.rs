@@ -19,9 +19,10 @@ pub(crate) fn table(compared: &[Compared]) -> String {
         let times =
             case.simulator_ms.map_or([const { String::new() }; 3], |times| times.map(|ms| ms.to_string()));
         let verdict = match (case.outcome_agrees, case.time_agrees) {
-            (false, _) => "NO: another outcome",
-            (true, Some(false)) => "NO: another time",
-            (true, Some(true) | None) => "yes",
+            (false, _) => "NO: another outcome".to_owned(),
+            (true, Some(false)) => "NO: another time".to_owned(),
+            (true, Some(true) | None) if case.facts_differ.is_empty() => "yes".to_owned(),
+            (true, Some(true) | None) => format!("NO: {}", case.facts_differ.join("; ")),
         };
         let [least, median, most] = times;
         table.add_row([
@@ -32,7 +33,7 @@ pub(crate) fn table(compared: &[Compared]) -> String {
             least,
             median,
             most,
-            verdict.to_owned(),
+            verdict,
         ]);
     }
     table.to_string()
