@@ -186,9 +186,11 @@ pub fn explain(pair: &Pair) -> Explanation {
 /// Each side counts that reported anything; `round` probes are a whole round.
 fn progress(pair: &Pair, decisions: [(&Selection, &Side, &Side); 2], round: usize) -> Progress {
     let reported = [&pair.own, &pair.peer].map(|view| view.paths.is_some());
-    let is_asked = |reason: Reason| match reason {
-        Reason::NoAnswer { probes, .. } => usize::try_from(probes).is_ok_and(|probes| probes >= round),
-        reason => matches!(reason, Reason::WentSilent | Reason::Unusable { .. }),
+    let is_asked = |reason: Reason| {
+        if let Reason::NoAnswer { probes, .. } = reason {
+            return usize::try_from(probes).is_ok_and(|probes| probes >= round);
+        }
+        matches!(reason, Reason::WentSilent | Reason::Unusable { .. })
     };
     let asked: Vec<bool> = decisions
         .iter()

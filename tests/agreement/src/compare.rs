@@ -78,7 +78,9 @@ fn differences(node: usize, lab: &NatProfile, simulator: &NatProfile) -> Vec<Str
     let kind = |nat: &NatProfile| {
         nat.allocation.map(|allocation| match allocation {
             Allocation::PortBlock { .. } => "a block".to_owned(),
-            other => format!("{other:?}"),
+            other @ (Allocation::Preserving | Allocation::Sequential { .. } | Allocation::Random) => {
+                format!("{other:?}")
+            }
         })
     };
     let texts = |nat: &NatProfile| {
