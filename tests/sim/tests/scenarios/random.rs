@@ -3,6 +3,8 @@
 //! `SIM_SEED=n` replays one seed with its transcript. `SIM_SEEDS=n` plays n seeds instead of the usual 2,000, half of
 //! them in each of the two tests, from `SIM_FROM` on (0 unless told otherwise).
 
+#![expect(clippy::print_stdout, reason = "seeds and sums are for whoever runs the test")]
+
 use std::ops::Range;
 
 use nix::time::{ClockId, clock_gettime};

@@ -16,7 +16,7 @@ sentence: string, };
 /**
  * What to do.
  */
-export type AdviceCode = "allow-udp" | "enable-port-mapping" | "enable-ipv6" | "enable-hairpinning" | "route-between-networks" | "open-firewall" | "check-agents";
+export type AdviceCode = "allow-udp" | "enable-port-mapping" | "enable-ipv6" | "enable-hairpinning" | "route-between-networks" | "open-firewall" | "raise-mtu" | "check-agents";
 
 /**
  * Which outside port a new mapping gets (RFC 4787 §4.2.1).
@@ -258,7 +258,8 @@ peer_candidates: Array<ExplainedCandidate>,
  */
 own_candidates: Array<ExplainedCandidate>,
 /**
- * What is tried to open a direct path.
+ * What is tried to open a direct path. Where all that plain opening should work with has gone unanswered, its chance is not
+ * known any more.
  */
 plan: Plan, };
 
@@ -1054,6 +1055,10 @@ nodes: [SimulatedNode, SimulatedNode],
  */
 shared: Array<NatBehaviour>,
 /**
+ * Inside the outermost box in front of the first node stands a STUN server as well, which so sees less of the way.
+ */
+carrier_server: boolean,
+/**
  * The second node is in the first one's network; its own boxes do not count.
  */
 same_network: boolean,
@@ -1137,6 +1142,19 @@ boxes: Array<NatBehaviour>,
  * UDP does not leave its network.
  */
 is_udp_blocked: boolean,
+/**
+ * Its nearest box maps packets to STUN servers as if it were endpoint-independent, so that these see a port that no peer
+ * ever sees.
+ */
+are_servers_exempt: boolean,
+/**
+ * Its nearest box opens a port on request (PCP, NAT-PMP, UPnP-IGD).
+ */
+has_port_mapping: boolean,
+/**
+ * It has an IPv6 address as well, behind a stateful firewall.
+ */
+has_ipv6: boolean,
 /**
  * One way to the middle of the internet, in milliseconds.
  */
