@@ -206,6 +206,7 @@ fn simulation() -> Result<f64> {
             nodes,
             shared: Vec::new(),
             same_network: false,
+            carrier_server: false,
             loss_ppm: 10_000,
             duration_ms: MINUTES * 60_000,
             changes: Vec::new(),
