@@ -126,6 +126,9 @@ export function scenarioOf(choice: Choice, report: PairReport, story: Explanatio
       delay_ms,
       foreign_flows_per_s: FOREIGN_FLOWS_PER_S,
       starts_at_ms: 0,
+      are_servers_exempt: false,
+      has_port_mapping: false,
+      has_ipv6: false,
     };
   };
   const carrier = { ...box(INDEPENDENT, STRICT), hairpinning: choice.isHairpinning ? "open" : "none" } as const;
@@ -134,6 +137,7 @@ export function scenarioOf(choice: Choice, report: PairReport, story: Explanatio
     nodes: [node(own, choice.nodes[0]), node(peer, choice.nodes[1])],
     shared: choice.place === "one-carrier" ? [carrier] : [],
     same_network: choice.place === "one-network",
+    carrier_server: false,
     loss_ppm: 0,
     duration_ms: DURATION_MS,
     changes: [],
