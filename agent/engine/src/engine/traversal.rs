@@ -98,25 +98,30 @@ impl Engine {
 
     /// The answer to [`Output::OpenSocket`].
     pub(super) fn on_socket_opened(&mut self, now: Timestamp, socket: SocketId, port: Option<u16>) {
+        if port.is_some() {
+            self.sockets.set_open(socket);
+        } else {
+            self.sockets.release(socket);
+        }
         if self.discovery.on_socket_opened(&mut context!(self, now), socket, port) {
-            if port.is_none() {
-                self.sockets.release(socket);
-            }
             return;
         }
-        let Some(underway) = &mut self.underway else { return };
+        let is_wanted = |underway: &&mut Underway| underway.attempt.open_sockets().contains(&socket);
+        let Some(underway) = self.underway.as_mut().filter(is_wanted) else {
+            // Whoever wanted it has given up meanwhile.
+            self.close_socket(socket);
+            return;
+        };
         let (ready, waiting) = std::mem::take(&mut underway.waiting)
             .into_iter()
             .partition(|(waits_for, _)| *waits_for == socket);
         underway.waiting = waiting;
         if port.is_some() {
-            self.sockets.set_open(socket);
             let (peer, ready): (_, Vec<(SocketId, AttemptOutput)>) = (underway.peer, ready);
             for (_, output) in ready {
                 self.do_for_attempt(now, peer, output);
             }
         } else {
-            self.sockets.release(socket);
             self.step_attempt(now, None, |attempt| attempt.on_no_socket(socket));
         }
     }
@@ -141,9 +146,10 @@ impl Engine {
         }
     }
 
+    /// Closes a socket. One that is still being opened is closed when the answer comes and nobody wants it any more.
     pub(super) fn close_socket(&mut self, socket: SocketId) {
         self.discovery.forget_socket(socket);
-        if self.sockets.release(socket) {
+        if self.sockets.is_open(socket) && self.sockets.release(socket) {
             self.outputs.push_back(Output::CloseSocket(socket));
         }
     }
