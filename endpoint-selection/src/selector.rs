@@ -166,15 +166,18 @@ impl Selector {
     /// A direct path that answers but serves badly: it is asked on, to see when it serves well again.
     #[must_use]
     pub fn ailing_direct(&self, now: Timestamp) -> Option<(SocketAddr, Health)> {
-        let mut direct = self.paths.values().filter(|path| {
-            path.candidate.kind != CandidateKind::Relayed
-                && path.unusable.is_none()
-                && path.status.is_usable()
-        });
-        direct.find_map(|path| {
+        let direct = self
+            .paths
+            .values()
+            .filter(|path| path.candidate.kind != CandidateKind::Relayed && path.unusable.is_none());
+        let ailing = direct.filter_map(|path| {
+            let PathStatus::Answered { at, .. } = path.status else { return None };
             let health = path.quality.health(now, &self.policy);
-            matches!(health, Health::Lossy | Health::Narrow).then_some((path.candidate.address, health))
-        })
+            let is_ailing = matches!(health, Health::Lossy | Health::Narrow);
+            is_ailing.then_some((at, path.candidate.address, health))
+        });
+        // The one that answered last: an older one may be dead.
+        ailing.max_by_key(|(at, address, _)| (*at, *address)).map(|(_, address, health)| (address, health))
     }
 
     /// How well the path to `remote` serves at `now`.
