@@ -14,6 +14,8 @@ use crate::stun_server::StunServer;
 const ANSWER: Duration = Duration::from_millis(150);
 /// Requests before silence counts as an answer that was filtered.
 const TRIES: u32 = 4;
+/// Requests before a server that nothing filters counts as dead: three seconds, longer than a busy machine stalls.
+const TRIES_UNFILTERED: u32 = 20;
 /// Sockets whose ports show the allocation.
 const ALLOCATIONS: usize = 8;
 /// Ports that all lie this close together come from a block: eight random ones do so once in ten million times.
@@ -122,15 +124,24 @@ fn port_of(socket: &UdpSocket) -> Result<u16, LabError> {
 }
 
 pub(crate) fn seen_by(socket: &UdpSocket, endpoint: SocketAddrV4) -> Result<SocketAddrV4, LabError> {
-    ask(socket, endpoint, Change::default())?
+    ask_often(socket, endpoint, Change::default(), TRIES_UNFILTERED)?
         .ok_or_else(|| LabError::Unmet(format!("the lab's STUN server {endpoint} does not answer")))
 }
 
 /// Asks until there is an answer; `None` if all tries stay without one.
 fn ask(socket: &UdpSocket, endpoint: SocketAddrV4, change: Change) -> Result<Option<SocketAddrV4>, LabError> {
+    ask_often(socket, endpoint, change, TRIES)
+}
+
+fn ask_often(
+    socket: &UdpSocket,
+    endpoint: SocketAddrV4,
+    change: Change,
+    tries: u32,
+) -> Result<Option<SocketAddrV4>, LabError> {
     let mut id: TransactionId = [0x57; 12];
     id[..8].copy_from_slice(&NEXT_TRANSACTION.fetch_add(1, Ordering::SeqCst).to_be_bytes());
-    for _ in 0..TRIES {
+    for _ in 0..tries {
         socket.send_to(&request(id, change), endpoint).trying("send a STUN request")?;
         let deadline = Instant::now() + ANSWER;
         let mut bytes = [0_u8; 1500];

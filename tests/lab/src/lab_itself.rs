@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::classification::classify_recipes;
+use crate::classification::{Classified, classify_recipes};
 use crate::error::LabError;
 use crate::internet::Internet;
 use crate::ping::ping;
@@ -43,8 +43,11 @@ fn run(_context: &Context, wanted: &[String]) -> Result<Vec<Outcome>, LabError> 
 
 fn recipes(name: &str) -> Result<Outcome, LabError> {
     let results = classify_recipes(&recipe_names().collect::<Vec<_>>())?;
-    let wrong: Vec<&str> =
-        results.iter().filter(|result| !result.holds()).map(|result| result.recipe.name).collect();
+    let found = |result: &Classified| match &result.found {
+        Ok(found) => format!("{} is {found}", result.recipe.name),
+        Err(error) => format!("{}: {error}", result.recipe.name),
+    };
+    let wrong: Vec<String> = results.iter().filter(|result| !result.holds()).map(found).collect();
     let count = f64::from(u32::try_from(results.len()).unwrap_or(u32::MAX));
     let verdict = if wrong.is_empty() {
         Ok(String::new())
