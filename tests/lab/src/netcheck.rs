@@ -68,7 +68,8 @@ fn check(
     let truth = [
         ("mapping", word(&claim.mapping)),
         ("filtering", word(&claim.filtering)),
-        ("allocation", word(&claim.allocation)),
+        // RFC 4787 §4.2.1 speaks of port preservation; the agent names the NAT by it, the recipe the port.
+        ("allocation", word(&claim.allocation).replace("preserved", "preserving")),
         ("hairpin", word(&claim.hairpin)),
     ];
     // Not to know is no error; to say something else is.
