@@ -94,6 +94,15 @@ impl Selector {
         self.paths.remove(&address);
     }
 
+    /// Forgets peer-reflexive candidates that left this many probes unanswered and never answered one: nobody names them any
+    /// more, and whoever is there shows up again.
+    pub fn forget_learnt(&mut self, unanswered: u32) {
+        self.paths.retain(|_, path| {
+            let is_dead = matches!(path.status, PathStatus::Probing { sent } if sent >= unanswered);
+            !(is_dead && path.candidate.kind == CandidateKind::PeerReflexive)
+        });
+    }
+
     /// Makes room: an address that never answered or fell silent goes, learnt ones first.
     fn evict(&mut self) -> bool {
         let dead = self.paths.iter().filter(|(address, path)| {

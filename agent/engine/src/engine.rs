@@ -1,9 +1,9 @@
 //! The engine: takes inputs in, lets its parts react, hands wishes out.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::net::SocketAddr;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::{IpAddr, SocketAddr};
 
-use endpoint_selection::nat::NatProfile;
+use endpoint_selection::nat::{Mapping, NatProfile};
 use endpoint_selection::{SocketId, Timestamp};
 use protocol::api::{MapEvent, NetworkMap, ReportResponse};
 use protocol::frame::{DatagramClass, classify};
@@ -321,18 +321,29 @@ impl Engine {
             .take(CALL_CANDIDATES_MAX)
             .collect();
         let nat = self.discovery.nat();
+        let is_other_mapping = self.reported_nat.mapping != nat.mapping;
         if self.reported_nat != nat {
             self.reported_nat = nat;
             self.reporter.touch(now);
         }
-        if self.own_addresses != addresses {
-            self.own_addresses = addresses;
+        if self.own_addresses == addresses && !is_other_mapping {
+            return;
+        }
+        // A NAT with another port for each destination shows servers new ones again and again; no peer can use them.
+        let is_dependent = nat.mapping.is_some_and(Mapping::is_dependent);
+        let is_news = is_other_mapping || !is_dependent || ips(&self.own_addresses) != ips(&addresses);
+        self.own_addresses = addresses;
+        if is_news {
             self.reporter.touch(now);
             for peer in self.peers.values_mut() {
                 peer.on_own_change(now);
             }
         }
     }
+}
+
+fn ips(addresses: &[SocketAddr]) -> BTreeSet<IpAddr> {
+    addresses.iter().map(SocketAddr::ip).collect()
 }
 
 fn is_due(at: Option<Timestamp>, now: Timestamp) -> bool {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use endpoint_selection::nat::Mapping;
 use endpoint_selection::{
     Candidate, CandidateKind, CandidateSource, Observation, ObservationKind, Policy, Selector, SocketId,
     Timestamp,
@@ -27,6 +28,7 @@ mod view;
 
 use data_check::DataCheck;
 use punching::Punching;
+use receive::Triggered;
 use upkeep::Upkeep;
 
 /// How long a reply may take; replies after that count for nothing.
@@ -59,6 +61,7 @@ pub(crate) struct Peer {
     traffic: Option<PeerTraffic>,
     data: DataCheck,
     punching: Punching,
+    triggered: Triggered,
     /// The address that only a side socket reaches, and that socket.
     side: Option<(SocketAddr, SocketId)>,
 }
@@ -112,6 +115,7 @@ impl Peer {
             traffic: None,
             data: DataCheck::default(),
             punching: Punching::default(),
+            triggered: Triggered::default(),
             side: None,
         }
     }
@@ -152,8 +156,11 @@ impl Peer {
     pub(crate) fn update(&mut self, context: &mut Context<'_>, info: api::Peer) {
         let came_online = info.online && !self.info.online;
         let plain_changed = info.plain_endpoint != self.info.plain_endpoint;
+        let is_other_mapping = info.nat.mapping != self.info.nat.mapping;
         self.info = info;
-        let is_new = self.selector.set_candidates(&self.info.candidates, context.now);
+        let addresses = self.info.candidates.iter().map(|candidate| candidate.address);
+        let is_news = is_other_mapping || self.is_news(addresses);
+        self.selector.set_candidates(&self.info.candidates, context.now);
         if self.info.plain_endpoint.is_some() || plain_changed {
             self.start(context);
             return;
@@ -161,9 +168,19 @@ impl Peer {
         if came_online {
             self.use_relays(context);
         }
-        if is_new || came_online {
+        if is_news || came_online {
             self.search(context.now);
         }
+    }
+
+    /// Whether one of the peer's addresses is a reason to search anew: an unknown one, unless it is only one more port of a
+    /// known address and the peer's NAT has another port for each destination.
+    fn is_news(&self, mut addresses: impl Iterator<Item = SocketAddr>) -> bool {
+        let is_dependent = self.info.nat.mapping.is_some_and(Mapping::is_dependent);
+        let is_known = |ip: IpAddr| self.selector.probe_targets().any(|target| target.ip() == ip);
+        addresses.any(|address| {
+            self.selector.status(address).is_none() && !(is_dependent && is_known(address.ip()))
+        })
     }
 
     /// Looks for a direct path, from now on.
@@ -346,12 +363,12 @@ impl Peer {
         self.side.filter(|(address, _)| *address == remote).map_or(SocketId::MAIN, |(_, socket)| socket)
     }
 
-    /// The path in use, and `with_evidence` all that the choice was made from.
     /// The side socket that a path of this peer goes through.
     pub(crate) fn side_socket(&self) -> Option<SocketId> {
         self.side.map(|(_, socket)| socket)
     }
 
+    /// The path in use, and `with_evidence` all that the choice was made from.
     pub(crate) fn path_report(&self, with_evidence: bool) -> PathReport {
         let (kind, remote) = self.path_kind();
         let rtt_us = remote.and_then(|remote| self.selector.rtt_us(remote));

@@ -8,6 +8,9 @@ use endpoint_selection::Timestamp;
 /// other; RFC 8445 §14.2 paces checks at 50 ms, and nine tries over 1.7 s get through 30 % loss with 99.99 %.
 const STEPS_MS: [u64; 9] = [0, 50, 100, 200, 300, 500, 800, 1_200, 1_700];
 
+/// How often a round probes an address that does not answer.
+pub(crate) const ROUND_PROBES: u32 = STEPS_MS.len() as u32;
+
 /// The first pause after a round that opened nothing.
 const PAUSE_MIN: Duration = Duration::from_secs(5);
 

@@ -7,10 +7,11 @@ use endpoint_selection::ObservationKind;
 use protocol::api::PathKind;
 use protocol::probe::{Message, Probe};
 
+use super::receive::Triggered;
 use super::{Peer, REPLY_TIMEOUT, Route, Sent};
 use crate::context::Context;
 use crate::output::{Output, PingAnswer};
-use crate::schedule::Due;
+use crate::schedule::{Due, ROUND_PROBES};
 
 /// A call answered by a call within this time is not answered again.
 const CALL_SPACING: Duration = Duration::from_secs(5);
@@ -24,6 +25,8 @@ impl Peer {
     /// call over the relays, so that both sides probe at the same time.
     pub(super) fn probe_candidates(&mut self, context: &mut Context<'_>, due: Due) {
         if due == Due::RoundStart {
+            self.triggered = Triggered::default();
+            self.selector.forget_learnt(ROUND_PROBES);
             let is_calling = self.is_worth_a_call(context);
             let relays: Vec<SocketAddr> = context.sessions.keys().copied().collect();
             for relay in relays {

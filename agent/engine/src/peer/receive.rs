@@ -16,6 +16,33 @@ use crate::context::{Context, Notice};
 /// nothing within this time after ours began.
 const CROSSING_MAX: Duration = Duration::from_secs(1);
 
+/// The most addresses learnt from requests in one round and the pause after it. A peer shows one for each address of ours that
+/// it reaches us at, which are a few.
+const LEARNT_MAX: u8 = 16;
+
+/// The most checks that requests trigger in that time: four addresses, of which each step of a round asks from each. Where both
+/// NATs map more strictly than they filter, each check triggers another one on the other side, for ever.
+const TRIGGERED_MAX: u8 = 64;
+
+/// What requests made us do since a round began.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Triggered {
+    checks: u8,
+    learnt: u8,
+}
+
+impl Triggered {
+    /// Takes one check out of the budget, to an address that `is_new` or known. Returns whether there was one left.
+    fn take(&mut self, is_new: bool) -> bool {
+        let has_room = self.checks < TRIGGERED_MAX && (!is_new || self.learnt < LEARNT_MAX);
+        if has_room {
+            self.checks += 1;
+            self.learnt += u8::from(is_new);
+        }
+        has_room
+    }
+}
+
 impl Peer {
     /// Takes a probe datagram that came over `route`. Returns false where it is not the peer's.
     pub(crate) fn handle_probe(&mut self, context: &mut Context<'_>, route: Route, datagram: &[u8]) -> bool {
@@ -57,8 +84,9 @@ impl Peer {
         true
     }
 
-    /// Answers, a copy too: the copy may have come first, and the reply is no longer than the request. A fresh request from an address that we do not use yet is a candidate (RFC 8445 §7.3.1.3), and is
-    /// probed at once (§7.3.1.4): its mapping is open right now.
+    /// Answers, a copy too: the copy may have come first, and the reply is no longer than the request. A fresh request from an
+    /// address that we do not use yet is a candidate (RFC 8445 §7.3.1.3), and is probed at once (§7.3.1.4): its mapping is
+    /// open right now.
     fn on_request(
         &mut self,
         context: &mut Context<'_>,
@@ -74,11 +102,16 @@ impl Peer {
         self.send(context, route, Message::Reply { transaction, observed, heard_bytes, padding });
         if let (Some(address), Freshness::Fresh) = (observed, freshness) {
             self.note_heard(context, address);
+            self.trigger_check(context, route, address);
+        }
+    }
+
+    fn trigger_check(&mut self, context: &mut Context<'_>, route: Route, address: SocketAddr) {
+        let is_new = self.selector.status(address).is_none();
+        if !self.selector.may_carry(address, context.now) && self.triggered.take(is_new) {
             self.learn(CandidateKind::PeerReflexive, address);
-            if !self.selector.may_carry(address, context.now) {
-                self.send_request(context, route);
-                self.observe(context, address, ObservationKind::ProbeSent);
-            }
+            self.send_request(context, route);
+            self.observe(context, address, ObservationKind::ProbeSent);
         }
     }
 
@@ -154,21 +187,21 @@ impl Peer {
         }
     }
 
-    /// Takes an address that the peer's own messages told. Returns whether it is new.
-    fn learn(&mut self, kind: CandidateKind, address: SocketAddr) -> bool {
-        self.selector.add_candidate(Candidate { kind, address, base: None, source: CandidateSource::Peer })
+    /// Takes an address that the peer's own messages told.
+    fn learn(&mut self, kind: CandidateKind, address: SocketAddr) {
+        self.selector.add_candidate(Candidate { kind, address, base: None, source: CandidateSource::Peer });
     }
 
     /// The peer probes now and tells its addresses. A replayed call costs one round of probes, no more.
     fn on_call(&mut self, context: &mut Context<'_>, addresses: &[SocketAddr]) {
-        let mut is_new = false;
+        let is_news = self.is_news(addresses.iter().copied());
         for address in addresses {
-            is_new |= self.learn(kind_of(address.ip()), *address);
+            self.learn(kind_of(address.ip()), *address);
         }
         // A peer calls when something changed: our path may be dead as well.
         self.upkeep.ask_now(context.now);
         self.is_called = true;
-        if is_new {
+        if is_news {
             self.search(context.now);
         } else {
             self.schedule.join(context.now);

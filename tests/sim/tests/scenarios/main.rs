@@ -7,6 +7,7 @@ mod faults;
 mod links;
 mod opening;
 mod random;
+mod rhythm;
 mod stranger;
 
 use std::time::Duration;

@@ -91,30 +91,6 @@ fn ipv6_through_firewalls_is_direct_where_ipv4_cannot_be() {
 }
 
 #[test]
-fn two_symmetric_nats_stay_on_the_relay_and_are_tried_again_after_growing_pauses() {
-    let (mut world, a, b) = two_nodes(5, Recipe::Symmetric, Recipe::Symmetric);
-    let mut first_minute = 0;
-    let mut counts = Vec::new();
-    for minute in 0..30 {
-        let before = world.probes_sent(a, b);
-        world.run_for(seconds(60));
-        assert!(world.is_relayed(a, b), "{}", world.transcript());
-        let sent = world.probes_sent(a, b) - before;
-        if minute == 0 {
-            first_minute = sent;
-        }
-        counts.push(sent);
-    }
-    let last: u64 = counts[20..].iter().sum();
-    // The path in use is asked each five seconds, and the peer's question is answered: 24 a minute.
-    assert!(last > 10 * 24 + 2 * 9, "it stopped trying: {counts:?}");
-    assert!(last / 10 < first_minute / 3, "the pauses do not grow: {counts:?}");
-    // Beside that, nine steps to four candidates; a round of ours and one of the peer's each five minutes.
-    assert!(last < 10 * 24 + 3 * 2 * 9 * 4, "too many: {counts:?}");
-    assert_traffic_flows(&world, a, b);
-}
-
-#[test]
 fn a_symmetric_nat_that_becomes_port_restricted_is_used_directly_without_anybody_asking() {
     let mut world = World::new(6).with_transcript();
     let home = Recipe::Symmetric.place(&mut world);
