@@ -1,12 +1,15 @@
 //! What is learnt about ourselves: interface addresses, what STUN servers and relays saw us as, and from that our candidates
 //! and the NAT in front of us.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use endpoint_selection::nat::{Evidence, NatFacts, NatProfile};
-use endpoint_selection::{Candidate, CandidateKind, CandidateSource, SocketId, Timestamp, check_address};
+use endpoint_selection::{
+    Candidate, CandidateKind, CandidateSource, Realm, SocketId, Timestamp, check_address,
+};
 use protocol::api::REPORT_CANDIDATES_MAX;
 
 use crate::context::{Context, Notice};
@@ -180,8 +183,15 @@ impl Discovery {
 
     /// Our address as the internet sees it, for peers that look for our mappings.
     pub(crate) fn outside(&self) -> Option<SocketAddr> {
-        let seen = self.servers.iter().filter_map(|server| self.reflexive(*server));
-        seen.chain(self.seen_by_relays.values().copied()).find(SocketAddr::is_ipv4)
+        let by_server = self.outermost_server().map(|(_, seen)| seen);
+        by_server.or_else(|| self.seen_by_relays.values().copied().find(SocketAddr::is_ipv4))
+    }
+
+    /// The server that sees us from farthest outside, and what it sees: one in a carrier's network shows what nobody beyond it
+    /// can send to.
+    fn outermost_server(&self) -> Option<(SocketAddr, SocketAddr)> {
+        let seen = self.servers.iter().filter_map(|server| Some((*server, self.reflexive(*server)?)));
+        seen.filter(|(_, seen)| seen.is_ipv4()).min_by_key(|(_, seen)| Reverse(Realm::of(seen.ip())))
     }
 
     pub(crate) fn stun_status(&self) -> Vec<StunStatus> {

@@ -20,6 +20,9 @@ const LAST_WAIT: Duration = Duration::from_secs(1);
 pub(super) struct Asking {
     transaction: [u8; stun::TRANSACTION_LEN],
     started_at: Timestamp,
+    /// When the first request left that nobody has answered yet, of this transaction or of one before: it made the mapping,
+    /// and only the answer was lost.
+    mapped_at: Timestamp,
     sent: usize,
 }
 
@@ -53,18 +56,17 @@ impl Discovery {
         }
     }
 
-    /// Asks one server from a socket that was just opened, where one is known that answers over IPv4.
+    /// Asks one server from a socket that was just opened, where one is known that sees us from outside over IPv4.
     pub(crate) fn ask_one(&mut self, context: &mut Context<'_>, socket: SocketId) {
-        let server =
-            self.servers.iter().find(|server| server.is_ipv4() && self.reflexive(**server).is_some());
-        if let Some(server) = server.copied() {
+        if let Some((server, _)) = self.outermost_server() {
             self.ask(context, socket, server);
         }
     }
 
     pub(super) fn ask(&mut self, context: &mut Context<'_>, socket: SocketId, server: SocketAddr) {
-        let transaction = context.entropy.bytes();
-        self.asking.insert((socket, server), Asking { transaction, started_at: context.now, sent: 1 });
+        let (transaction, now) = (context.entropy.bytes(), context.now);
+        let mapped_at = self.asking.get(&(socket, server)).map_or(now, |before| before.mapped_at);
+        self.asking.insert((socket, server), Asking { transaction, started_at: now, mapped_at, sent: 1 });
         context.transmit_from(socket, server, stun::encode_request(transaction));
     }
 
@@ -117,7 +119,7 @@ impl Discovery {
         if asking.transaction != transaction {
             return None;
         }
-        let at = asking.started_at;
+        let at = asking.mapped_at;
         self.asking.remove(&(socket, from));
         let local_port = if socket == SocketId::MAIN {
             Some(self.local_port)
