@@ -86,7 +86,7 @@ impl Volley {
         (budget.probes_max / PREDICTION_ROUNDS).max(1)
     }
 
-    /// One party of a mutual prediction.
+    /// One party of a mutual prediction; where the step is 0 there is only one port to send to.
     pub(super) fn walk(
         socket: SocketId,
         newest: SocketAddr,
@@ -94,7 +94,7 @@ impl Volley {
         is_first: bool,
         budget: &Budget,
     ) -> Self {
-        let window = window.clamp(1, Self::walk_max(budget));
+        let window = if step == 0 { 1 } else { window.clamp(1, Self::walk_max(budget)) };
         let shots = Shots::Walk { socket, ip: newest.ip(), newest: newest.port(), step, window, is_first };
         Self { shots, rounds: MUTUAL_ROUNDS, gap_us: 0 }
     }
@@ -243,6 +243,13 @@ mod tests {
             });
             assert!(meet, "{own_foreign} {peer_foreign}");
         }
+    }
+
+    #[test]
+    fn a_party_that_keeps_its_port_is_not_sent_a_volley() {
+        let volley = Volley::walk(SocketId(1), PEER, (0, 16), true, &BUDGET);
+        assert_eq!(volley.count(), u32::from(MUTUAL_WINDOWS * MUTUAL_ROUNDS));
+        assert!(ports(&volley).iter().all(|port| *port == PEER.port()));
     }
 
     #[test]
