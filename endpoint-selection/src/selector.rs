@@ -32,6 +32,15 @@ struct Path {
     unusable: Option<Unusable>,
 }
 
+impl Path {
+    /// What lost data there may still do so; the rest has to be measured anew.
+    fn forget(&mut self) {
+        let PathQuality { data_lost_at, data_losses, .. } = self.quality;
+        self.quality = PathQuality { data_lost_at, data_losses, ..PathQuality::default() };
+        self.status = PathStatus::Untried;
+    }
+}
+
 impl Selector {
     /// A selector without candidates. Addresses inside `mesh` (network, prefix length) are never used.
     #[must_use]
@@ -139,10 +148,14 @@ impl Selector {
     /// Forgets evidence on direct paths, for instance because our own network changed; candidates stay.
     pub fn forget_direct_evidence(&mut self) {
         for path in self.paths.values_mut().filter(|path| path.candidate.kind != CandidateKind::Relayed) {
-            path.status = PathStatus::Untried;
-            // What lost data there may still do so; the rest has to be measured anew.
-            let PathQuality { data_lost_at, data_losses, .. } = path.quality;
-            path.quality = PathQuality { data_lost_at, data_losses, ..PathQuality::default() };
+            path.forget();
+        }
+    }
+
+    /// Forgets the evidence on one path, because packets will go there from another socket.
+    pub fn forget_evidence(&mut self, remote: SocketAddr) {
+        if let Some(path) = self.paths.get_mut(&remote) {
+            path.forget();
         }
     }
 

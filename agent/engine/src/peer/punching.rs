@@ -42,9 +42,11 @@ impl Punching {
         self.probed_at.is_some_and(|at| now.since(at) < FILTER_MEMORY)
     }
 
+    /// There is a direct path. Where it is lost, the peer's next wish is about a new one, and need not wait.
     pub(super) const fn on_direct(&mut self) {
         self.at = None;
         self.failures = 0;
+        self.followed_at = None;
     }
 }
 

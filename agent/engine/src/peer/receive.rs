@@ -137,7 +137,9 @@ impl Peer {
             if let Some(observed) = observed {
                 context.notices.push(Notice::Seen(PeerView { socket, remote, observed, at: context.now }));
             }
-            self.take_socket(context, socket, address);
+            if !self.take_socket(context, socket, address) {
+                return;
+            }
             // The list may have been replaced while the request was out.
             self.learn(CandidateKind::PeerReflexive, address);
         }
@@ -154,11 +156,21 @@ impl Peer {
         }
     }
 
-    /// A side socket that reaches an address which no other path does becomes the way to it; the main socket takes it back.
-    fn take_socket(&mut self, context: &mut Context<'_>, socket: SocketId, address: SocketAddr) {
-        if self.socket_for(address) == socket || self.selector.may_carry(address, context.now) {
-            return;
+    /// An answer came on `socket`, which becomes the way to the address unless tunnel packets go there through another one.
+    /// Returns whether it is: an answer on another socket says nothing about the way.
+    fn take_socket(&mut self, context: &mut Context<'_>, socket: SocketId, address: SocketAddr) -> bool {
+        let holder = self.socket_for(address);
+        if holder == socket {
+            return true;
         }
+        let is_in_use = |(address, socket)| {
+            self.route() == Some(Route::Direct(socket, address))
+                && self.selector.may_carry(address, context.now)
+        };
+        if is_in_use((address, holder)) || self.side.is_some_and(is_in_use) {
+            return false;
+        }
+        self.selector.forget_evidence(address);
         let before = self.side.take();
         if socket != SocketId::MAIN {
             self.side = Some((address, socket));
@@ -166,6 +178,7 @@ impl Peer {
         if let Some((_, idle)) = before.filter(|(_, before)| *before != socket) {
             context.notices.push(Notice::Idle(idle));
         }
+        true
     }
 
     /// A probe from where nothing was sent shows that the filter in front of us is lax. Attempts send to addresses that the
