@@ -111,7 +111,6 @@ impl Engine {
             Input::ReportAccepted(response) => self.on_report_accepted(now, response),
             Input::ReportFailed => self.reporter.on_failed(now),
             Input::Datagram { socket, from, datagram } => self.on_datagram(now, socket, from, datagram),
-            // Nothing asks for side sockets yet.
             Input::SocketOpened { socket, port } => self.on_socket_opened(now, socket, port),
             Input::LocalAddresses(addresses) => {
                 if self.discovery.set_local(addresses) {
@@ -155,6 +154,7 @@ impl Engine {
             peer.handle_timeout(&mut context!(self, now));
         }
         self.handle_attempt_timeout(now);
+        self.close_silent_sockets(now);
         self.begin_attempt_that_is_due(now);
         self.finish_event(now);
         let due = self.reporter.next_at().is_some_and(|at| at <= now);
@@ -233,9 +233,9 @@ impl Engine {
                 self.tags.remove(&tag);
             }
             self.outputs.push_back(Output::SetPath { peer: key, path: None });
-            self.forget_attempt(&key);
+            self.forget_attempt(now, &key);
             if let Some(socket) = peer.and_then(|peer| peer.side_socket()) {
-                self.close_socket(socket);
+                self.close_socket(now, socket);
             }
         }
         for (key, info) in wanted {
@@ -294,8 +294,10 @@ impl Engine {
     fn on_probe(&mut self, now: Timestamp, route: Route, datagram: &[u8]) {
         let peer =
             tag_of(datagram).and_then(|tag| self.tags.get(&tag)).and_then(|key| self.peers.get_mut(key));
-        if let Some(peer) = peer {
-            peer.handle_probe(&mut context!(self, now), route, datagram);
+        let Some(peer) = peer else { return };
+        let is_heard = peer.handle_probe(&mut context!(self, now), route, datagram);
+        if let (true, Route::Direct(socket, _)) = (is_heard, route) {
+            self.sockets.note_heard(now, socket);
         }
     }
 

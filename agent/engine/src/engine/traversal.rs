@@ -15,13 +15,15 @@ use crate::peer::Peer;
 pub(super) struct Underway {
     peer: PublicKey,
     attempt: Attempt,
+    /// Names of side sockets for it; most are opened only when their turn comes.
+    names: Vec<SocketId>,
     /// What waits for its socket to be open.
     waiting: Vec<(SocketId, AttemptOutput)>,
 }
 
 impl Underway {
-    const fn new(peer: PublicKey, attempt: Attempt) -> Self {
-        Self { peer, attempt, waiting: Vec::new() }
+    const fn new(peer: PublicKey, attempt: Attempt, names: Vec<SocketId>) -> Self {
+        Self { peer, attempt, names, waiting: Vec::new() }
     }
 }
 
@@ -41,7 +43,7 @@ impl Engine {
                     Notice::Opened(peer, socket) => {
                         self.step_attempt(now, Some(peer), |attempt| attempt.on_opened(socket));
                     }
-                    Notice::Idle(socket) => self.close_socket(socket),
+                    Notice::Idle(socket) => self.close_socket(now, socket),
                     Notice::Lost => self.discovery.ask_soon(now),
                     Notice::Seen(_) | Notice::Heard(_) => {}
                 }
@@ -85,10 +87,11 @@ impl Engine {
 
     /// When something of the above is due. An attempt that waits for another one to end is not.
     pub(super) fn traversal_at(&self) -> Option<Timestamp> {
-        match &self.underway {
+        let attempt = match &self.underway {
             Some(underway) => underway.attempt.poll_timeout(),
             None => self.peers.values().filter_map(Peer::punch_at).min(),
-        }
+        };
+        attempt.into_iter().chain(self.sockets.next_at()).min()
     }
 
     /// Moves the attempt on.
@@ -109,7 +112,7 @@ impl Engine {
         let is_wanted = |underway: &&mut Underway| underway.attempt.open_sockets().contains(&socket);
         let Some(underway) = self.underway.as_mut().filter(is_wanted) else {
             // Whoever wanted it has given up meanwhile.
-            self.close_socket(socket);
+            self.close_socket(now, socket);
             return;
         };
         let (ready, waiting) = std::mem::take(&mut underway.waiting)
@@ -138,17 +141,43 @@ impl Engine {
     }
 
     /// A peer is gone: so is the attempt at it.
-    pub(super) fn forget_attempt(&mut self, peer: &PublicKey) {
+    pub(super) fn forget_attempt(&mut self, now: Timestamp, peer: &PublicKey) {
         if let Some(underway) = self.underway.take_if(|underway| underway.peer == *peer) {
             for socket in underway.attempt.open_sockets() {
-                self.close_socket(*socket);
+                self.close_socket(now, *socket);
+            }
+            self.release_unopened(&underway);
+        }
+    }
+
+    /// An attempt is over: others may use the names that it never needed.
+    fn release_unopened(&mut self, over: &Underway) {
+        for name in over.names.iter().filter(|name| !over.attempt.open_sockets().contains(name)) {
+            self.sockets.release(*name);
+        }
+    }
+
+    /// Closes what lingered long enough.
+    pub(super) fn close_silent_sockets(&mut self, now: Timestamp) {
+        for socket in self.sockets.take_silent(now) {
+            if !self.is_side_socket(socket) {
+                self.close_socket(now, socket);
             }
         }
     }
 
-    /// Closes a socket. One that is still being opened is closed when the answer comes and nobody wants it any more.
-    pub(super) fn close_socket(&mut self, socket: SocketId) {
+    /// Whether a peer is reached through this socket.
+    fn is_side_socket(&self, socket: SocketId) -> bool {
+        self.peers.values().any(|peer| peer.side_socket() == Some(socket))
+    }
+
+    /// Closes a socket, now or once no peer speaks there any more. One that is still being opened is closed when the answer
+    /// comes and nobody wants it any more.
+    pub(super) fn close_socket(&mut self, now: Timestamp, socket: SocketId) {
         self.discovery.forget_socket(socket);
+        if !self.sockets.let_go(now, socket) {
+            return;
+        }
         if self.sockets.is_open(socket) && self.sockets.release(socket) {
             self.outputs.push_back(Output::CloseSocket(socket));
         }
@@ -182,7 +211,7 @@ impl Engine {
             Some(Allocation::Sequential { step }) => step,
             Some(Allocation::Preserving | Allocation::PortBlock { .. } | Allocation::Random) | None => 0,
         };
-        self.underway = Some(Underway::new(key, attempt.with_step(step)));
+        self.underway = Some(Underway::new(key, attempt.with_step(step), free));
         self.step_attempt(now, None, |_| ());
         true
     }
@@ -204,7 +233,7 @@ impl Engine {
             }
         }
         let attempt = Attempt::prober(now, &punch, self.entropy.number());
-        self.underway = Some(Underway::new(key, attempt));
+        self.underway = Some(Underway::new(key, attempt, Vec::new()));
         self.step_attempt(now, None, |_| ());
     }
 
@@ -224,22 +253,28 @@ impl Engine {
                 None => self.do_for_attempt(now, underway.peer, output),
             }
         }
-        match underway.attempt.outcome() {
-            None => self.underway = Some(underway),
-            Some(Outcome::Opened { .. }) => {}
-            Some(Outcome::Failed) => {
-                if let Some(peer) = self.peers.get_mut(&underway.peer) {
-                    peer.on_attempt_failed(now);
-                }
-            }
+        let Some(outcome) = underway.attempt.outcome() else {
+            self.underway = Some(underway);
+            return;
+        };
+        self.release_unopened(&underway);
+        if outcome == Outcome::Failed
+            && let Some(peer) = self.peers.get_mut(&underway.peer)
+        {
+            peer.on_attempt_failed(now);
         }
     }
 
     fn do_for_attempt(&mut self, now: Timestamp, key: PublicKey, output: AttemptOutput) {
+        // A peer that was reached through a socket keeps it, whatever became of the attempt. It may be another one behind the same
+        // NAT.
+        if matches!(output, AttemptOutput::Close { socket } if self.is_side_socket(socket)) {
+            return;
+        }
         let Some(peer) = self.peers.get_mut(&key) else { return };
         match output {
             AttemptOutput::Open { socket } => self.outputs.push_back(Output::OpenSocket(socket)),
-            AttemptOutput::Close { socket } => self.close_socket(socket),
+            AttemptOutput::Close { socket } => self.close_socket(now, socket),
             AttemptOutput::Stun { socket } => self.discovery.ask_one(&mut context!(self, now), socket),
             AttemptOutput::Signal { punch } => peer.send_punch(&mut context!(self, now), punch),
             AttemptOutput::Probe { socket, remote } => {
