@@ -36,7 +36,7 @@ impl Mapping {
 const FOREIGN_HOST: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 /// A NAT or firewall at work. Its cost for a packet hardly grows with what it remembers.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Nat {
     behaviour: NatBehaviour,
     external: IpAddr,

@@ -17,10 +17,11 @@
 //!
 //! Where plain opening fails, it is played once more with one wonder: each side is told the outside addresses that the
 //! other's packets got, as if it had guessed them. Where that helps, a pair is direct if somebody guesses right
-//! ([`Outlook::Guess`]), by chance or on purpose; where it does not, nothing does.
+//! ([`Outlook::Guess`]), by chance or on purpose. Where both map by destination, knowing afterwards is too late, so a last wonder
+//! is tried: both sides are told before they send from where the other will. Where that does not help either, nothing does.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use endpoint_selection::Timestamp;
 use endpoint_selection::simulation::{Nat, NatBehaviour, PortAllocation, Rng};
@@ -56,9 +57,10 @@ pub(crate) fn outlook(
         let mut play = Play::new(topology, nodes, stun_servers, is_told);
         play.opens(a, b)
     };
+    let opens_at_once = || Play::new(topology, nodes, stun_servers, true).opens_at_once(a, b);
     if opens(false) {
         Outlook::Direct
-    } else if opens(true) {
+    } else if opens(true) || opens_at_once() {
         Outlook::Guess
     } else {
         Outlook::Relayed
@@ -115,6 +117,31 @@ impl<'w> Play<'w> {
             }
         }
         sides.iter().all(|side| side.has_path)
+    }
+
+    /// Each side sends to where the other's packet will come from.
+    fn opens_at_once(&mut self, a: usize, b: usize) -> bool {
+        let ips =
+            |names: BTreeSet<SocketAddr>| names.into_iter().map(|name| name.ip()).collect::<BTreeSet<_>>();
+        let (of_a, of_b) = (ips(self.names_of(a)), ips(self.names_of(b)));
+        of_a.iter().any(|ip_a| of_b.iter().any(|ip_b| self.meet(a, b, (*ip_a, *ip_b))))
+    }
+
+    /// The same where the two are to be found at these addresses.
+    fn meet(&mut self, a: usize, b: usize, (ip_a, ip_b): (IpAddr, IpAddr)) -> bool {
+        let Some(from_a) = self.next_outside(a, ip_b).filter(|from| from.ip() == ip_a) else { return false };
+        let Some(from_b) = self.next_outside(b, ip_a).filter(|from| from.ip() == ip_b) else { return false };
+        self.send(a, from_b);
+        self.send(b, from_a) == Some((End::Node(a), from_b))
+            && self.send(a, from_b) == Some((End::Node(b), from_a))
+    }
+
+    /// From where a node's next packet to a new port of this address will come.
+    fn next_outside(&mut self, node: usize, to: IpAddr) -> Option<SocketAddr> {
+        let before = self.nats.clone();
+        self.send(node, SocketAddr::new(to, 1));
+        self.nats = before;
+        self.outside
     }
 
     /// The addresses that a node can name.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use endpoint_selection::traversal::Budget;
 use endpoint_selection::{SocketId, Timestamp};
 use engine::TunnelPath;
 use protocol::frame::{DatagramClass, classify};
@@ -26,6 +27,10 @@ const OUTPUTS_BESIDE_MAX: usize = 24;
 const PROBES_MAX: usize = 120;
 const RATE_WINDOW: Duration = Duration::from_secs(10);
 
+/// The most probes of a node within a second at ports where no mapping of the peer is known to be: an attempt's rate.
+const GUESSES_MAX: usize = Budget::DEFAULT.probes_per_s as usize;
+const GUESS_WINDOW: Duration = Duration::from_secs(1);
+
 /// A node's socket.
 pub(crate) type Socket = (usize, SocketId);
 
@@ -41,7 +46,10 @@ pub(crate) struct Safety {
     reached: BTreeMap<(Socket, usize), Contacts>,
     sessions: BTreeMap<(usize, SocketAddr), SessionId>,
     tags: BTreeMap<[u8; 8], (usize, usize)>,
-    probes: BTreeMap<(usize, usize, SocketAddr), VecDeque<Timestamp>>,
+    /// By sender's socket, receiver and address: when probes left.
+    probes: BTreeMap<(Socket, usize, SocketAddr), Recent>,
+    /// By sender: when probes left for an address that was no node's.
+    guesses: BTreeMap<usize, Recent>,
     probes_sent: BTreeMap<(usize, usize), u64>,
     /// The highest figures seen, for people who tune the bounds.
     pub(crate) peaks: Peaks,
@@ -52,8 +60,25 @@ pub(crate) struct Safety {
 pub struct Peaks {
     /// Outputs of one event.
     pub outputs: usize,
-    /// Probes from one node to one address of another within ten seconds.
+    /// Probes from one socket to one address of another node within ten seconds.
     pub probes: usize,
+    /// Probes of one node at guessed ports within a second.
+    pub guesses: usize,
+}
+
+/// When something happened of late.
+#[derive(Debug, Default)]
+struct Recent(VecDeque<Timestamp>);
+
+impl Recent {
+    /// Notes one more. Returns how many there were within this time.
+    fn note(&mut self, now: Timestamp, within: Duration) -> usize {
+        self.0.push_back(now);
+        while self.0.front().is_some_and(|at| now.since(*at) >= within) {
+            self.0.pop_front();
+        }
+        self.0.len()
+    }
 }
 
 /// When something last was at which address. Few at a time: what is too old to count is dropped.
@@ -159,11 +184,11 @@ impl Safety {
         }
     }
 
-    /// Judges a datagram that `node`'s engine sends.
+    /// Judges a datagram that a node's engine sends.
     pub(crate) fn judge_datagram(
         &mut self,
         now: Timestamp,
-        node: usize,
+        (node, socket): Socket,
         to: SocketAddr,
         datagram: &[u8],
     ) -> Result<(), String> {
@@ -176,9 +201,7 @@ impl Safety {
         };
         let pair = probe.and_then(tag_of).and_then(|tag| self.tags.get(&tag)).copied();
         let is_allowed = match (class, pair) {
-            (DatagramClass::Probe, Some((from, peer))) => {
-                from == node && self.addresses.contains(&(peer, to))
-            }
+            (DatagramClass::Probe, Some((from, peer))) => from == node && self.is_at_peer(peer, to),
             // A node also asks itself at its outside address, to see whether its NAT hairpins (RFC 5780 §4.5).
             (DatagramClass::Stun, _) => is_relay || self.addresses.contains(&(node, to)),
             (DatagramClass::Relay, _) => is_relay,
@@ -187,16 +210,35 @@ impl Safety {
         if !is_allowed {
             return Err(format!("node {node} sent {class:?} of pair {pair:?} to {to}"));
         }
-        let Some(pair) = pair else { return Ok(()) };
-        *self.probes_sent.entry(pair).or_default() += 1;
-        let times = self.probes.entry((pair.0, pair.1, to)).or_default();
-        times.push_back(now);
-        while times.front().is_some_and(|at| now.since(*at) > RATE_WINDOW) {
-            times.pop_front();
+        let Some((from, peer)) = pair else { return Ok(()) };
+        *self.probes_sent.entry((from, peer)).or_default() += 1;
+        self.judge_rates(now, ((from, socket), peer, to), is_relay)
+    }
+
+    /// Whether an address leads to the peer, or is a port of one that does.
+    fn is_at_peer(&self, peer: usize, to: SocketAddr) -> bool {
+        let port = |port| (peer, SocketAddr::new(to.ip(), port));
+        self.addresses.range(port(0)..=port(u16::MAX)).next().is_some()
+    }
+
+    fn judge_rates(
+        &mut self,
+        now: Timestamp,
+        way: (Socket, usize, SocketAddr),
+        is_relay: bool,
+    ) -> Result<(), String> {
+        let ((node, _), peer, to) = way;
+        let probes = self.probes.entry(way).or_default().note(now, RATE_WINDOW);
+        self.peaks.probes = self.peaks.probes.max(probes);
+        if probes > PROBES_MAX {
+            return Err(format!("{probes} probes of pair {:?} to {to} within {RATE_WINDOW:?}", (node, peer)));
         }
-        self.peaks.probes = self.peaks.probes.max(times.len());
-        if times.len() > PROBES_MAX {
-            return Err(format!("{} probes of pair {pair:?} to {to} within {RATE_WINDOW:?}", times.len()));
+        if !is_relay && !self.addresses.contains(&(peer, to)) {
+            let guesses = self.guesses.entry(node).or_default().note(now, GUESS_WINDOW);
+            self.peaks.guesses = self.peaks.guesses.max(guesses);
+            if guesses > GUESSES_MAX {
+                return Err(format!("node {node} guessed {guesses} ports within {GUESS_WINDOW:?}"));
+            }
         }
         Ok(())
     }

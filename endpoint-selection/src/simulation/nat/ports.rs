@@ -15,7 +15,7 @@ const COUNT: u16 = u16::MAX - FIRST + 1;
 const DRAWS: u32 = 32;
 
 /// The ports of one NAT.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Ports {
     used: Numbers,
     /// What the counter gives next.
@@ -26,7 +26,7 @@ pub(super) struct Ports {
 }
 
 /// A set of numbers, one bit for each.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Numbers {
     bits: Vec<u64>,
     count: usize,
@@ -60,7 +60,7 @@ impl Numbers {
 }
 
 /// The ports of one inside host, while it uses any.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Block {
     number: u16,
     used: u16,

@@ -8,7 +8,7 @@ use crate::sorted::SortedMap;
 use crate::time::Timestamp;
 
 /// Entries by key; each lives for a given time after its last use.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Table<K, V> {
     slots: Vec<Option<Entry<K, V>>>,
     free: Vec<usize>,
@@ -20,7 +20,7 @@ pub(super) struct Table<K, V> {
     lifetime: Duration,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Entry<K, V> {
     key: K,
     used_at: Timestamp,

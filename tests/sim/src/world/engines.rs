@@ -61,7 +61,8 @@ impl World {
         loop {
             let output = self.nodes[index].engine.as_mut().and_then(engine::Engine::poll_output);
             let Some(output) = output else { break };
-            outputs += 1;
+            // An attempt that ends closes all of its sockets at once.
+            outputs += usize::from(!matches!(output, Output::CloseSocket(_)));
             self.carry_out(index, output);
         }
         let peers = self.nodes.len() - 1;
@@ -84,7 +85,7 @@ impl World {
     pub(super) fn carry_out(&mut self, index: usize, output: Output) {
         match output {
             Output::Transmit { socket, to, datagram } => {
-                let verdict = self.safety.judge_datagram(self.now, index, to, &datagram);
+                let verdict = self.safety.judge_datagram(self.now, (index, socket), to, &datagram);
                 self.judge(verdict);
                 self.transcript.note(self.now, 2, &datagram, || {
                     let class = protocol::frame::classify(&datagram);

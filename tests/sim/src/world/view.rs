@@ -4,12 +4,14 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use endpoint_selection::Timestamp;
+use endpoint_selection::traversal::{Plan, Side, plan};
 use engine::{PeerStatus, TunnelPath};
 
 use super::{NodeId, RelayId, World};
 use crate::flow::FlowStats;
 use crate::oracle::{self, Outlook};
 use crate::safety::Peaks;
+use crate::topology::Segment;
 
 impl World {
     /// The time: microseconds since the world's origin.
@@ -87,6 +89,26 @@ impl World {
     #[must_use]
     pub fn can_be_direct(&self, a: NodeId, b: NodeId) -> bool {
         self.outlook(a, b) == Outlook::Direct
+    }
+
+    /// What the engines of two running nodes would plan if they met now, from what each knows of itself.
+    #[must_use]
+    pub fn plan(&self, a: NodeId, b: NodeId) -> Option<Plan> {
+        let side = |node: NodeId| {
+            let status = self.nodes[node.0].engine.as_ref()?.status();
+            Some(Side { candidates: status.candidates, nat: status.nat })
+        };
+        Some(plan(&side(a)?, &side(b)?, 0))
+    }
+
+    /// Whether a box on the way out shows STUN servers something else than everybody.
+    #[must_use]
+    pub fn is_lied_to(&self, node: NodeId) -> bool {
+        let gateway_of = |segment: Segment| self.topology.segments[segment.0].gateway;
+        let first = self.nodes[node.0].interfaces.iter().find_map(|interface| gateway_of(interface.segment));
+        let mut boxes =
+            std::iter::successors(first, |index| gateway_of(self.topology.gateways[*index].outer));
+        boxes.any(|index| self.topology.gateways[index].exempts_stun)
     }
 
     /// What the engine of `from` says of `to`.

@@ -10,8 +10,11 @@ use crate::*;
 const SETTLE: Duration = seconds(400);
 
 /// How often each flow sends while things break, and while they settle.
-const TRAFFIC: Duration = millis(500);
+const TRAFFIC: Duration = seconds(1);
 const SETTLE_TRAFFIC: Duration = seconds(5);
+
+/// In how many worlds of a million machines give side sockets. An attempt costs as much as an hour of a pair at rest.
+const SIDE_SOCKETS_PPM: u32 = 250_000;
 
 /// A day, in milliseconds.
 const DAY_MS: i64 = 24 * 3600 * 1000;
@@ -100,6 +103,8 @@ pub(crate) struct Draw {
     boxes: Vec<Segment>,
     nodes: Vec<NodeId>,
     flooded: Vec<Segment>,
+    /// Whether the machines give side sockets, without which nothing but plain opening is tried.
+    pub(crate) has_side_sockets: bool,
 }
 
 impl Draw {
@@ -133,14 +138,18 @@ impl Draw {
         }
         let mut places = homes.clone();
         places.extend([INTERNET, carrier]);
-        for _ in 0..2 + rng.below(3) {
+        for _ in 0..2 + rng.below(4) {
             let node = world.node_stopped(one_of(&mut rng, &places));
             if rng.chance(200_000) {
                 world.add_ipv6(node, rng.chance(700_000));
             }
         }
+        let has_side_sockets = rng.chance(SIDE_SOCKETS_PPM);
+        if has_side_sockets {
+            world.nodes().for_each(|node| world.set_side_sockets_max(node, engine::SIDE_SOCKETS_MAX));
+        }
         let (boxes, nodes) = ([&homes[..], &[carrier]].concat(), world.nodes().collect());
-        Self { world, rng, homes, boxes, nodes, flooded: Vec::new() }
+        Self { world, rng, homes, boxes, nodes, flooded: Vec::new(), has_side_sockets }
     }
 
     /// Starts the nodes, breaks things, mends them and waits.

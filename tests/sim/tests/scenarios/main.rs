@@ -1,5 +1,6 @@
 //! What a mesh must do, told as scenarios under virtual time.
 
+mod attempts;
 mod boxes;
 mod clocks;
 mod draw;
@@ -80,6 +81,10 @@ fn two_nodes(seed: u64, a: Recipe, b: Recipe) -> (World, NodeId, NodeId) {
 fn assert_traffic_flows(world: &World, a: NodeId, b: NodeId) {
     for (from, to) in [(a, b), (b, a)] {
         let flow = world.flow(from, to);
-        assert!(flow.sent > 0 && flow.received + 2 >= flow.sent, "{from:?} to {to:?}: {flow:?}");
+        assert!(
+            flow.sent > 0 && flow.received + 2 >= flow.sent,
+            "{from:?} to {to:?}: {flow:?}\n{}",
+            world.transcript()
+        );
     }
 }
