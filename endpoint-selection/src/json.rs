@@ -7,6 +7,7 @@
 mod place;
 mod reader;
 mod text;
+mod writer;
 
 use std::net::IpAddr;
 
@@ -163,8 +164,8 @@ fn at_most(field: &'static str, given: usize, max: usize) -> Result<(), JsonErro
 }
 
 fn answer(value: &impl Serialize) -> Result<String, JsonError> {
-    serde_json::to_string(value)
-        .map_err(|_| JsonError::Field { field: "output".to_owned(), why: "cannot be written".to_owned() })
+    writer::write(value)
+        .map_err(|error| JsonError::Field { field: "output".to_owned(), why: error.to_string() })
 }
 
 #[cfg(test)]
