@@ -15,19 +15,21 @@ const SERIES_ONE: u64 = 1 << 24;
 /// The chance that `probes` different ones of `ports` ports hit one of `open` ports, drawn without repetition:
 /// 1 − ∏ (1 − open / (ports − i)). With 256 open of 64,512 a half takes 175 probes, 99 % take 1,150.
 #[must_use]
-pub fn hit_ppm(open: u32, ports: u32, probes: u32) -> u32 {
+pub const fn hit_ppm(open: u32, ports: u32, probes: u32) -> u32 {
     if open == 0 || ports == 0 {
         return 0;
     }
-    if u64::from(probes) + u64::from(open) > u64::from(ports) {
+    if probes as u64 + open as u64 > ports as u64 {
         return CERTAIN_PPM;
     }
-    let mut miss = ONE;
-    for taken in 0..probes {
-        let left = u64::from(ports - taken);
-        miss = miss * (left - u64::from(open)) / left;
+    let (mut miss, mut taken) = (ONE, 0);
+    while taken < probes {
+        let left = (ports - taken) as u64;
+        miss = miss * (left - open as u64) / left;
+        taken += 1;
     }
-    ppm(ONE - miss)
+    // At most a million.
+    ((ONE - miss) * CERTAIN_PPM as u64 / ONE) as u32
 }
 
 /// The chance that at most `slack` foreign flows take ports while a signal is on its way, where `expected_milli`
@@ -66,10 +68,6 @@ pub fn either_ppm(a: u32, b: u32) -> u32 {
     let miss = |ppm: u32| u64::from(CERTAIN_PPM - ppm.min(CERTAIN_PPM));
     let both_miss = miss(a) * miss(b) / u64::from(CERTAIN_PPM);
     CERTAIN_PPM - u32::try_from(both_miss).unwrap_or(CERTAIN_PPM)
-}
-
-fn ppm(fraction: u64) -> u32 {
-    u32::try_from(fraction * u64::from(CERTAIN_PPM) / ONE).unwrap_or(CERTAIN_PPM)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::budget::Budget;
 use super::chance::{PORTS, either_ppm, even_packets, hit_ppm, poisson_ppm};
 use super::cost::Cost;
-use super::prospect::{Prospect, prospect_of};
+use super::prospect::{Outlook, Prospect};
 use super::side::{Side, Standing};
 use super::technique::{Party, Technique};
 use super::volley::Volley;
@@ -15,9 +15,6 @@ use crate::candidate::{Candidate, CandidateKind};
 use crate::nat::Allocation;
 use crate::score::Tier;
 use crate::sorted::SortedMap;
-
-/// The most candidates of each side that are planned for; reports carry 32.
-pub(crate) const CANDIDATES_MAX: usize = 64;
 
 /// When probes of plain opening leave, in milliseconds after both sides began. RFC 8445 §14.2 paces checks at 50 ms, and
 /// nine tries over 1.7 s get through 30 % loss with 99.99 %.
@@ -36,6 +33,12 @@ const SIGNAL_MS: u32 = 150;
 /// The ports of the first prediction; each later one has four times as many, up to the budget.
 const WINDOW_MIN: u16 = 16;
 const WINDOW_MAX: u16 = 256;
+
+/// What an attempt may cost.
+const BUDGET: Budget = Budget::DEFAULT;
+
+/// The chance of a birthday, over all ports that there are: a product of two thousand factors, so it is not counted for each plan.
+const BIRTHDAY_PPM: u32 = hit_ppm(BUDGET.sockets_max as u32, PORTS, BUDGET.probes_max as u32);
 
 /// Sockets that a mapper opens where the prober can search the whole block: a few, in case one mapping is lost. Where it can
 /// search only a part, so many for each such part.
@@ -121,13 +124,12 @@ pub enum Obstacle {
 /// Compares two nodes. `failures` says how many attempts have failed so far: later ones look farther.
 #[must_use]
 pub fn plan(own: &Side, peer: &Side, failures: u32) -> Plan {
-    let budget = Budget::default();
     let opening = opening(own, peer);
-    let (techniques, obstacle) = beyond(own, peer, failures, &budget);
+    let (techniques, obstacle) = beyond(own, peer, failures);
     let chance_ppm = opening.chance_ppm.map(|opening| {
         techniques.iter().fold(opening, |chance, technique| either_ppm(chance, technique.chance_ppm))
     });
-    Plan { opening, techniques, obstacle, chance_ppm, budget }
+    Plan { opening, techniques, obstacle, chance_ppm, budget: BUDGET }
 }
 
 impl Plan {
@@ -141,9 +143,9 @@ impl Plan {
 
 fn opening(own: &Side, peer: &Side) -> Opening {
     let mut ranked: SortedMap<(u8, Tier, &Candidate), Prospect> = SortedMap::new();
-    let direct = peer.candidates.iter().filter(|candidate| candidate.kind != CandidateKind::Relayed);
-    for candidate in direct.take(CANDIDATES_MAX) {
-        let prospect = prospect_of(own, peer, candidate);
+    let outlook = Outlook::new(own, peer);
+    for candidate in peer.direct_candidates() {
+        let prospect = outlook.of(candidate);
         let rank = match prospect {
             Prospect::Opens => 0,
             Prospect::OpensForPeer => 1,
@@ -161,9 +163,8 @@ fn opening(own: &Side, peer: &Side) -> Opening {
         })
         .collect();
     // What the peer may expect of us opens the path as well: it is one path, whoever's probe gets through first.
-    let ours = own.candidates.iter().filter(|candidate| candidate.kind != CandidateKind::Relayed);
-    let back: Vec<Prospect> =
-        ours.take(CANDIDATES_MAX).map(|candidate| prospect_of(peer, own, candidate)).collect();
+    let outlook = Outlook::new(peer, own);
+    let back: Vec<Prospect> = own.direct_candidates().map(|candidate| outlook.of(candidate)).collect();
     let is_empty = pairs.is_empty() || back.is_empty();
     let prospects: Vec<Prospect> = pairs.iter().map(|pair| pair.prospect).chain(back).collect();
     let opens = |prospect: &Prospect| matches!(prospect, Prospect::Opens | Prospect::OpensForPeer);
@@ -181,7 +182,7 @@ fn opening(own: &Side, peer: &Side) -> Opening {
 
 /// The own host address of the candidate's family, where there is only one.
 fn base_for(own: &Side, candidate: &Candidate) -> Option<SocketAddr> {
-    let mut bases = own.candidates.iter().filter(|own| {
+    let mut bases = own.candidates().filter(|own| {
         own.kind == CandidateKind::Host && own.address.is_ipv4() == candidate.address.is_ipv4()
     });
     let base = bases.next()?;
@@ -189,12 +190,7 @@ fn base_for(own: &Side, candidate: &Candidate) -> Option<SocketAddr> {
 }
 
 /// What remains where plain opening cannot work. Always for the case that it does not, even where it should.
-fn beyond(
-    own: &Side,
-    peer: &Side,
-    failures: u32,
-    budget: &Budget,
-) -> (Vec<PlannedTechnique>, Option<Obstacle>) {
+fn beyond(own: &Side, peer: &Side, failures: u32) -> (Vec<PlannedTechnique>, Option<Obstacle>) {
     let blocked = |party| (Vec::new(), Some(Obstacle::UdpBlocked { party }));
     if own.shares_outside_with(peer) == Some(true) {
         // Behind one NAT only its hairpinning, or a way inside, can help.
@@ -208,17 +204,17 @@ fn beyond(
         (Standing::Blocked, _) => blocked(Party::Own),
         (_, Standing::Blocked) => blocked(Party::Peer),
         (Standing::Changing(ours), Standing::Changing(theirs)) => match (step_of(ours), step_of(theirs)) {
-            (Some(_), Some(_)) => (vec![mutual_prediction(failures, budget)], None),
+            (Some(_), Some(_)) => (vec![mutual_prediction(failures)], None),
             _ => {
                 let packets = even_packets(ports_of(ours), ports_of(theirs));
                 (Vec::new(), Some(Obstacle::PortsOnBothSides { packets }))
             }
         },
         (Standing::Changing(ours), Standing::Known | Standing::Unknown) => {
-            (vec![one_sided(Party::Own, ours, failures, budget)], None)
+            (vec![one_sided(Party::Own, ours, failures)], None)
         }
         (Standing::Known | Standing::Unknown, Standing::Changing(theirs)) => {
-            (vec![one_sided(Party::Peer, theirs, failures, budget)], None)
+            (vec![one_sided(Party::Peer, theirs, failures)], None)
         }
         (Standing::Known | Standing::Unknown, Standing::Known | Standing::Unknown) => (Vec::new(), None),
     }
@@ -245,39 +241,37 @@ fn window(failures: u32) -> u16 {
     WINDOW_MIN.checked_shl(failures.min(4) * 2).unwrap_or(WINDOW_MAX).min(WINDOW_MAX)
 }
 
-fn priced(technique: Technique, chance_ppm: u32, budget: &Budget) -> PlannedTechnique {
-    PlannedTechnique { technique, chance_ppm: chance_ppm.min(OPENING_PPM), cost: Cost::of(technique, budget) }
+fn priced(technique: Technique, chance_ppm: u32) -> PlannedTechnique {
+    PlannedTechnique {
+        technique,
+        chance_ppm: chance_ppm.min(OPENING_PPM),
+        cost: Cost::of(technique, &BUDGET),
+    }
 }
 
-fn mutual_prediction(failures: u32, budget: &Budget) -> PlannedTechnique {
-    let window = window(failures).min(Volley::walk_max(budget));
+fn mutual_prediction(failures: u32) -> PlannedTechnique {
+    let window = window(failures).min(Volley::walk_max(&BUDGET));
     let expected = 2 * FOREIGN_FLOWS_MILLI * SIGNAL_MS / 1_000;
-    priced(Technique::MutualPrediction { window }, poisson_ppm(expected, u32::from(window) - 1), budget)
+    priced(Technique::MutualPrediction { window }, poisson_ppm(expected, u32::from(window) - 1))
 }
 
-fn one_sided(
-    mapper: Party,
-    allocation: Option<Allocation>,
-    failures: u32,
-    budget: &Budget,
-) -> PlannedTechnique {
+fn one_sided(mapper: Party, allocation: Option<Allocation>, failures: u32) -> PlannedTechnique {
     if let Some(step) = step_of(allocation) {
-        let window = if step == 0 { 1 } else { window(failures).min(Volley::follow_max(budget)) };
+        let window = if step == 0 { 1 } else { window(failures).min(Volley::follow_max(&BUDGET)) };
         let expected = FOREIGN_FLOWS_MILLI * SIGNAL_MS / 1_000;
         let chance = if step == 0 { OPENING_PPM } else { poisson_ppm(expected, u32::from(window) - 1) };
-        return priced(Technique::Prediction { mapper, step, window }, chance, budget);
+        return priced(Technique::Prediction { mapper, step, window }, chance);
     }
-    let ports = ports_of(allocation);
     if let Some(Allocation::PortBlock { first, last }) = allocation {
-        let probes = ports.min(u32::from(budget.probes_max));
+        let ports = ports_of(allocation);
+        let probes = ports.min(u32::from(BUDGET.probes_max));
         let parts = u16::try_from(ports.div_ceil(probes.max(1))).unwrap_or(u16::MAX);
-        let sockets = BLOCK_SOCKETS.saturating_mul(parts).min(budget.sockets_max);
+        let sockets = BLOCK_SOCKETS.saturating_mul(parts).min(BUDGET.sockets_max);
         let chance = hit_ppm(u32::from(sockets), ports, probes);
-        return priced(Technique::PortBlock { mapper, first, last, sockets }, chance, budget);
+        return priced(Technique::PortBlock { mapper, first, last, sockets }, chance);
     }
-    let (sockets, probes) = (budget.sockets_max, budget.probes_max);
-    let chance = hit_ppm(u32::from(sockets), ports, u32::from(probes));
-    priced(Technique::Birthday { mapper, sockets, probes }, chance, budget)
+    let (sockets, probes) = (BUDGET.sockets_max, BUDGET.probes_max);
+    priced(Technique::Birthday { mapper, sockets, probes }, BIRTHDAY_PPM)
 }
 
 #[cfg(test)]

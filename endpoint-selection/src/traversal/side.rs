@@ -8,6 +8,9 @@ use crate::address::Realm;
 use crate::candidate::{Candidate, CandidateKind};
 use crate::nat::{Allocation, Mapping, NatProfile, UdpReach};
 
+/// The most candidates of a side that are looked at, so that a long list costs no more; reports carry 32.
+pub(crate) const CANDIDATES_MAX: usize = 64;
+
 /// One node of a pair.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
@@ -34,6 +37,15 @@ pub(super) enum Standing {
 }
 
 impl Side {
+    pub(super) fn candidates(&self) -> impl Iterator<Item = &Candidate> {
+        self.candidates.iter().take(CANDIDATES_MAX)
+    }
+
+    /// Those that a direct path may lead to.
+    pub(super) fn direct_candidates(&self) -> impl Iterator<Item = &Candidate> {
+        self.candidates().filter(|candidate| candidate.kind != CandidateKind::Relayed)
+    }
+
     pub(super) const fn standing(&self) -> Standing {
         match (self.nat.udp, self.nat.is_address_known()) {
             (Some(UdpReach::Blocked), _) => Standing::Blocked,
@@ -61,8 +73,7 @@ impl Side {
 
     /// The IPv4 addresses that it is seen as from the internet: reflexive ones, those of its router, and its own without a NAT.
     pub(super) fn outside(&self) -> impl Iterator<Item = IpAddr> {
-        self.candidates
-            .iter()
+        self.candidates()
             .filter(|candidate| {
                 let is_seen = match candidate.kind {
                     CandidateKind::ServerReflexive
@@ -78,17 +89,14 @@ impl Side {
 
     /// Whether the two are seen as one address from the internet: behind the same NAT. `None`: not known.
     pub(super) fn shares_outside_with(&self, other: &Self) -> Option<bool> {
-        let ours: Vec<IpAddr> = self.outside().collect();
-        let mut theirs = other.outside().peekable();
-        if ours.is_empty() || theirs.peek().is_none() {
-            return None;
-        }
-        Some(theirs.any(|ip| ours.contains(&ip)))
+        self.outside().next()?;
+        other.outside().next()?;
+        Some(self.outside().any(|ours| other.outside().any(|theirs| ours == theirs)))
     }
 
     /// Its own addresses.
     pub(super) fn hosts(&self) -> impl Iterator<Item = IpAddr> {
         let is_host = |candidate: &&Candidate| candidate.kind == CandidateKind::Host;
-        self.candidates.iter().filter(is_host).map(|candidate| candidate.address.ip())
+        self.candidates().filter(is_host).map(|candidate| candidate.address.ip())
     }
 }
