@@ -28,9 +28,14 @@ pub const INPUT_BYTES_MAX: usize = 1024 * 1024;
 /// An input that is not understood. The message names the field.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum JsonError {
-    /// More than [`INPUT_BYTES_MAX`].
-    #[error("the input has {0} bytes, at most {INPUT_BYTES_MAX} are allowed")]
-    TooLarge(usize),
+    /// More than [`INPUT_BYTES_MAX`], or [`NETWORK_BYTES_MAX`] for a network.
+    #[error("the input has {given} bytes, at most {max} are allowed")]
+    TooLarge {
+        /// Its length.
+        given: usize,
+        /// The bound.
+        max: usize,
+    },
     /// A field that is missing, unknown or malformed.
     #[error("{field}: {why}")]
     Field {
@@ -42,14 +47,20 @@ pub enum JsonError {
     /// A list that is too long.
     #[error("{field}: {given} given, at most {max} allowed")]
     TooMany {
-        /// Which list.
-        field: &'static str,
+        /// Which list, such as `nodes[0].candidates`.
+        field: String,
         /// Its length.
         given: usize,
         /// The bound.
         max: usize,
     },
 }
+
+/// The most nodes of a network: half a million pairs, which a browser compares in seconds.
+const NODES_MAX: usize = 1_024;
+
+/// The longest network in bytes: so many nodes with 32 candidates of 128 bytes each.
+pub const NETWORK_BYTES_MAX: usize = NODES_MAX * 32 * 128;
 
 /// The most relays that are named.
 const RELAYS_MAX: usize = 256;
@@ -80,7 +91,7 @@ pub struct SelectInput {
 /// # Errors
 /// The first field that is not understood.
 pub fn select(input: &str) -> Result<String, JsonError> {
-    let input: SelectInput = parse(input)?;
+    let input: SelectInput = parse(input, INPUT_BYTES_MAX)?;
     let policy = Policy::default();
     at_most("candidates", input.candidates.len(), policy.candidates_max)?;
     at_most("snapshot.paths", input.snapshot.paths.len(), policy.candidates_max)?;
@@ -97,7 +108,7 @@ pub fn select(input: &str) -> Result<String, JsonError> {
 /// # Errors
 /// The first field that is not understood, or a list that is too long.
 pub fn classify(input: &str) -> Result<String, JsonError> {
-    let evidence: Evidence = parse(input)?;
+    let evidence: Evidence = parse(input, INPUT_BYTES_MAX)?;
     let profile = nat::classify(&evidence)
         .map_err(|error| JsonError::Field { field: "input".to_owned(), why: error.to_string() })?;
     answer(&profile)
@@ -122,10 +133,33 @@ pub struct PlanInput {
 /// # Errors
 /// The first field that is not understood, or a list that is too long.
 pub fn plan(input: &str) -> Result<String, JsonError> {
-    let PlanInput { own, peer, failures } = parse(input)?;
+    let PlanInput { own, peer, failures } = parse(input, INPUT_BYTES_MAX)?;
     at_most("own.candidates", own.candidates.len(), CANDIDATES_MAX)?;
     at_most("peer.candidates", peer.candidates.len(), CANDIDATES_MAX)?;
     answer(&traversal::plan(&own, &peer, failures))
+}
+
+/// What [`outlook`] takes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+#[serde(deny_unknown_fields)]
+pub struct OutlookInput {
+    /// The nodes of a network; at most 1,024.
+    pub nodes: Vec<Side>,
+}
+
+/// What paths a whole network may expect: an [`OutlookInput`] in, an [`Outlook`](crate::traversal::Outlook) of each node out,
+/// in their order.
+///
+/// # Errors
+/// The first field that is not understood, or a list that is too long.
+pub fn outlook(input: &str) -> Result<String, JsonError> {
+    let OutlookInput { nodes } = parse(input, NETWORK_BYTES_MAX)?;
+    at_most("nodes", nodes.len(), NODES_MAX)?;
+    for (number, node) in nodes.iter().enumerate() {
+        at_most(&format!("nodes[{number}].candidates"), node.candidates.len(), CANDIDATES_MAX)?;
+    }
+    answer(&traversal::outlook(&nodes))
 }
 
 /// The story of a pair: a [`Pair`] in, an [`Explanation`](crate::explain::Explanation) out.
@@ -133,7 +167,7 @@ pub fn plan(input: &str) -> Result<String, JsonError> {
 /// # Errors
 /// The first field that is not understood, or a list that is too long.
 pub fn explain(input: &str) -> Result<String, JsonError> {
-    let pair: Pair = parse(input)?;
+    let pair: Pair = parse(input, INPUT_BYTES_MAX)?;
     at_most("relays", pair.relays.len(), RELAYS_MAX)?;
     for (field, node) in [("own.candidates", &pair.own), ("peer.candidates", &pair.peer)] {
         at_most(field, node.candidates.len(), CANDIDATES_MAX)?;
@@ -146,21 +180,21 @@ pub fn explain(input: &str) -> Result<String, JsonError> {
 /// # Errors
 /// The first field that is not understood, or that is beyond its bound.
 pub fn simulate(input: &str) -> Result<String, JsonError> {
-    let scenario: Scenario = parse(input)?;
+    let scenario: Scenario = parse(input, INPUT_BYTES_MAX)?;
     let run = simulation::simulate(&scenario)
         .map_err(|error| JsonError::Field { field: "input".to_owned(), why: error.to_string() })?;
     answer(&run)
 }
 
-fn parse<T: DeserializeOwned>(input: &str) -> Result<T, JsonError> {
-    if input.len() > INPUT_BYTES_MAX {
-        return Err(JsonError::TooLarge(input.len()));
+fn parse<T: DeserializeOwned>(input: &str, bytes_max: usize) -> Result<T, JsonError> {
+    if input.len() > bytes_max {
+        return Err(JsonError::TooLarge { given: input.len(), max: bytes_max });
     }
     reader::read(input).map_err(|Wrong { field, why }| JsonError::Field { field, why })
 }
 
-fn at_most(field: &'static str, given: usize, max: usize) -> Result<(), JsonError> {
-    if given > max { Err(JsonError::TooMany { field, given, max }) } else { Ok(()) }
+fn at_most(field: &str, given: usize, max: usize) -> Result<(), JsonError> {
+    if given > max { Err(JsonError::TooMany { field: field.to_owned(), given, max }) } else { Ok(()) }
 }
 
 fn answer(value: &impl Serialize) -> Result<String, JsonError> {
@@ -211,5 +245,49 @@ mod tests {
             complaint(&format!(r#"{{"now":1,"candidates":[{many}]}}"#)),
             "candidates: 65 given, at most 64 allowed"
         );
+    }
+
+    #[test]
+    fn a_network_beyond_its_bounds_is_refused() {
+        let complaint = |input: &str| outlook(input).unwrap_err().to_string();
+        let network = |node: &str, nodes| format!(r#"{{"nodes":[{}]}}"#, vec![node; nodes].join(","));
+        let node = |candidates| {
+            let candidate = r#"{"kind":"host","address":"10.0.0.1:1","source":"peer"}"#;
+            format!(r#"{{"candidates":[{}]}}"#, vec![candidate; candidates].join(","))
+        };
+        assert_eq!(complaint(&network(&node(0), 1_025)), "nodes: 1025 given, at most 1024 allowed");
+        let crowded = format!(r#"{{"nodes":[{},{}]}}"#, node(64), node(65));
+        assert_eq!(complaint(&crowded), "nodes[1].candidates: 65 given, at most 64 allowed");
+        assert_eq!(
+            complaint(&" ".repeat(NETWORK_BYTES_MAX + 1)),
+            "the input has 4194305 bytes, at most 4194304 are allowed"
+        );
+        let largest = network(&node(32), 1_024);
+        assert!((INPUT_BYTES_MAX..NETWORK_BYTES_MAX).contains(&largest.len()), "{}", largest.len());
+    }
+
+    #[test]
+    fn an_error_in_a_network_names_the_field_that_is_wrong() {
+        let said = |input: &str| outlook(input).unwrap_err().to_string();
+        for (input, complaint) in [
+            ("{}", "input: missing field `nodes`"),
+            (r#"{"nodes":[{"candidates":[]},{}]}"#, "nodes[1]: missing field `candidates`"),
+            (r#"{"nodes":[{"candidates":[],"nat":{"udp":"shut"}}]}"#, "nodes[0].nat.udp: unknown variant"),
+            (r#"{"nodes":[],"own":0}"#, "own: unknown field `own`"),
+        ] {
+            assert!(said(input).starts_with(complaint), "{input}: {}", said(input));
+        }
+    }
+
+    #[test]
+    fn a_network_is_told_what_each_of_its_nodes_may_expect() {
+        let node = |address: &str| {
+            let candidate = format!(r#"{{"kind":"host","address":"{address}","source":"peer"}}"#);
+            format!(r#"{{"candidates":[{candidate}],"nat":{{"mapping":"none","udp":"open"}}}}"#)
+        };
+        let input = format!(r#"{{"nodes":[{},{}]}}"#, node("203.0.113.1:1"), node("203.0.113.2:1"));
+        let expected = r#"{"direct":1,"technique":0,"relay":0,"unknown":0}"#;
+        assert_eq!(outlook(&input), Ok(format!("[{expected},{expected}]")));
+        assert_eq!(outlook(r#"{"nodes":[]}"#), Ok("[]".to_owned()));
     }
 }

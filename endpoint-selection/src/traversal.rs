@@ -2,6 +2,7 @@
 //!
 //! - [`plan`] compares two [`Side`]s and says which of the peer's candidates will probably answer to **plain opening**
 //!   (both send to all of each other's candidates), and which **technique** remains where it cannot work.
+//! - [`outlook`] does so for all pairs of a network, and counts.
 //! - [`Attempt`] carries one technique out: it asks for sockets, STUN requests and probes, and holds the [`Budget`]. It has
 //!   no clock, socket or randomness, and no keys: who runs it seals the probes.
 //!
@@ -24,6 +25,7 @@ pub mod chance;
 mod cost;
 #[cfg(test)]
 pub(crate) mod examples;
+mod outlook;
 mod plan;
 mod prospect;
 mod side;
@@ -33,6 +35,7 @@ mod volley;
 pub use attempt::{Attempt, AttemptOutput, Outcome};
 pub use budget::Budget;
 pub use cost::Cost;
+pub use outlook::{Outlook, outlook};
 pub use plan::{Obstacle, Opening, Plan, PlannedPair, PlannedTechnique, plan};
 pub use prospect::{Prospect, prospect_of};
 pub(crate) use side::CANDIDATES_MAX;

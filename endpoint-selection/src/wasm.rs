@@ -37,6 +37,15 @@ pub fn plan(input: &str) -> Result<String, JsError> {
     thrown(json::plan(input))
 }
 
+/// Says what paths a network may expect: an `OutlookInput` in, an `Outlook` of each node out.
+///
+/// # Errors
+/// An exception whose message names the field.
+#[wasm_bindgen]
+pub fn outlook(input: &str) -> Result<String, JsError> {
+    thrown(json::outlook(input))
+}
+
 /// Tells the story of a pair: a `Pair` in, an `Explanation` out.
 ///
 /// # Errors

@@ -14,6 +14,7 @@ fn function(name: &str) -> fn(&str) -> Result<String, json::JsonError> {
         "select" => json::select,
         "classify" => json::classify,
         "plan" => json::plan,
+        "outlook" => json::outlook,
         "explain" => json::explain,
         "simulate" => json::simulate,
         _ => panic!("`scenarios/{name}` belongs to no function"),

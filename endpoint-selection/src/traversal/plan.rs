@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::budget::Budget;
 use super::chance::{PORTS, either_ppm, even_packets, hit_ppm, poisson_ppm};
 use super::cost::Cost;
-use super::prospect::{Outlook, Prospect};
+use super::prospect::{Comparison, Prospect};
 use super::side::{Side, Standing};
 use super::technique::{Party, Technique};
 use super::volley::Volley;
@@ -143,9 +143,9 @@ impl Plan {
 
 fn opening(own: &Side, peer: &Side) -> Opening {
     let mut ranked: SortedMap<(u8, Tier, &Candidate), Prospect> = SortedMap::new();
-    let outlook = Outlook::new(own, peer);
+    let comparison = Comparison::new(own, peer);
     for candidate in peer.direct_candidates() {
-        let prospect = outlook.of(candidate);
+        let prospect = comparison.of(candidate);
         let rank = match prospect {
             Prospect::Opens => 0,
             Prospect::OpensForPeer => 1,
@@ -163,8 +163,8 @@ fn opening(own: &Side, peer: &Side) -> Opening {
         })
         .collect();
     // What the peer may expect of us opens the path as well: it is one path, whoever's probe gets through first.
-    let outlook = Outlook::new(peer, own);
-    let back: Vec<Prospect> = own.direct_candidates().map(|candidate| outlook.of(candidate)).collect();
+    let comparison = Comparison::new(peer, own);
+    let back: Vec<Prospect> = own.direct_candidates().map(|candidate| comparison.of(candidate)).collect();
     let is_empty = pairs.is_empty() || back.is_empty();
     let prospects: Vec<Prospect> = pairs.iter().map(|pair| pair.prospect).chain(back).collect();
     let opens = |prospect: &Prospect| matches!(prospect, Prospect::Opens | Prospect::OpensForPeer);

@@ -35,12 +35,12 @@ const fn unlikely(cause: Cause) -> Prospect {
 /// What `own` may expect of probing `candidate` of `peer`, while the peer probes back.
 #[must_use]
 pub fn prospect_of(own: &Side, peer: &Side, candidate: &Candidate) -> Prospect {
-    Outlook::new(own, peer).of(candidate)
+    Comparison::new(own, peer).of(candidate)
 }
 
 /// Two sides, and what holds for every candidate of `peer`.
 #[derive(Debug)]
-pub(super) struct Outlook<'a> {
+pub(super) struct Comparison<'a> {
     own: &'a Side,
     peer: &'a Side,
     /// Whether both are behind one NAT, where that is known.
@@ -50,7 +50,7 @@ pub(super) struct Outlook<'a> {
     standings: (Standing, Standing),
 }
 
-impl<'a> Outlook<'a> {
+impl<'a> Comparison<'a> {
     pub(super) fn new(own: &'a Side, peer: &'a Side) -> Self {
         // One's own addresses are a sign of IPv6; a side that tells none at all is not judged by it.
         let has_ipv6 = own.candidates.is_empty() || own.candidates().any(|own| own.address.is_ipv6());
