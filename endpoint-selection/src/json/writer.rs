@@ -9,9 +9,9 @@ use serde::ser::{self, Serialize};
 
 /// The text of a value, without white space.
 pub(super) fn write(value: &impl Serialize) -> Result<String, Unwritable> {
-    let mut writer = Writer(Vec::new());
+    let mut writer = Writer(String::new());
     value.serialize(&mut writer)?;
-    String::from_utf8(writer.0).map_err(|_| Unwritable)
+    Ok(writer.0)
 }
 
 /// A value that our outputs do not consist of, such as a fraction, or a key that is no string.
@@ -37,26 +37,27 @@ const DIGITS_MAX: usize = 20;
 
 type Written = Result<(), Unwritable>;
 
-struct Writer(Vec<u8>);
+struct Writer(String);
 
 impl Writer {
     #[inline(always)]
     fn byte(&mut self, byte: u8) {
-        self.0.push(byte);
+        self.0.push(char::from(byte));
     }
 
-    /// Text that needs no escapes.
+    /// ASCII that needs no escapes.
     fn plain(&mut self, text: &[u8]) {
-        // Byte by byte: most have less than ten, and so take less time than the call of a copy.
-        self.0.extend(text.iter().copied());
+        self.0.extend(text.iter().map(|byte| char::from(*byte)));
     }
 
     /// The inside of a string.
     fn escaped(&mut self, text: &str) {
         if !text.bytes().any(|byte| byte < 0x20 || byte == b'"' || byte == b'\\') {
-            return self.plain(text.as_bytes());
+            return self.0.push_str(text);
         }
-        for byte in text.bytes() {
+        for character in text.chars() {
+            // One that is no byte needs no escape.
+            let byte = u8::try_from(character).unwrap_or(b' ');
             let escape = match byte {
                 b'"' | b'\\' => byte,
                 8 => b'b',
@@ -70,7 +71,7 @@ impl Writer {
                     continue;
                 }
                 _ => {
-                    self.byte(byte);
+                    self.0.push(character);
                     continue;
                 }
             };
@@ -100,7 +101,7 @@ impl Writer {
     /// Goes to the next item of the array or object that was opened last: a comma, unless it is the first. No value ends with a
     /// bracket that opens.
     fn go_to_item(&mut self) {
-        if !matches!(self.0.last(), Some(b'[' | b'{')) {
+        if !matches!(self.0.as_bytes().last(), Some(b'[' | b'{')) {
             self.byte(b',');
         }
     }
@@ -209,7 +210,7 @@ impl ser::SerializeMap for Items<'_> {
         self.writer.go_to_item();
         let start = self.writer.0.len();
         key.serialize(&mut *self.writer)?;
-        if self.writer.0.get(start) != Some(&b'"') {
+        if self.writer.0.as_bytes().get(start) != Some(&b'"') {
             return Err(Unwritable);
         }
         self.writer.byte(b':');
@@ -278,7 +279,7 @@ impl<'a> ser::Serializer for &'a mut Writer {
     }
 
     fn serialize_bool(self, is_true: bool) -> Written {
-        self.plain(if is_true { b"true" } else { b"false" });
+        self.0.push_str(if is_true { "true" } else { "false" });
         Ok(())
     }
 
@@ -311,7 +312,7 @@ impl<'a> ser::Serializer for &'a mut Writer {
     }
 
     fn serialize_unit(self) -> Written {
-        self.plain(b"null");
+        self.0.push_str("null");
         Ok(())
     }
 
