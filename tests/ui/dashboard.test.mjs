@@ -157,6 +157,25 @@ test("filter and order stand in the address", async () => {
   await page.waitForURL("/");
 });
 
+test("what paths the nodes may expect is compared when it is asked for", async () => {
+  await page.getByRole("button", { name: "Expected paths" }).click();
+  await page.getByText(/^Of 10 pairs: /).waitFor();
+  const rows = page.locator(".expected tbody tr");
+  assert.deepEqual((await rows.locator("th").allInnerTexts()).toSorted(), NODES);
+  for (const row of await rows.all()) {
+    const peers = (await row.locator("td").allInnerTexts()).map(Number);
+    const sum = peers.reduce((sum, number) => sum + number, 0);
+    assert.equal(sum, 4, `peers ${peers}`);
+  }
+  for (const [name, size] of Object.entries({ desktop: DESKTOP, phone: PHONE, narrowest: NARROWEST })) {
+    await page.setViewportSize(size);
+    await assertAccessible(page, `expected paths, ${name}`);
+    await assertFits(page, `expected paths, ${name}`);
+    await picture(`expected-paths-${name}`);
+  }
+  await page.setViewportSize(DESKTOP);
+});
+
 test("everything is reached by keyboard alone, and a node has a page of its own", async () => {
   await page.goto("/");
   await page.getByRole("link", { name: "alpha", exact: true }).waitFor();

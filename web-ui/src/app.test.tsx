@@ -1,6 +1,6 @@
 import { renderToString } from "preact-render-to-string";
 import { beforeEach, expect, test, vi } from "vitest";
-import type { NetworkOverview, Overview } from "./api/generated/api";
+import type { NetworkOverview, NodeOverview, Overview } from "./api/generated/api";
 import { Frame } from "./app";
 import { node } from "./nodes/example";
 import { parse } from "./routes";
@@ -65,6 +65,14 @@ test("a coordinator that stopped answering is said so above what it said last", 
 test("no network and no node are each answered with the command that makes one", () => {
   expect(page(signedIn([]))).toContain("admin network create");
   expect(page(signedIn([{ ...home, nodes: [] }]))).toContain("enrollment-key create --network home");
+});
+
+test("expected paths are offered where there are pairs to compare", () => {
+  const phone = node("phone", { plain_endpoint: "203.0.113.9:51820" });
+  const offers = (...nodes: NodeOverview[]) => page(signedIn([{ ...home, nodes }])).includes("Expected paths");
+  expect(offers(alpha, node("bravo"))).toBe(true);
+  expect(offers(alpha, phone)).toBe(false);
+  expect(offers(...Array.from({ length: 1025 }, (_, number) => node(`node-${number}`)))).toBe(false);
 });
 
 test("a node has a page of its own, and a name that is no node says so", () => {

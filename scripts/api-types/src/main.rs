@@ -10,9 +10,10 @@ use std::path::{Path, PathBuf};
 use coordinator::service::{Overview, PairReport};
 use endpoint_selection::Selection;
 use endpoint_selection::explain::{Explanation, Pair};
-use endpoint_selection::json::{PlanInput, SelectInput};
+use endpoint_selection::json::{OutlookInput, PlanInput, SelectInput};
 use endpoint_selection::nat::Evidence;
 use endpoint_selection::simulation::{Run, Scenario};
+use endpoint_selection::traversal::Outlook;
 use ts_rs::{Config, TS, TypeVisitor};
 
 fn main() -> std::io::Result<()> {
@@ -33,6 +34,8 @@ fn declarations() -> String {
     found.visit::<Selection>();
     found.visit::<Evidence>();
     found.visit::<PlanInput>();
+    found.visit::<OutlookInput>();
+    found.visit::<Outlook>();
     found.visit::<Pair>();
     found.visit::<Explanation>();
     found.visit::<Scenario>();

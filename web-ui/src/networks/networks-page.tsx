@@ -6,6 +6,7 @@ import { NodeTable } from "../nodes/node-table";
 import { queryOf, shown, type View, viewOf } from "../nodes/order";
 import { Command } from "../ui/command";
 import { counted } from "../ui/format";
+import { ExpectedPaths } from "./expected-paths";
 import { summaryOf } from "./summary";
 
 export function NetworksPage({ overview }: { overview: Overview }) {
@@ -69,6 +70,7 @@ function Network({ network, now, view, setView }: NetworkProps) {
       {network.nodes.length > 0 && nodes.length === 0 && (
         <p class="empty quiet">None of its {counted(network.nodes.length, "node")} matches the filter.</p>
       )}
+      <ExpectedPaths network={network.name} nodes={network.nodes} />
     </section>
   );
 }

@@ -1,7 +1,16 @@
 // The selection that runs in every agent, in this browser: the same code, compiled to WebAssembly, and so the same
 // answers. Text in, text out (endpoint-selection/src/json.rs); the types are those of the Rust code.
 
-import type { Explanation, Pair, Run, Scenario, SelectInput, Selection } from "../api/generated/api";
+import type {
+  Explanation,
+  Outlook,
+  OutlookInput,
+  Pair,
+  Run,
+  Scenario,
+  SelectInput,
+  Selection,
+} from "../api/generated/api";
 import start, * as module from "./generated/endpoint_selection.js";
 import address from "./generated/endpoint_selection_bg.wasm?url";
 
@@ -10,6 +19,8 @@ export interface SelectionModule {
   select(input: SelectInput): Selection;
   /** The story of a pair, told from its own side. */
   explain(pair: Pair): Explanation;
+  /** What paths each node of a network may expect; takes seconds for a thousand nodes. */
+  outlook(input: OutlookInput): Outlook[];
   /** What would happen; takes tens of milliseconds. */
   simulate(scenario: Scenario): Run;
   /** The functions as they are, text in and text out. */
@@ -24,6 +35,7 @@ export function load(): Promise<SelectionModule> {
     () => ({
       select: typed<SelectInput, Selection>(module.select),
       explain: typed<Pair, Explanation>(module.explain),
+      outlook: typed<OutlookInput, Outlook[]>(module.outlook),
       simulate: typed<Scenario, Run>(module.simulate),
       raw: module,
     }),

@@ -581,6 +581,36 @@ rhythm_ms: Array<number>,
 chance_ppm?: number | null, };
 
 /**
+ * What one node may expect of its paths to the others: how many peers there are of each kind.
+ */
+export type Outlook = {
+/**
+ * Reached directly by plain opening.
+ */
+direct: number,
+/**
+ * Reached directly where a technique succeeds.
+ */
+technique: number,
+/**
+ * Reached over a relay only.
+ */
+relay: number,
+/**
+ * Of which too little is known.
+ */
+unknown: number, };
+
+/**
+ * What [`outlook`] takes.
+ */
+export type OutlookInput = {
+/**
+ * The nodes of a network; at most 1,024.
+ */
+nodes: Array<Side>, };
+
+/**
  * Everything that a person may see.
  */
 export type Overview = {
