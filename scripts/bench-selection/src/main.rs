@@ -15,10 +15,12 @@ use serde_json::json;
 
 use self::rows::Row;
 
+const USAGE: &str = "usage: scripts/bench selection [--json FILE]";
+
 /// What to do, by the arguments.
 enum Task {
-    /// Measure, with this WASM module, and write the figures to this file as well.
-    Measure { module: PathBuf, json: Option<PathBuf> },
+    /// Measure, with this WASM module beside the shipped one of that size, and write the figures to this file as well.
+    Measure { module: PathBuf, gzip_bytes: u32, json: Option<PathBuf> },
     /// Keep the selectors of a mesh of so many nodes, and tell how much memory they take: in a process of its own.
     Keep(u32),
 }
@@ -38,11 +40,11 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<String> {
-    let (module, file) = match task()? {
+    let (module, gzip_bytes, file) = match task()? {
         Task::Keep(nodes) => return rows::bytes_per_pair(nodes).map(|bytes| bytes.to_string()),
-        Task::Measure { module, json } => (module, json),
+        Task::Measure { module, gzip_bytes, json } => (module, gzip_bytes, json),
     };
-    let rows = rows::all(&module)?;
+    let rows = rows::all(&module, gzip_bytes)?;
     if let Some(file) = file {
         let text = serde_json::to_string_pretty(&report(&rows)?)?;
         std::fs::write(&file, text + "\n").with_context(|| format!("cannot write {}", file.display()))?;
@@ -55,11 +57,16 @@ fn task() -> Result<Task> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     Ok(match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["keep", nodes] => Task::Keep(nodes.parse()?),
-        ["measure", module] => Task::Measure { module: module.into(), json: None },
-        ["measure", module, "--json", file] => {
-            Task::Measure { module: module.into(), json: Some(file.into()) }
-        }
-        _ => bail!("usage: scripts/bench selection [--json FILE]"),
+        ["measure", module, bytes, ref rest @ ..] => Task::Measure {
+            module: module.into(),
+            gzip_bytes: bytes.parse()?,
+            json: match rest {
+                [] => None,
+                ["--json", file] => Some(file.into()),
+                _ => bail!(USAGE),
+            },
+        },
+        _ => bail!(USAGE),
     })
 }
 

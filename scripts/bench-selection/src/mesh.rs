@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use endpoint_selection::json::OutlookInput;
 use endpoint_selection::nat::{Allocation, Filtering, Mapping, NatProfile, UdpReach};
 use endpoint_selection::simulation::Rng;
 use endpoint_selection::traversal::{Side, plan};
@@ -85,6 +86,12 @@ impl Mesh {
     #[must_use]
     pub fn sides(&self, own: usize, peer: usize) -> (&Side, &Side) {
         (&self.nodes[own].side, &self.nodes[peer].side)
+    }
+
+    /// All nodes, to ask for their outlook.
+    #[must_use]
+    pub fn network(&self) -> OutlookInput {
+        OutlookInput { nodes: self.nodes.iter().map(|node| node.side.clone()).collect() }
     }
 
     /// What was observed of a node last.

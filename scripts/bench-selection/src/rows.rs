@@ -1,8 +1,9 @@
 //! The figures, each with what it may be at most or must be at least.
 
 use std::fmt;
+use std::io::Write;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 use bench_selection::{Evidence, Mesh, NOW, candidates};
@@ -46,14 +47,22 @@ fn row(name: impl Into<String>, unit: &'static str, ours: f64, limit: impl Into<
     Row { name: name.into(), unit, ours, limit: limit.into() }
 }
 
-/// Measures everything; `module` is this package's own WASM.
-pub(crate) fn all(module: &Path) -> Result<Vec<Row>> {
+/// Measures everything; `module` is this package's own WASM, and the shipped one has `gzip_bytes` with its script.
+pub(crate) fn all(module: &Path, gzip_bytes: u32) -> Result<Vec<Row>> {
     let mut rows = decisions()?;
     rows.extend(offers()?);
     let mut mesh = Mesh::new(NODES);
     let native = seconds(|| mesh.decide_all())?;
     rows.push(row("all pairs of 1,000 nodes: restore, decide, plan; native", "s", native, 5.0));
-    rows.extend(in_node(module, mesh.decide_all().direct)?);
+    let network = serde_json::to_string(&mesh.network())?;
+    let outlook = json::outlook(&network)?;
+    let native = seconds(|| json::outlook(&network))?;
+    rows.push(row("all pairs of 1,000 nodes: outlook through JSON; native", "s", native, 5.0));
+    let figures = in_node(module, &network)?;
+    ensure!(figures["direct"] == mesh.decide_all().direct, "WASM decides otherwise: {}", figures["direct"]);
+    ensure!(figures["outlook"] == outlook, "the shipped WASM expects other paths than native code");
+    rows.extend(wasm(&figures)?);
+    rows.push(row("shipped WASM module with its script, gzip", "bytes", f64::from(gzip_bytes), 90_000.0));
     rows.extend(memory()?);
     rows.push(row(
         "simulate: pairs behind nine combinations of NATs",
@@ -62,6 +71,18 @@ pub(crate) fn all(module: &Path) -> Result<Vec<Row>> {
         None,
     ));
     Ok(rows)
+}
+
+/// What the shipped module is asked to decide: one peer with eight candidates and evidence on each.
+fn decision() -> Result<String> {
+    let input = SelectInput {
+        now: NOW,
+        mesh: Vec::new(),
+        snapshot: Mesh::new(2).snapshot(1).clone(),
+        candidates: Vec::new(),
+        observations: Vec::new(),
+    };
+    Ok(serde_json::to_string(&input)?)
 }
 
 /// One pair at a time.
@@ -75,15 +96,7 @@ fn decisions() -> Result<Vec<Row>> {
     let restore = nanoseconds(200_000, || mesh.restored(1, &mut rng))?;
     let (own, peer) = mesh.sides(0, 1);
     let planned = nanoseconds(100_000, || plan(own, peer, 0))?;
-    let snapshot = mesh.snapshot(1).clone();
-    let input = SelectInput {
-        now: NOW,
-        mesh: Vec::new(),
-        snapshot,
-        candidates: Vec::new(),
-        observations: Vec::new(),
-    };
-    let text = serde_json::to_string(&input)?;
+    let text = decision()?;
     let through_json = nanoseconds(20_000, || json::select(&text))?;
     Ok(vec![
         row("one decision, 8 candidates with evidence", "ns", decide, 10_000.0),
@@ -118,26 +131,25 @@ fn offers() -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-/// The same work as WASM under Node, and the shipped module through its JSON.
-fn in_node(module: &Path, direct: u32) -> Result<Vec<Row>> {
+/// The same work as WASM under Node, and the shipped module through its JSON: what the script measured.
+fn in_node(module: &Path, network: &str) -> Result<Value> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("wasm.mjs");
-    let mesh = Mesh::new(2);
-    let snapshot = mesh.snapshot(1).clone();
-    let input = SelectInput {
-        now: NOW,
-        mesh: Vec::new(),
-        snapshot,
-        candidates: Vec::new(),
-        observations: Vec::new(),
-    };
-    let output = Command::new("node")
+    let mut node = Command::new("node")
         .arg(script)
-        .args([module.as_os_str(), NODES.to_string().as_ref(), serde_json::to_string(&input)?.as_ref()])
-        .output()
+        .args([module.as_os_str(), NODES.to_string().as_ref(), decision()?.as_ref()])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
         .context("cannot start node")?;
+    // The script reads all of it before it writes, and the pipe closes here.
+    node.stdin.take().context("node has no input")?.write_all(network.as_bytes())?;
+    let output = node.wait_with_output()?;
     ensure!(output.status.success(), "node: {}", String::from_utf8_lossy(&output.stderr));
-    let figures: Value = serde_json::from_slice(&output.stdout)?;
-    ensure!(figures["direct"] == direct, "WASM decides otherwise: {} and {direct} direct", figures["direct"]);
+    Ok(serde_json::from_slice(&output.stdout)?)
+}
+
+fn wasm(figures: &Value) -> Result<Vec<Row>> {
     let middle = |name: &str| -> Result<f64> {
         let runs = figures[name].as_array().with_context(|| format!("node tells no `{name}`"))?;
         Ok(median(&mut runs.iter().filter_map(Value::as_f64).collect::<Vec<_>>()))
@@ -149,7 +161,8 @@ fn in_node(module: &Path, direct: u32) -> Result<Vec<Row>> {
             middle("all_pairs_s")?,
             15.0,
         ),
-        row("one decision with its evidence through JSON; WASM under Node", "ns", middle("json_ns")?, None),
+        row("all pairs of 1,000 nodes: outlook through JSON; shipped WASM", "s", middle("outlook_s")?, 15.0),
+        row("one decision with its evidence through JSON; shipped WASM", "ns", middle("json_ns")?, None),
     ])
 }
 
