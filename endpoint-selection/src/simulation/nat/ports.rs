@@ -18,8 +18,8 @@ const DRAWS: u32 = 32;
 #[derive(Debug, Clone)]
 pub(super) struct Ports {
     used: Numbers,
-    /// What the counter gives next.
-    next: u16,
+    /// What the counter gives next; `None` before its first port.
+    next: Option<u16>,
     blocks: SortedMap<IpAddr, Block>,
     used_blocks: Numbers,
     next_block: u16,
@@ -70,7 +70,7 @@ impl Ports {
     pub(super) const fn new() -> Self {
         Self {
             used: Numbers::new(),
-            next: FIRST,
+            next: None,
             blocks: SortedMap::new(),
             used_blocks: Numbers::new(),
             next_block: 0,
@@ -119,12 +119,13 @@ impl Ports {
         }
     }
 
-    /// The counter's next free port; ports in use are passed over.
+    /// The counter's next free port; ports in use are passed over. It begins at the end from which it has the longest way to
+    /// go: one that wrapped round at its second port would look random to whoever measures it.
     fn count_on(&mut self, step: i16) -> Option<u16> {
         for _ in 0..COUNT {
-            let port = self.next;
+            let port = self.next.unwrap_or(if step < 0 { u16::MAX } else { FIRST });
             let place = i32::from(port - FIRST) + i32::from(step);
-            self.next = FIRST + u16::try_from(place.rem_euclid(i32::from(COUNT))).unwrap_or(0);
+            self.next = Some(FIRST + u16::try_from(place.rem_euclid(i32::from(COUNT))).unwrap_or(0));
             if !self.used.contains(port) {
                 return Some(port);
             }

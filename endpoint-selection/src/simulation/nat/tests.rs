@@ -149,9 +149,14 @@ fn two_hosts_with_one_port_get_two_outside_ports() {
 
 #[test]
 fn sequential_ports_move_by_their_step_and_start_again_at_the_other_end() {
-    for (step, expected) in [(1, [1024, 1025, 1026]), (-2, [1024, 65_534, 65_532]), (7, [1024, 1031, 1038])] {
+    for (step, expected) in [
+        (1, [1024, 1025, 1026, 1027]),
+        (-2, [65_535, 65_533, 65_531, 65_529]),
+        (30_000, [1024, 31_024, 61_024, 26_512]),
+        (-30_000, [65_535, 35_535, 5_535, 40_047]),
+    ] {
         let step = NonZeroI16::new(step).unwrap();
-        assert_eq!(allocating(PortAllocation::Sequential { step }).ports(3), expected);
+        assert_eq!(allocating(PortAllocation::Sequential { step }).ports(4), expected);
     }
 }
 
