@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use self::behaviour::Scope;
 pub use self::behaviour::{Dependence, Hairpinning, NatBehaviour, PortAllocation};
-use self::ports::Ports;
+use self::ports::{COUNT, Ports};
 use self::table::Table;
 use super::rng::Rng;
 use crate::sorted::SortedMap;
@@ -241,8 +241,9 @@ impl Nat {
     }
 
     fn is_full(&self) -> bool {
-        let mappings = self.mappings();
-        self.behaviour.mappings_max.is_some_and(|max| usize::try_from(max).is_ok_and(|max| mappings >= max))
+        let ports = u32::from(COUNT);
+        let max = self.behaviour.mappings_max.map_or(ports, |max| max.min(ports));
+        u32::try_from(self.mappings()).is_ok_and(|mappings| mappings >= max)
     }
 
     fn map(&mut self, now: Timestamp, key: Key, rng: &mut Rng) -> Option<Mapping> {

@@ -1,6 +1,7 @@
 //! Which outside port comes next (RFC 4787 §4.2).
 
 use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
 
 use super::behaviour::PortAllocation;
 use crate::simulation::rng::Rng;
@@ -8,7 +9,7 @@ use crate::sorted::SortedMap;
 
 /// The ports that mappings take: all but the well-known ones.
 const FIRST: u16 = 1_024;
-const COUNT: u16 = u16::MAX - FIRST + 1;
+pub(super) const COUNT: u16 = u16::MAX - FIRST + 1;
 
 /// How often a random port is drawn before the first free one behind it is taken: too few only where nearly all are in
 /// use.
@@ -20,6 +21,8 @@ pub(super) struct Ports {
     used: Numbers,
     /// What the counter gives next; `None` before its first port.
     next: Option<u16>,
+    /// With so many ports in use the counter found none that it comes to: by steps of two it comes to half of them.
+    full_at: usize,
     blocks: SortedMap<IpAddr, Block>,
     used_blocks: Numbers,
     next_block: u16,
@@ -57,6 +60,20 @@ impl Numbers {
         self.bits[word] ^= bit;
         self.count = if is_in { self.count + 1 } else { self.count - 1 };
     }
+
+    /// The first number of a range that is not in, found by words: where nearly all are in, one by one would take long.
+    fn first_missing(&self, range: RangeInclusive<u16>) -> Option<u16> {
+        let mut number = u32::from(*range.start());
+        while number <= u32::from(*range.end()) {
+            let word = self.bits.get(usize::try_from(number / 64).ok()?).copied().unwrap_or(0);
+            let present = (word >> (number % 64)).trailing_ones();
+            if present < 64 - number % 64 {
+                return u16::try_from(number + present).ok().filter(|number| range.contains(number));
+            }
+            number += 64 - number % 64;
+        }
+        None
+    }
 }
 
 /// The ports of one inside host, while it uses any.
@@ -71,6 +88,7 @@ impl Ports {
         Self {
             used: Numbers::new(),
             next: None,
+            full_at: COUNT as usize,
             blocks: SortedMap::new(),
             used_blocks: Numbers::new(),
             next_block: 0,
@@ -80,6 +98,7 @@ impl Ports {
     /// Everything is free again; the counters stay where they are.
     pub(super) fn clear(&mut self) {
         self.used = Numbers::new();
+        self.full_at = usize::from(COUNT);
         self.blocks.clear();
         self.used_blocks = Numbers::new();
     }
@@ -122,14 +141,22 @@ impl Ports {
     /// The counter's next free port; ports in use are passed over. It begins at the end from which it has the longest way to
     /// go: one that wrapped round at its second port would look random to whoever measures it.
     fn count_on(&mut self, step: i16) -> Option<u16> {
+        if self.used.count >= self.full_at {
+            return None;
+        }
         for _ in 0..COUNT {
-            let port = self.next.unwrap_or(if step < 0 { u16::MAX } else { FIRST });
+            let mut port = self.next.unwrap_or(if step < 0 { u16::MAX } else { FIRST });
+            if step == 1 {
+                let ahead = self.used.first_missing(port..=u16::MAX);
+                port = ahead.or_else(|| self.used.first_missing(FIRST..=port))?;
+            }
             let place = i32::from(port - FIRST) + i32::from(step);
             self.next = Some(FIRST + u16::try_from(place.rem_euclid(i32::from(COUNT))).unwrap_or(0));
             if !self.used.contains(port) {
                 return Some(port);
             }
         }
+        self.full_at = self.used.count;
         None
     }
 
@@ -170,8 +197,47 @@ impl Ports {
         let is_free = |port: &u16| !self.used.contains(*port);
         let drawn = (0..DRAWS).map(|_| first + draw(rng)).find(is_free);
         drawn.or_else(|| {
-            let start = draw(rng);
-            (start..count).chain(0..start).map(|place| first + place).find(is_free)
+            let (start, last) = (first + draw(rng), first + (count - 1));
+            self.used.first_missing(start..=last).or_else(|| self.used.first_missing(first..=start))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+    use std::num::NonZeroI16;
+
+    use super::*;
+
+    #[test]
+    fn a_free_port_is_found_as_if_each_one_was_looked_at() {
+        let mut rng = Rng::new(1);
+        for _ in 0..200 {
+            let mut numbers = Numbers::new();
+            (FIRST..=u16::MAX).for_each(|port| numbers.set(port, true));
+            let mut draw = || FIRST + u16::try_from(rng.below(u64::from(COUNT))).unwrap();
+            (0..5).for_each(|_| numbers.set(draw(), false));
+            for range in [FIRST..=u16::MAX, draw()..=u16::MAX, FIRST..=draw(), draw()..=draw()] {
+                let one_by_one = range.clone().find(|port| !numbers.contains(*port));
+                assert_eq!(numbers.first_missing(range.clone()), one_by_one, "{range:?}");
+            }
+        }
+        assert_eq!(Numbers::new().first_missing(7..=7), Some(7));
+    }
+
+    #[test]
+    fn a_counter_that_comes_to_half_of_the_ports_goes_on_where_one_of_these_is_free_again() {
+        let (mut ports, mut rng) = (Ports::new(), Rng::new(1));
+        let inside = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 1);
+        let by_two = PortAllocation::Sequential { step: NonZeroI16::new(2).unwrap() };
+        let all = std::iter::from_fn(|| ports.take(by_two, inside, &mut rng)).count();
+        assert_eq!(all, usize::from(COUNT / 2));
+        assert_eq!(ports.take(by_two, inside, &mut rng), None);
+        ports.release(inside.ip(), 2_000);
+        assert_eq!(ports.take(by_two, inside, &mut rng), Some(2_000));
+        assert_eq!(ports.take(by_two, inside, &mut rng), None);
+        ports.clear();
+        assert!(ports.take(by_two, inside, &mut rng).is_some());
     }
 }

@@ -370,3 +370,10 @@ fn a_behaviour_that_makes_no_sense_is_refused_with_the_reason() {
         assert!(error.contains(reason), "{error}");
     }
 }
+
+#[test]
+fn a_firewall_remembers_no_more_endpoints_than_a_nat_has_ports() {
+    let mut firewall = Rig::new(NatBehaviour::firewall());
+    assert_eq!(firewall.0.foreign_flows(T0, 70_000, &mut firewall.1), 64_512);
+    assert_eq!(firewall.out(0, INSIDE, REMOTE), None);
+}
