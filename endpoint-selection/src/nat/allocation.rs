@@ -85,7 +85,8 @@ fn block_around(low: u16, high: u16, samples: usize) -> (u16, u16) {
         let size = 1_u16 << bits;
         let first = low & !(size - 1);
         if size >= width && high - first < size && u32::from(size) <= 2 * u32::from(width) {
-            return (first, first + (size - 1));
+            // There is no port 0.
+            return (first.max(1), first + (size - 1));
         }
     }
     let margin = u16::try_from(2 * usize::from(width) / samples.max(1)).unwrap_or(u16::MAX);
@@ -137,6 +138,12 @@ mod tests {
     fn a_block_at_odd_bounds_is_widened_by_twice_the_mean_gap() {
         let ports = [5_000, 5_900, 5_100, 5_400, 5_800, 5_200, 5_650, 5_999];
         assert_eq!(allocation(&ports), Some(Allocation::PortBlock { first: 4_750, last: 6_249 }));
+    }
+
+    #[test]
+    fn no_block_begins_at_port_0() {
+        let ports = [40, 3_900, 2_000, 90, 3_000, 1_000, 700, 2_500];
+        assert_eq!(allocation(&ports), Some(Allocation::PortBlock { first: 1, last: 4_095 }));
     }
 
     #[test]
