@@ -35,6 +35,10 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// Answers come within this; older questions are forgotten.
 const ANSWERS: Duration = Duration::from_secs(3);
 
+/// The most requests that may be unanswered at once, as in the agent: between two NATs that take a port per destination and let
+/// anyone in, each request comes from a new address, which is asked in turn.
+const ASKED_MAX: usize = 1_024;
+
 /// The first pause between rounds of plain opening; it doubles up to [`PAUSE_MAX`].
 const PAUSE_MIN: Duration = Duration::from_secs(5);
 const PAUSE_MAX: Duration = Duration::from_secs(300);
@@ -239,15 +243,12 @@ impl Party {
                 }
             }
             Message::Reply { id, observed } => {
-                let place = self.asked.binary_search_by_key(id, |asked| asked.id).ok();
-                let Some(Asked { remote, socket: sent_from, at, .. }) =
-                    place.and_then(|place| self.asked.remove(place))
-                else {
+                let asked = self.asked.binary_search_by_key(id, |asked| asked.id).ok();
+                let is_answer = |asked: &Asked| asked.remote == from && asked.socket == socket;
+                let place = asked.filter(|place| self.asked.get(*place).is_some_and(is_answer));
+                let Some(Asked { remote, at, .. }) = place.and_then(|place| self.asked.remove(place)) else {
                     return;
                 };
-                if remote != from || sent_from != socket {
-                    return;
-                }
                 let view = PeerView { socket, remote, observed: *observed, at: now };
                 self.survey.evidence.add_peer_view(view);
                 self.survey.refresh();
@@ -319,11 +320,14 @@ impl Party {
     }
 
     fn request(&mut self, now: Timestamp, socket: SocketId, to: SocketAddr) {
-        self.next_id += 1;
-        self.probes += 1;
         while self.asked.front().is_some_and(|oldest| now.since(oldest.at) >= ANSWERS) {
             self.asked.pop_front();
         }
+        if self.asked.len() >= ASKED_MAX {
+            return;
+        }
+        self.next_id += 1;
+        self.probes += 1;
         self.survey.sent_to.insert_new((socket, to), now);
         self.asked.push_back(Asked { id: self.next_id, remote: to, socket, at: now });
         self.wishes.push(Wish::Send { socket, to, message: Message::Request(self.next_id) });

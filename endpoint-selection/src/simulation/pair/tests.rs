@@ -274,3 +274,11 @@ fn endless_scenarios_are_refused_by_the_name_of_the_field() {
     deep.changes = vec![Change { at_ms: 1, node: 2, behaviour: nat(EI, EI) }];
     assert!(simulate(&deep).unwrap_err().to_string().starts_with("changes[].node"));
 }
+
+#[test]
+fn requests_that_call_for_requests_from_ever_new_addresses_come_to_an_end() {
+    for (ours, theirs) in [(EI, EI), (EI, AD), (AD, AD)] {
+        let run = simulate(&scenario(1, &[nat(APD, ours)], &[nat(APD, theirs)])).unwrap();
+        assert!(run.probes.iter().all(|probes| *probes < 6_000), "{:?}", run.probes);
+    }
+}
