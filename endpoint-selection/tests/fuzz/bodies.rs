@@ -16,10 +16,11 @@ const OUTPUT_BYTES: usize = 512 * 1024;
 const OUTPUT_PER_BYTE: usize = 16;
 
 /// The functions of the JSON boundary, each with its body.
-pub(crate) const FUNCTIONS: [(&str, Body); 5] = [
+pub(crate) const FUNCTIONS: [(&str, Body); 6] = [
     ("select", select as Body),
     ("classify", classify),
     ("plan", plan),
+    ("outlook", outlook),
     ("explain", explain),
     ("simulate", simulate),
 ];
@@ -37,6 +38,10 @@ pub(crate) fn classify(data: &[u8]) -> Option<Result<String, String>> {
 
 pub(crate) fn plan(data: &[u8]) -> Option<Result<String, String>> {
     judged(data, json::plan, invariants::of_plan)
+}
+
+pub(crate) fn outlook(data: &[u8]) -> Option<Result<String, String>> {
+    judged(data, json::outlook, invariants::of_outlook)
 }
 
 pub(crate) fn explain(data: &[u8]) -> Option<Result<String, String>> {

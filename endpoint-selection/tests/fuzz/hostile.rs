@@ -12,6 +12,7 @@ pub(crate) fn hostile(function: &str, rng: &mut Rng) -> String {
         "select" => select(rng),
         "classify" => classify(rng),
         "plan" => json!({"own": side(rng), "peer": side(rng), "failures": edge(rng, u64::from(u32::MAX))}),
+        "outlook" => json!({"nodes": many(rng, 64, side)}),
         "explain" => explain(rng),
         _ => scenario(rng),
     };

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
 use endpoint_selection::explain::{Carrier, ExplainedCandidate, Explanation, Pair};
-use endpoint_selection::json::{PlanInput, SelectInput};
+use endpoint_selection::json::{OutlookInput, PlanInput, SelectInput};
 use endpoint_selection::nat::{self, Allocation, Evidence, Mapping, NatProfile, UdpReach};
 use endpoint_selection::simulation::{Run, Scenario};
-use endpoint_selection::traversal::{self, Budget, Party, Plan, Technique, chance::CERTAIN_PPM};
+use endpoint_selection::traversal::{self, Budget, Outlook, Party, Plan, Technique, chance::CERTAIN_PPM};
 use endpoint_selection::{
     Candidate, CandidateKind, Policy, Realm, Selection, Snapshot, Verdict, check_address,
 };
@@ -98,6 +98,24 @@ pub(crate) fn of_plan(input: &PlanInput, plan: &Plan) {
     assert_eq!(ours, turned, "both sides plan the same");
     assert_eq!(plan.opening.chance_ppm, theirs.opening.chance_ppm);
     assert_eq!(plan.chance_ppm, theirs.chance_ppm);
+}
+
+/// Each pair is counted by both of its nodes.
+pub(crate) fn of_outlook(input: &OutlookInput, outlooks: &Vec<Outlook>) {
+    assert_eq!(outlooks.len(), input.nodes.len());
+    for outlook in outlooks {
+        let Outlook { direct, technique, relay, unknown } = *outlook;
+        assert_eq!(to_usize(direct + technique + relay + unknown) + 1, outlooks.len());
+    }
+    let odd = outlooks.iter().fold([0; 4], |sums, outlook| {
+        let Outlook { direct, technique, relay, unknown } = *outlook;
+        [sums[0] ^ direct & 1, sums[1] ^ technique & 1, sums[2] ^ relay & 1, sums[3] ^ unknown & 1]
+    });
+    assert_eq!(odd, [0; 4]);
+}
+
+fn to_usize(count: u32) -> usize {
+    usize::try_from(count).unwrap()
 }
 
 /// The same technique, seen from the other side.

@@ -22,7 +22,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use endpoint_selection::json::{INPUT_BYTES_MAX, JsonError};
+use endpoint_selection::json::{INPUT_BYTES_MAX, JsonError, NETWORK_BYTES_MAX};
 use endpoint_selection::simulation::{Rng, Scenario};
 use serde_json::json;
 
@@ -122,6 +122,11 @@ fn any_input_to_plan_is_planned_or_refused() {
 }
 
 #[test]
+fn any_input_to_outlook_is_counted_or_refused() {
+    fuzz("outlook", 1_000);
+}
+
+#[test]
 fn any_input_to_explain_is_told_or_refused() {
     fuzz("explain", 3_000);
 }
@@ -165,9 +170,10 @@ fn every_beginning_of_an_input_is_refused() {
 fn an_input_beyond_its_bound_is_refused_before_it_is_read() {
     for (function, body) in FUNCTIONS {
         let input = Corpus::of(function).inputs[0].to_string();
+        let max = if function == "outlook" { NETWORK_BYTES_MAX } else { INPUT_BYTES_MAX };
         let padded = |len: usize| format!("{input}{}", " ".repeat(len - input.len()));
-        assert!(body(padded(INPUT_BYTES_MAX).as_bytes()).unwrap().is_ok(), "{function}");
-        let error = body(padded(INPUT_BYTES_MAX + 1).as_bytes()).unwrap().unwrap_err();
-        assert_eq!(error, JsonError::TooLarge(INPUT_BYTES_MAX + 1).to_string());
+        assert!(body(padded(max).as_bytes()).unwrap().is_ok(), "{function}");
+        let error = body(padded(max + 1).as_bytes()).unwrap().unwrap_err();
+        assert_eq!(error, JsonError::TooLarge { given: max + 1, max }.to_string());
     }
 }

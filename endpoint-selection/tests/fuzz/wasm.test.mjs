@@ -34,7 +34,7 @@ function play(name, inputs) {
   }
 }
 
-for (const name of ["select", "classify", "plan", "explain", "simulate"]) {
+for (const name of ["select", "classify", "plan", "outlook", "explain", "simulate"]) {
   test(`${name} answers any input in the browser's module as it does natively`, () => {
     const inputs = kept(name);
     play(name, inputs);

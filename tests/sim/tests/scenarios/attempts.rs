@@ -9,11 +9,12 @@ const BUSY: u32 = 2;
 
 /// A box that maps and filters by address and port, and takes such ports.
 fn symmetric(allocation: PortAllocation) -> NatBehaviour {
-    NatBehaviour { allocation, ..Recipe::Symmetric.behaviour().unwrap() }
+    let dependence = Dependence::AddressAndPortDependent;
+    NatBehaviour { allocation, ..NatBehaviour::new(dependence, dependence) }
 }
 
 fn port_restricted() -> NatBehaviour {
-    Recipe::PortRestricted.behaviour().unwrap()
+    NatBehaviour::new(Dependence::EndpointIndependent, Dependence::AddressAndPortDependent)
 }
 
 /// Two nodes on machines that give side sockets, and the networks they are in.
