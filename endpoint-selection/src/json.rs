@@ -1,8 +1,8 @@
 //! The selection as JSON in, JSON out: one boundary for browsers, Node and native tests, so that one set of vectors
 //! (`endpoint-selection/scenarios`) holds for all.
 //!
-//! Every function takes one object and gives one value. Unknown fields are refused: a misspelt one would otherwise be
-//! a silent default.
+//! Every function takes one object and gives one value. Unknown fields of that object are refused: a misspelt one would
+//! otherwise be a silent default. Those inside of what agents report are not, because a newer agent may report more.
 
 mod place;
 mod reader;

@@ -17,7 +17,9 @@ const { memory } = selection.initSync({ module: readFileSync(new URL("endpoint_s
 
 /** The inputs that were played natively: one in each line, with what came of it. */
 function kept(name) {
-  const lines = readFileSync(join(folder, `${name}.jsonl`), "utf8").trimEnd().split("\n");
+  const lines = readFileSync(join(folder, `${name}.jsonl`), "utf8")
+    .trimEnd()
+    .split("\n");
   assert(lines.length >= 100, `only ${lines.length} inputs`);
   return lines.map((line) => JSON.parse(line));
 }
