@@ -96,6 +96,9 @@ pub struct Snapshot {
     /// The address of the path in use.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub current: Option<std::net::SocketAddr>,
+    /// Nobody has used the tunnel of late, so nothing is probed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub idle: bool,
     /// The paths, ordered by address.
     pub paths: Vec<PathEvidence>,
 }

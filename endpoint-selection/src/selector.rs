@@ -216,7 +216,12 @@ impl Selector {
             status: path.status,
             quality: path.quality,
         };
-        Snapshot { now, current: self.current, paths: self.paths.values().map(evidence).collect() }
+        Snapshot {
+            now,
+            current: self.current,
+            idle: false,
+            paths: self.paths.values().map(evidence).collect(),
+        }
     }
 
     /// A selector with the evidence of a snapshot: it decides as the one that the snapshot was taken of. Where an address

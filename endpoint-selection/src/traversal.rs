@@ -30,6 +30,7 @@ mod plan;
 mod prospect;
 mod side;
 mod technique;
+mod triggered;
 mod volley;
 
 pub use attempt::{Attempt, AttemptOutput, Outcome};
@@ -41,3 +42,4 @@ pub use prospect::{Prospect, prospect_of};
 pub(crate) use side::CANDIDATES_MAX;
 pub use side::Side;
 pub use technique::{Party, Punch, PunchKind, Technique};
+pub use triggered::TriggeredChecks;

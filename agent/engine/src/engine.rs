@@ -121,8 +121,10 @@ impl Engine {
             Input::Traffic(traffic) => {
                 let mut is_doubtful = false;
                 for traffic in traffic {
-                    let peer = self.peers.get_mut(&traffic.peer);
-                    is_doubtful |= peer.is_some_and(|peer| peer.on_traffic(now, traffic));
+                    let Some(peer) = self.peers.get_mut(&traffic.peer) else { continue };
+                    let look = peer.on_traffic(now, traffic);
+                    is_doubtful |= look.is_doubtful;
+                    self.is_path_changed |= look.is_woken;
                 }
                 if is_doubtful {
                     // If our own mapping is gone, the relay knows it first.

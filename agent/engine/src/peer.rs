@@ -5,9 +5,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use endpoint_selection::nat::Mapping;
+use endpoint_selection::traversal::TriggeredChecks;
 use endpoint_selection::{
-    Candidate, CandidateKind, CandidateSource, Observation, ObservationKind, Policy, Selector, SocketId,
-    Timestamp,
+    Candidate, CandidateKind, CandidateSource, Observation, ObservationKind, Policy, Selector, Snapshot,
+    SocketId, Timestamp,
 };
 use protocol::api::{self, PathKind, PathReport};
 use protocol::key::PrivateKey;
@@ -17,8 +18,9 @@ use protocol::replay::ReplayWindow;
 use crate::context::{Context, Notice};
 use crate::input::PeerTraffic;
 use crate::output::{Output, TunnelPath};
-use crate::schedule::Schedule;
+use crate::schedule::{Due, Schedule};
 
+mod activity;
 mod data_check;
 mod probing;
 mod punching;
@@ -26,9 +28,9 @@ mod receive;
 mod upkeep;
 mod view;
 
+use activity::Activity;
 use data_check::DataCheck;
 use punching::Punching;
-use receive::Triggered;
 use upkeep::Upkeep;
 
 /// How long a reply may take; replies after that count for nothing.
@@ -51,6 +53,7 @@ pub(crate) struct Peer {
     is_called: bool,
     /// When the peer was called last, and what it was told.
     last_call: Option<(Timestamp, Vec<SocketAddr>)>,
+    activity: Activity,
     upkeep: Upkeep,
     pings: BTreeMap<u64, Ping>,
     path: Option<TunnelPath>,
@@ -61,7 +64,7 @@ pub(crate) struct Peer {
     traffic: Option<PeerTraffic>,
     data: DataCheck,
     punching: Punching,
-    triggered: Triggered,
+    triggered: TriggeredChecks,
     /// The address that only a side socket reaches, and that socket.
     side: Option<(SocketAddr, SocketId)>,
 }
@@ -106,6 +109,7 @@ impl Peer {
             schedule: Schedule::idle(),
             is_called: false,
             last_call: None,
+            activity: Activity::new(),
             upkeep: Upkeep::default(),
             pings: BTreeMap::new(),
             path: None,
@@ -115,7 +119,7 @@ impl Peer {
             traffic: None,
             data: DataCheck::default(),
             punching: Punching::default(),
-            triggered: Triggered::default(),
+            triggered: TriggeredChecks::default(),
             side: None,
         }
     }
@@ -183,16 +187,21 @@ impl Peer {
         })
     }
 
-    /// Looks for a direct path, from now on.
+    /// Looks for a direct path, from now on, if anybody would use it.
     pub(crate) fn search(&mut self, now: Timestamp) {
-        if self.info.plain_endpoint.is_none() && self.keys.is_some() {
+        if self.info.plain_endpoint.is_none() && self.keys.is_some() && self.activity.is_active(now) {
             self.schedule.start(now);
         }
     }
 
+    /// Whether nobody talks with the peer.
+    pub(crate) const fn is_idle(&self, now: Timestamp) -> bool {
+        !self.activity.is_active(now) && self.info.plain_endpoint.is_none()
+    }
+
     /// We registered at a relay. The peer hears from us through it at once, before the tunnel's first packet: it may have
     /// learnt that we are not there. If our mapping moved meanwhile, direct paths are in doubt, and the call says so.
-    pub(crate) fn on_registered(&mut self, context: &mut Context<'_>, relay: SocketAddr, is_moved: bool) {
+    pub(crate) fn greet(&mut self, context: &mut Context<'_>, relay: SocketAddr, is_moved: bool) {
         if self.info.plain_endpoint.is_some() {
             return;
         }
@@ -200,8 +209,11 @@ impl Peer {
             self.on_relay(context, relay, true);
             self.doubt_direct(context);
         }
-        self.call(context, relay);
-        self.on_relay(context, relay, true);
+        if self.is_idle(context.now) {
+            self.send_request(context, Route::Relay(relay));
+        } else {
+            self.call(context, relay);
+        }
         self.search(context.now);
     }
 
@@ -251,7 +263,11 @@ impl Peer {
         let settled = self.is_direct();
         let jitter = context.entropy.number();
         if let Some(due) = self.schedule.take_due(context.now, jitter, settled) {
-            self.probe_candidates(context, due);
+            if due == Due::RoundStart && self.is_idle(context.now) && !self.is_called {
+                self.schedule.stop();
+            } else {
+                self.probe_candidates(context, due);
+            }
             if self.schedule.is_between_rounds() {
                 self.punching.on_round_over(context.now);
             }
@@ -268,6 +284,7 @@ impl Peer {
 
     /// A user's ping: one probe over the path in use.
     pub(crate) fn ping(&mut self, context: &mut Context<'_>, id: u64) {
+        self.note_use(context.now);
         let sent = self.route().and_then(|route| self.send_request(context, route));
         match sent {
             Some(transaction) => {
@@ -275,22 +292,6 @@ impl Peer {
             }
             None => context.outputs.push_back(Output::Pinged { id, answer: None }),
         }
-    }
-
-    /// What the tunnel moved: sending without receiving is a reason to ask whether the path still works.
-    /// Returns whether it is.
-    pub(crate) fn on_traffic(&mut self, now: Timestamp, traffic: PeerTraffic) -> bool {
-        if let Some(before) = self.traffic.replace(traffic) {
-            if traffic.tx_bytes > before.tx_bytes && self.is_direct() {
-                self.data.on_sent(now);
-            }
-            let only_sent = traffic.tx_bytes > before.tx_bytes && traffic.rx_bytes == before.rx_bytes;
-            if only_sent && self.is_direct() {
-                self.upkeep.ask_now(now);
-                return true;
-            }
-        }
-        false
     }
 
     fn observe(&mut self, context: &mut Context<'_>, remote: SocketAddr, kind: ObservationKind) {
@@ -320,7 +321,8 @@ impl Peer {
         if before.map(ends) == path.map(ends) {
             return;
         }
-        self.switches = self.switches.saturating_add(u32::from(before.is_some()));
+        let is_switch = before.is_some() && !self.is_idle(context.now);
+        self.switches = self.switches.saturating_add(u32::from(is_switch));
         self.since = context.now;
         self.upkeep.restart(context.now);
         self.data.restart();
@@ -330,7 +332,8 @@ impl Peer {
         }
         self.let_go_of_side_socket(context);
         let lost_direct = matches!(before, Some(TunnelPath::Direct { .. }))
-            && !matches!(path, Some(TunnelPath::Direct { .. }));
+            && !matches!(path, Some(TunnelPath::Direct { .. }))
+            && !self.is_idle(context.now);
         if lost_direct || path.is_none() {
             self.search(context.now);
         }
@@ -354,6 +357,9 @@ impl Peer {
         match self.path {
             None => (PathKind::None, None),
             Some(TunnelPath::Direct { remote, .. }) => (PathKind::Direct, Some(remote)),
+            Some(TunnelPath::Relay { server, .. }) if self.activity.is_resting => {
+                (PathKind::Idle, Some(server))
+            }
             Some(TunnelPath::Relay { server, .. }) => (PathKind::Relay, Some(server)),
         }
     }
@@ -368,11 +374,16 @@ impl Peer {
         self.side.map(|(_, socket)| socket)
     }
 
+    /// What the choice of the path was made from.
+    fn evidence(&self) -> Snapshot {
+        Snapshot { idle: self.activity.is_resting, ..self.selector.snapshot(self.judged_at) }
+    }
+
     /// The path in use, and `with_evidence` all that the choice was made from.
     pub(crate) fn path_report(&self, with_evidence: bool) -> PathReport {
         let (kind, remote) = self.path_kind();
         let rtt_us = remote.and_then(|remote| self.selector.rtt_us(remote));
-        let evidence = with_evidence.then(|| self.selector.snapshot(self.judged_at));
+        let evidence = with_evidence.then(|| self.evidence());
         PathReport { peer: self.info.public_key, kind, remote, rtt_us, evidence }
     }
 }

@@ -64,6 +64,11 @@ impl Schedule {
         }
     }
 
+    /// Nothing is planned any more until [`Self::start`] or [`Self::join`].
+    pub(crate) const fn stop(&mut self) {
+        *self = Self { started_at: self.started_at, ..Self::idle() };
+    }
+
     /// The round had nothing to send: it does not hold up the next one.
     pub(crate) const fn forget_start(&mut self) {
         self.started_at = None;

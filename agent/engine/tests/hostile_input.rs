@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 
 use endpoint_selection::nat::NatProfile;
 use endpoint_selection::{Candidate, CandidateKind, CandidateSource, SocketId, Timestamp};
-use engine::{Engine, EngineConfig, Input, LocalAddress, Output};
+use engine::{Engine, EngineConfig, Input, LocalAddress, Output, PeerTraffic};
 use proptest::prelude::*;
 use protocol::api::{MapDelta, MapEvent, NetworkMap, OwnNode, Peer, RelayInfo};
 use protocol::key::{PrivateKey, PublicKey};
@@ -106,7 +106,9 @@ fn ten_thousand_candidates_of_one_peer_cost_a_bounded_number_of_probes() {
         .collect();
     let mut map = map();
     map.peers = vec![peer(2, candidates)];
+    let key = map.peers[0].public_key;
     engine.handle_input(NOW, Input::Map(MapEvent::Snapshot(map)));
+    engine.handle_input(NOW, Input::Traffic(vec![PeerTraffic { peer: key, rx_bytes: 0, tx_bytes: 148 }]));
     outputs(&mut engine);
     engine.handle_timeout(NOW);
     let sent = outputs(&mut engine).iter().filter(|output| matches!(output, Output::Transmit { .. })).count();

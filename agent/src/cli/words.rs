@@ -46,6 +46,7 @@ pub(super) fn path(path: &PathAnswer) -> String {
     match path.kind {
         PathKind::Direct => format!("direct {remote}"),
         PathKind::Relay => format!("relay {}", path.relay.as_deref().unwrap_or(&remote)),
+        PathKind::Idle => "idle".to_owned(),
         PathKind::None => "none".to_owned(),
     }
 }
@@ -55,6 +56,7 @@ pub(super) const fn path_kind(kind: PathKind) -> &'static str {
     match kind {
         PathKind::Direct => "direct",
         PathKind::Relay => "relay",
+        PathKind::Idle => "idle",
         PathKind::None => "none",
     }
 }

@@ -193,7 +193,7 @@ fn peer_answer(peer: &PeerStatus, stats: PeerStats, path: PathAnswer) -> PeerAns
 
 fn path_answer(peer: &PeerStatus, relays: &[RelayStatus], port: u16, now: Timestamp) -> PathAnswer {
     let path = peer.path;
-    let is_relayed = path.kind == PathKind::Relay;
+    let is_relayed = matches!(path.kind, PathKind::Relay | PathKind::Idle);
     let relay = relays.iter().find(|relay| is_relayed && Some(relay.address) == path.remote);
     let local = path.remote.and_then(net::local_address_towards);
     PathAnswer {

@@ -29,8 +29,8 @@ pub(crate) fn of_node(peers: &[PeerAnswer], connection: &Connection, trouble: Op
 
 fn of_peers(peers: &[PeerAnswer]) -> String {
     let count = |kind: PathKind| peers.iter().filter(|peer| peer.path.kind == kind).count();
-    let (direct, relayed) = (count(PathKind::Direct), count(PathKind::Relay));
-    let reachable = direct + relayed;
+    let (direct, relayed, idle) = (count(PathKind::Direct), count(PathKind::Relay), count(PathKind::Idle));
+    let reachable = direct + relayed + idle;
     let missing_online = peers.iter().filter(|peer| peer.path.kind == PathKind::None && peer.online).count();
     let missing_offline = peers.len() - reachable - missing_online;
     let word = match (reachable, missing_online) {
@@ -45,6 +45,9 @@ fn of_peers(peers: &[PeerAnswer]) -> String {
     if relayed > 0 {
         parts.push(format!("{relayed} through {}", relay_names(peers)));
     }
+    if idle > 0 {
+        parts.push(format!("{idle} idle"));
+    }
     if missing_offline > 0 {
         parts.push(format!("{missing_offline} offline"));
     }
@@ -53,7 +56,8 @@ fn of_peers(peers: &[PeerAnswer]) -> String {
 
 /// "relay main", or "2 relays" where there are several.
 fn relay_names(peers: &[PeerAnswer]) -> String {
-    let mut names: Vec<&str> = peers.iter().filter_map(|peer| peer.path.relay.as_deref()).collect();
+    let relayed = peers.iter().filter(|peer| peer.path.kind == PathKind::Relay);
+    let mut names: Vec<&str> = relayed.filter_map(|peer| peer.path.relay.as_deref()).collect();
     names.sort_unstable();
     names.dedup();
     match names.as_slice() {

@@ -42,6 +42,14 @@ pub(super) fn of(findings: &Findings<'_>) -> String {
 }
 
 fn relayed(findings: &Findings<'_>, relay: &str) -> String {
+    let Findings { pair, .. } = findings;
+    if pair.own.paths.as_ref().is_some_and(|paths| paths.idle) {
+        let (own, peer) = (&pair.own.name, &pair.peer.name);
+        return format!(
+            "{own} and {peer} have not talked for a while, so no direct path is kept open: their next packets go over {relay} \
+             until one is."
+        );
+    }
     if findings.opening == Progress::Pending {
         return format!("A direct path is being opened; until one answers, traffic goes over {relay}.");
     }

@@ -16,7 +16,7 @@ use crate::selector::Selector;
 use crate::socket::SocketId;
 use crate::sorted::SortedMap;
 use crate::time::Timestamp;
-use crate::traversal::{Attempt, Outcome, Punch, PunchKind, Side, Technique, plan};
+use crate::traversal::{Attempt, Outcome, Punch, PunchKind, Side, Technique, TriggeredChecks, plan};
 
 /// The relay's address, as in relayed candidates.
 pub(super) const RELAY: SocketAddr =
@@ -27,6 +27,9 @@ const SPACING: Duration = Duration::from_millis(250);
 
 /// After a round of plain opening without success, its last answers are waited for this long.
 const ROUND_PATIENCE: Duration = Duration::from_millis(500);
+
+/// Where plain opening is known to be in vain, so long after its round began more is tried.
+const VAIN_PATIENCE: Duration = Duration::from_millis(200);
 
 /// Upkeep of a direct path, and when a question counts as unanswered.
 const UPKEEP: Duration = Duration::from_secs(5);
@@ -115,6 +118,7 @@ pub(super) struct Party {
     round: (Timestamp, usize, Duration),
     /// A new round is wanted as soon as the spacing allows; the present one goes on until then.
     is_round_wanted: bool,
+    triggered: TriggeredChecks,
     pub(super) wishes: Vec<Wish>,
     pub(super) probes: u32,
 }
@@ -164,6 +168,7 @@ impl Party {
             timers: SortedMap::new(),
             round: (now, 0, PAUSE_MIN),
             is_round_wanted: false,
+            triggered: TriggeredChecks::default(),
             wishes: Vec::new(),
             probes: 0,
         };
@@ -237,7 +242,8 @@ impl Party {
                 self.hear(now, socket, from);
                 let reply = Message::Reply { id: *id, observed: from };
                 self.wishes.push(Wish::Send { socket, to: from, message: reply });
-                if !self.selector.may_carry(from, now) {
+                let is_new = self.selector.status(from).is_none();
+                if !self.selector.may_carry(from, now) && self.triggered.take(is_new) {
                     self.learn(from);
                     self.request(now, socket, from);
                 }
@@ -302,6 +308,9 @@ impl Party {
         let Some(rhythm) = rhythm else { return };
         if step == 0 && start != now {
             self.round = (now, 0, pause);
+            self.triggered = TriggeredChecks::default();
+            self.timers.insert_new(Timer::Technique, now + VAIN_PATIENCE);
+            self.selector.forget_learnt(u32::try_from(rhythm.len()).unwrap_or(u32::MAX));
             self.wishes.push(Wish::Tell(Told::Call(self.side())));
         }
         let (start, step, pause) = self.round;

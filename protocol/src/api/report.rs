@@ -62,6 +62,8 @@ pub struct PathReport {
 pub enum PathKind {
     /// From node to node.
     Direct,
+    /// Nobody has used the tunnel of late: no direct path is kept open, and a relay stands by.
+    Idle,
     /// Through a relay.
     Relay,
     /// Nothing reaches the peer.

@@ -109,7 +109,7 @@ impl Node {
             let (status, quality) = evidence.choose(candidate.kind, &mut rng);
             PathEvidence { candidate: candidate.clone(), status, quality }
         });
-        let snapshot = Snapshot { now: NOW, current: None, paths: paths.collect() };
+        let snapshot = Snapshot { now: NOW, current: None, idle: false, paths: paths.collect() };
         Self { side: Side { candidates, nat: nat(number) }, snapshot }
     }
 }

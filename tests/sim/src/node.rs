@@ -53,6 +53,8 @@ pub(crate) struct Node {
     pub(crate) relays: BTreeSet<SocketAddr>,
     /// Bytes received and sent per peer, by this life's tunnel.
     pub(crate) traffic: BTreeMap<PublicKey, (u64, u64)>,
+    /// Whether the engine is about to be told of it.
+    pub(crate) is_look_planned: bool,
     pub(crate) is_stream_open: bool,
 }
 
@@ -78,6 +80,7 @@ impl Node {
             paths: BTreeMap::new(),
             relays: BTreeSet::new(),
             traffic: BTreeMap::new(),
+            is_look_planned: false,
             is_stream_open: false,
         }
     }
@@ -109,6 +112,7 @@ impl Node {
         self.paths.clear();
         self.relays.clear();
         self.traffic.clear();
+        self.is_look_planned = false;
         self.is_stream_open = false;
     }
 

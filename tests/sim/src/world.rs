@@ -42,7 +42,7 @@ const HTTP_DELAY: Duration = Duration::from_millis(20);
 const RECONNECT: Duration = Duration::from_secs(1);
 
 /// How often the tunnel tells the engine what it moved, as in the agent.
-const TRAFFIC_INTERVAL: Duration = Duration::from_secs(1);
+const TRAFFIC_INTERVAL: Duration = Duration::from_millis(250);
 
 /// When a world begins: not at zero, so that nothing relies on it.
 pub(crate) const START: Timestamp = Timestamp::from_micros(1_000_000);

@@ -83,6 +83,7 @@ function Figures({ network }: { network: NetworkOverview }) {
       <Figure name="online" value={online} />
       <Figure name="direct pairs" value={pairs.direct} path="direct" />
       <Figure name="relayed pairs" value={pairs.relay} path="relay" />
+      {pairs.idle > 0 && <Figure name="idle pairs" value={pairs.idle} path="idle" />}
       {pairs.none > 0 && <Figure name="pairs without a path" value={pairs.none} path="none" />}
     </dl>
   );

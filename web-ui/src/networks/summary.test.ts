@@ -13,5 +13,10 @@ test("a pair counts once, and as its worse side", () => {
     node("d"),
   ];
   const summary = summaryOf({ id: "1", name: "home", ranges: [], nodes });
-  expect(summary).toEqual({ nodes: 4, online: 3, pairs: { direct: 1, relay: 2, none: 1 } });
+  expect(summary).toEqual({ nodes: 4, online: 3, pairs: { direct: 1, idle: 0, relay: 2, none: 1 } });
+});
+
+test("a pair that one side still sends directly is idle once the other side rests", () => {
+  const nodes = [node("a", { paths: [path("b", "direct")] }), node("b", { paths: [path("a", "idle")] })];
+  expect(summaryOf({ id: "1", name: "home", ranges: [], nodes }).pairs).toMatchObject({ direct: 0, idle: 1 });
 });

@@ -10,7 +10,7 @@ export interface Summary {
 }
 
 /** Each side chooses the path it sends on: a pair is as good as its worse side. */
-const WORSE: readonly PathKind[] = ["direct", "relay", "none"];
+const WORSE: readonly PathKind[] = ["direct", "idle", "relay", "none"];
 
 export function summaryOf(network: NetworkOverview): Summary {
   const kinds = new Map<string, PathKind>();
@@ -21,7 +21,7 @@ export function summaryOf(network: NetworkOverview): Summary {
       kinds.set(pair, WORSE.indexOf(path.kind) > WORSE.indexOf(known) ? path.kind : known);
     }
   }
-  const pairs: Record<PathKind, number> = { direct: 0, relay: 0, none: 0 };
+  const pairs: Record<PathKind, number> = { direct: 0, idle: 0, relay: 0, none: 0 };
   for (const kind of kinds.values()) pairs[kind] += 1;
   return { nodes: network.nodes.length, online: network.nodes.filter((node) => node.online).length, pairs };
 }

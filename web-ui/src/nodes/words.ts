@@ -51,7 +51,7 @@ function portsOf(allocation: Allocation): string {
 }
 
 /** What carries the traffic to a peer. */
-export const PATHS: Record<PathKind, string> = { direct: "direct", relay: "relay", none: "no path" };
+export const PATHS: Record<PathKind, string> = { direct: "direct", idle: "idle", relay: "relay", none: "no path" };
 
 /** Who told an address. */
 export function sourceOf(source: CandidateSource): string {

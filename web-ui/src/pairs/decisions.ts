@@ -1,6 +1,6 @@
 // What this browser computes from the reports of two agents, beside what these agents decided.
 
-import type { Explanation, PairReport, PathKind, PathOverview } from "../api/generated/api";
+import type { Carrier, Explanation, PairReport, PathKind, PathOverview, Snapshot } from "../api/generated/api";
 
 export interface Decision {
   kind: PathKind;
@@ -37,13 +37,19 @@ export function directionsOf(report: PairReport, forth: Explanation, back: Expla
   ];
 }
 
-function compared(story: Explanation, decided: PathOverview | null, evidence: unknown) {
-  const computed = decisionOf(story);
+function compared(story: Explanation, decided: PathOverview | null, evidence: Snapshot | null | undefined) {
+  const computed = decisionOf(story, evidence?.idle ?? false);
   return { computed, decided, verdict: verdictOf(computed, decided, evidence) };
 }
 
-function decisionOf({ carrier, chosen }: Explanation): Decision {
-  return { kind: carrier === "nothing" ? "none" : carrier, remote: chosen ?? null };
+function decisionOf({ carrier, chosen }: Explanation, idle: boolean): Decision {
+  return { kind: kindOf(carrier, idle), remote: chosen ?? null };
+}
+
+/** The kind of path that a story tells of; over the relay of an idle pair goes nothing. */
+export function kindOf(carrier: Carrier, idle: boolean): PathKind {
+  if (carrier === "relay" && idle) return "idle";
+  return carrier === "nothing" ? "none" : carrier;
 }
 
 function verdictOf(computed: Decision, decided: Decision | null, evidence: unknown): Verdict {

@@ -1,14 +1,13 @@
 // The headline of a pair: what carries the traffic, over which address, and what would make it better.
 
-import type { Carrier, Explanation, PairReport, PathKind } from "../api/generated/api";
+import type { Explanation, PairReport } from "../api/generated/api";
 import { PATHS } from "../nodes/words";
 import { rtt } from "../ui/format";
-
-export const KINDS: Record<Carrier, PathKind> = { direct: "direct", relay: "relay", nothing: "none" };
+import { kindOf } from "./decisions";
 
 export function Story({ story, report }: { story: Explanation; report: PairReport }) {
-  const kind = KINDS[story.carrier];
   const { own, peer } = report.pair;
+  const kind = kindOf(story.carrier, own.paths?.idle ?? false);
   const chosen = story.peer_candidates.find(({ candidate }) => candidate.address === story.chosen);
   const relay = report.pair.relays.find(({ address }) => address === story.chosen);
   return (

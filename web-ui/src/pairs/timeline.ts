@@ -51,7 +51,7 @@ export function stretchesOf(run: Run, node: number, endMs: number): Stretch[] {
   return [...stretches, current].filter(({ fromMs, toMs }) => toMs > fromMs);
 }
 
-function wayOf({ remote, is_relay }: { remote: string | null; is_relay: boolean }): PathKind {
+function wayOf({ remote, is_relay }: { remote: string | null; is_relay: boolean }): Exclude<PathKind, "idle"> {
   if (is_relay) return "relay";
   // The module leaves out what is null.
   return remote ? "direct" : "none";

@@ -94,7 +94,7 @@ impl Engine {
     pub(super) fn on_relay_event(&mut self, now: Timestamp, relay: SocketAddr, event: Option<Event>) {
         match event {
             Some(Event::Registered { session, observed }) => {
-                self.sessions.insert(relay, session);
+                let is_first = self.sessions.insert(relay, session).is_none();
                 let seen = self.discovery.set_seen_by_relay(relay, observed);
                 if seen.is_new {
                     self.discovery.ask_all(&mut context!(self, now));
@@ -106,7 +106,10 @@ impl Engine {
                     self.doubted_at = Some(now);
                 }
                 for peer in self.peers.values_mut() {
-                    peer.on_registered(&mut context!(self, now), relay, is_doubtful);
+                    if is_first || !peer.is_idle(now) {
+                        peer.greet(&mut context!(self, now), relay, is_doubtful);
+                    }
+                    peer.on_relay(&mut context!(self, now), relay, true);
                 }
             }
             Some(Event::Lost) => {

@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use endpoint_selection::ObservationKind;
+use endpoint_selection::traversal::TriggeredChecks;
 use protocol::api::PathKind;
 use protocol::probe::{Message, Probe};
 
-use super::receive::Triggered;
 use super::{Peer, REPLY_TIMEOUT, Route, Sent};
 use crate::context::Context;
 use crate::output::{Output, PingAnswer};
@@ -25,7 +25,8 @@ impl Peer {
     /// call over the relays, so that both sides probe at the same time.
     pub(super) fn probe_candidates(&mut self, context: &mut Context<'_>, due: Due) {
         if due == Due::RoundStart {
-            self.triggered = Triggered::default();
+            self.punching.on_round_begun(context.now);
+            self.triggered = TriggeredChecks::default();
             self.selector.forget_learnt(ROUND_PROBES);
             let is_calling = self.is_worth_a_call(context);
             let relays: Vec<SocketAddr> = context.sessions.keys().copied().collect();

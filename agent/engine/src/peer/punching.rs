@@ -14,6 +14,10 @@ use crate::output::TunnelPath;
 /// After a round of plain opening without success, its last answers are waited for this long.
 const ROUND_PATIENCE: Duration = Duration::from_millis(500);
 
+/// Where plain opening is known to be in vain, so long after its round began more is tried: the peer's first answer is out by
+/// then, and a wrong guess about the NATs costs no more than an attempt.
+const VAIN_PATIENCE: Duration = Duration::from_millis(200);
+
 /// A peer's wish to be probed by a technique is followed no more often than this, whatever it asks for.
 const PUNCH_SPACING: Duration = Duration::from_secs(20);
 
@@ -32,6 +36,11 @@ pub(super) struct Punching {
 }
 
 impl Punching {
+    /// A round of plain opening begins; where it is in vain, an attempt need not wait for its end.
+    pub(super) fn on_round_begun(&mut self, now: Timestamp) {
+        self.at.get_or_insert(now + VAIN_PATIENCE);
+    }
+
     /// A round of plain opening opened nothing; where no attempt is planned yet, one is.
     pub(super) fn on_round_over(&mut self, now: Timestamp) {
         self.at.get_or_insert(now + ROUND_PATIENCE);
@@ -73,14 +82,19 @@ impl Peer {
         plan(own, &self.side(), self.punching.failures)
     }
 
-    /// The attempt that is due, where this node is the one to begin it. The end of the next round, or of the attempt, makes
-    /// another one due.
+    /// The attempt that is due, where this node is the one to begin it and plain opening has had its turn. The next round, or
+    /// the end of the attempt, makes another one due.
     pub(crate) fn take_attempt(&mut self, now: Timestamp, own: &Side) -> Option<Wanted> {
         self.punching.at.take_if(|at| *at <= now)?;
-        if self.is_direct() || self.info.plain_endpoint.is_some() || !self.selector.has_relay() {
+        let is_plain = self.info.plain_endpoint.is_some();
+        if self.is_direct() || is_plain || self.is_idle(now) || !self.selector.has_relay() {
             return None;
         }
-        let technique = self.plan(own).techniques.first()?.technique;
+        let plan = self.plan(own);
+        if !self.schedule.is_between_rounds() && plan.opening.chance_ppm != Some(0) {
+            return None;
+        }
+        let technique = plan.techniques.first()?.technique;
         let is_ours = match technique {
             Technique::Prediction { mapper, .. }
             | Technique::PortBlock { mapper, .. }

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use endpoint_selection::nat::{Heard, PeerView};
-use endpoint_selection::{Candidate, CandidateKind, CandidateSource, ObservationKind, SocketId};
+use endpoint_selection::{Candidate, CandidateKind, CandidateSource, ObservationKind, SocketId, Timestamp};
 use protocol::probe::Message;
 use protocol::replay::Freshness;
 
@@ -15,33 +15,6 @@ use crate::context::{Context, Notice};
 /// While a pair opens its first path, the two sides learn of it at different times: a call that says "no direct path" means
 /// nothing within this time after ours began.
 const CROSSING_MAX: Duration = Duration::from_secs(1);
-
-/// The most addresses learnt from requests in one round and the pause after it. A peer shows one for each address of ours that
-/// it reaches us at, which are a few.
-const LEARNT_MAX: u8 = 16;
-
-/// The most checks that requests trigger in that time: four addresses, of which each step of a round asks from each. Where both
-/// NATs map more strictly than they filter, each check triggers another one on the other side, for ever.
-const TRIGGERED_MAX: u8 = 64;
-
-/// What requests made us do since a round began.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Triggered {
-    checks: u8,
-    learnt: u8,
-}
-
-impl Triggered {
-    /// Takes one check out of the budget, to an address that `is_new` or known. Returns whether there was one left.
-    fn take(&mut self, is_new: bool) -> bool {
-        let has_room = self.checks < TRIGGERED_MAX && (!is_new || self.learnt < LEARNT_MAX);
-        if has_room {
-            self.checks += 1;
-            self.learnt += u8::from(is_new);
-        }
-        has_room
-    }
-}
 
 impl Peer {
     /// Takes a probe datagram that came over `route`. Returns false where it is not the peer's.
@@ -100,17 +73,19 @@ impl Peer {
         };
         let heard_bytes = self.traffic.map_or(0, |traffic| traffic.rx_bytes);
         self.send(context, route, Message::Reply { transaction, observed, heard_bytes, padding });
-        if let (Some(address), Freshness::Fresh) = (observed, freshness) {
+        if let (Route::Direct(socket, address), Freshness::Fresh) = (route, freshness) {
             self.note_heard(context, address);
-            self.trigger_check(context, route, address);
+            self.trigger_check(context, socket, address);
         }
     }
 
-    fn trigger_check(&mut self, context: &mut Context<'_>, route: Route, address: SocketAddr) {
+    fn trigger_check(&mut self, context: &mut Context<'_>, socket: SocketId, address: SocketAddr) {
         let is_new = self.selector.status(address).is_none();
-        if !self.selector.may_carry(address, context.now) && self.triggered.take(is_new) {
+        let is_wanted = !self.selector.may_carry(address, context.now)
+            && self.may_take_socket(context.now, socket, address);
+        if is_wanted && self.triggered.take(is_new) {
             self.learn(CandidateKind::PeerReflexive, address);
-            self.send_request(context, route);
+            self.send_request(context, Route::Direct(socket, address));
             self.observe(context, address, ObservationKind::ProbeSent);
         }
     }
@@ -156,18 +131,22 @@ impl Peer {
         }
     }
 
-    /// An answer came on `socket`, which becomes the way to the address unless tunnel packets go there through another one.
-    /// Returns whether it is: an answer on another socket says nothing about the way.
-    fn take_socket(&mut self, context: &mut Context<'_>, socket: SocketId, address: SocketAddr) -> bool {
+    /// Whether `socket` is the way to the address, or may become it: unless tunnel packets go through another one.
+    fn may_take_socket(&self, now: Timestamp, socket: SocketId, address: SocketAddr) -> bool {
         let holder = self.socket_for(address);
-        if holder == socket {
+        let is_in_use = |(address, socket)| {
+            self.route() == Some(Route::Direct(socket, address)) && self.selector.may_carry(address, now)
+        };
+        holder == socket || !(is_in_use((address, holder)) || self.side.is_some_and(is_in_use))
+    }
+
+    /// An answer came on `socket`, which becomes the way to the address if it may. Returns whether it is: an answer on another
+    /// socket says nothing about the way.
+    fn take_socket(&mut self, context: &mut Context<'_>, socket: SocketId, address: SocketAddr) -> bool {
+        if self.socket_for(address) == socket {
             return true;
         }
-        let is_in_use = |(address, socket)| {
-            self.route() == Some(Route::Direct(socket, address))
-                && self.selector.may_carry(address, context.now)
-        };
-        if is_in_use((address, holder)) || self.side.is_some_and(is_in_use) {
+        if !self.may_take_socket(context.now, socket, address) {
             return false;
         }
         self.selector.forget_evidence(address);
@@ -214,7 +193,7 @@ impl Peer {
         // A peer calls when something changed: our path may be dead as well.
         self.upkeep.ask_now(context.now);
         self.is_called = true;
-        if is_news {
+        if is_news && !self.is_idle(context.now) {
             self.search(context.now);
         } else {
             self.schedule.join(context.now);

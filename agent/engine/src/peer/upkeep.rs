@@ -68,6 +68,11 @@ impl Upkeep {
         *self = Self { at: Some(now + INTERVAL), doubted_at: self.doubted_at, ..Self::default() };
     }
 
+    /// Nothing is asked any more until [`Self::restart`].
+    pub(super) fn stop(&mut self) {
+        *self = Self { doubted_at: self.doubted_at, ..Self::default() };
+    }
+
     pub(super) fn next_at(&self) -> Option<Timestamp> {
         let question = self.asked.map(|asked| asked.deadline).or(self.at);
         [question, self.ailing_at].into_iter().flatten().min()
@@ -103,6 +108,9 @@ impl Peer {
         if let Some(asked) = self.upkeep.asked.take_if(|asked| asked.deadline <= context.now) {
             self.on_unanswered(context, asked);
         }
+        if self.is_idle(context.now) && self.upkeep.at.is_some_and(|at| at <= context.now) {
+            self.rest(context);
+        }
         self.ask_ailing(context);
         let due = self.upkeep.asked.is_none() && self.upkeep.at.is_some_and(|at| at <= context.now);
         if !due {
@@ -130,7 +138,10 @@ impl Peer {
     /// A direct path that answers but loses too much, or lets no long packets through, is asked on while a relay carries the
     /// traffic: once it serves well again it is used again.
     fn ask_ailing(&mut self, context: &mut Context<'_>) {
-        let ailing = self.selector.ailing_direct(context.now).filter(|_| !self.is_direct());
+        let ailing = self
+            .selector
+            .ailing_direct(context.now)
+            .filter(|_| !self.is_direct() && !self.is_idle(context.now));
         let Some((remote, health)) = ailing else {
             self.upkeep.ailing_at = None;
             return;

@@ -39,7 +39,7 @@ impl Peer {
     /// Why the peer is reached the way it is, from this side's evidence: the other side's is at the other node.
     fn explanation(&self, scene: &Pair) -> Explanation {
         let mut pair = scene.clone();
-        pair.own.paths = Some(self.selector.snapshot(self.judged_at));
+        pair.own.paths = Some(self.evidence());
         pair.peer = NodeView {
             name: self.info.name.to_string(),
             candidates: self.info.candidates.clone(),

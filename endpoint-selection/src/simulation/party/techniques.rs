@@ -15,7 +15,12 @@ impl Party {
     pub(super) fn begin_technique(&mut self, now: Timestamp) {
         let Some(peer) = self.peer.clone().filter(|_| !self.is_direct()) else { return };
         let own = self.side();
-        let Some(planned) = plan(&own, &peer, self.failures).techniques.first().copied() else { return };
+        let plan = plan(&own, &peer, self.failures);
+        // Plain opening has its turn first, unless it is known to be in vain.
+        if self.round.1 > 0 && plan.opening.chance_ppm != Some(0) {
+            return;
+        }
+        let Some(planned) = plan.techniques.first().copied() else { return };
         let is_mapper = match planned.technique {
             Technique::Prediction { mapper, .. }
             | Technique::PortBlock { mapper, .. }

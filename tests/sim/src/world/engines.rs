@@ -6,7 +6,7 @@ use endpoint_selection::SocketId;
 use engine::{Input, Output, TunnelPath};
 use protocol::key::PublicKey;
 
-use super::{Event, HTTP_DELAY, NodeId, TRAFFIC_INTERVAL, World};
+use super::{Event, HTTP_DELAY, NodeId, World};
 
 impl World {
     /// Starts a stopped node: a new life with new randomness and the old keys.
@@ -18,7 +18,6 @@ impl World {
         let life = self.nodes[node.0].life;
         let revision = self.revision_of(node.0);
         self.queue.push(now + HTTP_DELAY, Event::StreamWanted(node.0, life, revision));
-        self.queue.push(now + TRAFFIC_INTERVAL, Event::Traffic(node.0, life));
         self.settle(node.0);
     }
 
@@ -146,11 +145,9 @@ impl World {
 
     pub(super) fn tell_traffic(&mut self, index: usize, life: u32) {
         if self.nodes[index].life == life {
+            self.nodes[index].is_look_planned = false;
             let traffic = self.nodes[index].peer_traffic();
-            self.queue.push(self.now + TRAFFIC_INTERVAL, Event::Traffic(index, life));
-            if !self.nodes[index].is_asleep() {
-                self.give(index, Input::Traffic(traffic));
-            }
+            self.give(index, Input::Traffic(traffic));
         }
     }
 

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use endpoint_selection::SocketId;
 use engine::TunnelPath;
 
-use super::{Event, World};
+use super::{Event, TRAFFIC_INTERVAL, World};
 use crate::flow::flow_of;
 
 impl World {
@@ -22,12 +22,21 @@ impl World {
         let peer = self.nodes[to].public_key;
         let path = self.nodes[from].paths.get(&peer).copied();
         self.nodes[from].traffic.entry(peer).or_default().1 += packet.len() as u64;
+        self.plan_look(from);
         match path {
             None => self.flows[index].on_no_path(),
             Some(TunnelPath::Direct { socket, remote }) => self.send_from_node(from, socket, remote, packet),
             Some(TunnelPath::Relay { server, prefix }) => {
                 self.send_from_node(from, SocketId::MAIN, server, [&prefix[..], &packet].concat());
             }
+        }
+    }
+
+    /// The tunnel moved something, which the next look shows; looks that show nothing new are left out.
+    fn plan_look(&mut self, index: usize) {
+        let node = &mut self.nodes[index];
+        if !std::mem::replace(&mut node.is_look_planned, true) {
+            self.queue.push(self.now + TRAFFIC_INTERVAL, Event::Traffic(index, node.life));
         }
     }
 
@@ -51,6 +60,7 @@ impl World {
         flow.on_received(now, packet);
         let peer = self.nodes[flow.from].public_key;
         self.nodes[node].traffic.entry(peer).or_default().0 += packet.len() as u64;
+        self.plan_look(node);
         if let Some((relay, frame)) = delivery.filter(|_| !self.nodes[node].paths.contains_key(&peer)) {
             // The tunnel has no path for its answer: the engine learns where the peer is.
             self.give_datagram(node, socket, relay, frame);

@@ -60,6 +60,7 @@ fn a_full_table_leaves_running_paths_alone_and_lets_new_ones_in_when_there_is_ro
     assert!(world.is_alive_directly(a, b) && world.gap_max() < millis(300), "{:?}", world.gap_max());
     assert!(!world.is_direct(late, b) && !world.is_relayed(late, b), "the box has no mapping left for it");
     // The others' flows are over after two minutes.
+    world.connect(late, b);
     world.run_for(seconds(120));
     let direct = world.run_until_done(seconds(30), |world| world.is_direct(late, b));
     assert!(direct.is_some(), "{}", world.transcript());

@@ -217,14 +217,14 @@ fn mappings_that_live_fifteen_seconds_are_kept_open() {
     let short = Recipe::PortRestricted.behaviour().unwrap().with_timeout_ms(15_000);
     let homes = [0, 1].map(|_| world.network_behind(INTERNET, short));
     let [a, b] = homes.map(|home| world.node(home));
-    // No traffic at all: only the engine's own questions keep the mapping.
-    assert!(world.run_until_done(seconds(3), |world| world.is_direct(a, b)).is_some());
+    // A packet a minute: only the engine's own questions keep the mapping.
+    world.set_traffic_interval(seconds(60));
+    world.connect(a, b);
+    assert!(world.run_until_done(seconds(70), |world| world.is_direct(a, b)).is_some());
     let switches = |world: &World| world.peer_status(a, b).map(|status| status.switches);
     let before = switches(&world);
     world.run_for(seconds(600));
     assert!(world.is_direct(a, b));
     assert_eq!(switches(&world), before);
-    world.connect(a, b);
-    world.run_for(seconds(5));
     assert!(world.is_alive_directly(a, b));
 }

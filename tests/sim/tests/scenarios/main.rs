@@ -5,6 +5,7 @@ mod boxes;
 mod clocks;
 mod draw;
 mod faults;
+mod idle;
 mod links;
 mod opening;
 mod random;

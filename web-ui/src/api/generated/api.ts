@@ -694,7 +694,7 @@ quality: PathQuality, };
 /**
  * What kind of path carries the traffic.
  */
-export type PathKind = "direct" | "relay" | "none";
+export type PathKind = "direct" | "idle" | "relay" | "none";
 
 /**
  * A path.
@@ -1215,6 +1215,10 @@ now: Timestamp,
  * The address of the path in use.
  */
 current?: string | null,
+/**
+ * Nobody has used the tunnel of late, so nothing is probed.
+ */
+idle?: boolean,
 /**
  * The paths, ordered by address.
  */
