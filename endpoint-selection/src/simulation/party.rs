@@ -306,12 +306,14 @@ impl Party {
         let (start, step, pause) = self.round;
         let rhythm = self.peer.as_ref().map(|peer| plan(&self.side(), peer, self.failures).opening.rhythm_ms);
         let Some(rhythm) = rhythm else { return };
-        if step == 0 && start != now {
-            self.round = (now, 0, pause);
+        if step == 0 {
             self.triggered = TriggeredChecks::default();
-            self.timers.insert_new(Timer::Technique, now + VAIN_PATIENCE);
             self.selector.forget_learnt(u32::try_from(rhythm.len()).unwrap_or(u32::MAX));
-            self.wishes.push(Wish::Tell(Told::Call(self.side())));
+            self.timers.insert_new(Timer::Technique, now + VAIN_PATIENCE);
+            if start != now {
+                self.round = (now, 0, pause);
+                self.wishes.push(Wish::Tell(Told::Call(self.side())));
+            }
         }
         let (start, step, pause) = self.round;
         let targets: Vec<SocketAddr> = self.selector.probe_targets().collect();

@@ -13,6 +13,7 @@ use crate::error::LabError;
 use crate::internet::Internet;
 use crate::node::Node;
 use crate::opening::{PATIENCE, ms};
+use crate::ping::first_reply;
 use crate::report::attempt;
 use crate::scenario::{Context, Group, Outcome};
 use crate::topology::Topology;
@@ -108,7 +109,11 @@ fn meet(
     let is_over = AtomicBool::new(false);
     let (watched, entries) = std::thread::scope(|scope| {
         let entries = scope.spawn(|| entries_max(internet, sites, &is_over));
-        let watched = watch(case, &nodes, since);
+        // A pair that does not talk is left alone.
+        let talk = nodes[1]
+            .mesh_address(false)
+            .and_then(|far| first_reply(&nodes[0].namespace, far, since, PATIENCE));
+        let watched = talk.and_then(|_| watch(case, &nodes, since));
         is_over.store(true, Ordering::SeqCst);
         (watched, entries.join())
     });

@@ -18,8 +18,11 @@ const SOCKETS: usize = 4;
 /// Servers that each of them asks.
 const SERVERS_EACH: usize = 4;
 
-/// How long a measurement takes: the answers come within a round trip, and each question is repeated twice.
+/// How long a measurement takes where answers are missing: each question is repeated twice meanwhile.
 const DURATION: Duration = Duration::from_millis(1_500);
+
+/// How long it goes on after the last answer, for packets that the NAT turns round.
+const LAST_WAIT: Duration = Duration::from_millis(200);
 
 /// How often it is repeated: facts are forgotten after ten minutes.
 const INTERVAL: Duration = Duration::from_secs(480);
@@ -115,6 +118,22 @@ impl Discovery {
             let is_ours =
                 |transaction: &[u8; stun::TRANSACTION_LEN]| stun::encode_request(*transaction) == datagram;
             measuring.is_hairpin_seen |= measuring.hairpin.iter().any(is_ours);
+        }
+    }
+
+    /// Whether a measurement is under way.
+    pub(crate) const fn is_measuring(&self) -> bool {
+        self.measuring.is_some()
+    }
+
+    /// An answer came: after the last one a measurement ends early.
+    pub(super) fn hasten_measuring(&mut self, now: Timestamp) {
+        let Some(measuring) = &mut self.measuring else { return };
+        let is_asking = |socket: &SocketId| self.asking.keys().any(|(asker, _)| asker == socket);
+        let is_open = |socket: &SocketId| self.side_ports.contains_key(socket);
+        let is_answered = measuring.sockets.iter().all(|socket| is_open(socket) && !is_asking(socket));
+        if is_answered {
+            measuring.until = measuring.until.min(now + LAST_WAIT);
         }
     }
 

@@ -130,6 +130,7 @@ impl Discovery {
         if let Some(local_port) = local_port {
             self.evidence.add_binding(Binding { socket, local_port, server: from, reflexive, at });
         }
+        self.hasten_measuring(now);
         let is_new = socket == SocketId::MAIN && before != Some(reflexive);
         let is_judged = socket == SocketId::MAIN && !self.is_asking(SocketId::MAIN) && self.judge(now);
         Some(Answered { socket, reflexive, is_changed: is_new || is_judged })

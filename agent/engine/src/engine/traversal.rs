@@ -60,9 +60,9 @@ impl Engine {
         }
     }
 
-    /// Begins the attempt that is due, where none is under way.
+    /// Begins the attempt that is due, where none is under way and no measurement either: they would disturb each other.
     pub(super) fn begin_attempt_that_is_due(&mut self, now: Timestamp) {
-        if self.underway.is_some() {
+        if self.underway.is_some() || self.discovery.is_measuring() {
             return;
         }
         let due: Vec<PublicKey> = self
@@ -85,10 +85,11 @@ impl Engine {
         }
     }
 
-    /// When something of the above is due. An attempt that waits for another one to end is not.
+    /// When something of the above is due. An attempt that waits for another one, or for a measurement, to end is not.
     pub(super) fn traversal_at(&self) -> Option<Timestamp> {
         let attempt = match &self.underway {
             Some(underway) => underway.attempt.poll_timeout(),
+            None if self.discovery.is_measuring() => None,
             None => self.peers.values().filter_map(Peer::punch_at).min(),
         };
         attempt.into_iter().chain(self.sockets.next_at()).min()

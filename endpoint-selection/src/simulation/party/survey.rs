@@ -21,8 +21,11 @@ const MEASURING_SOCKETS: u16 = 4;
 /// Their names lie behind those of any attempt.
 const MEASURING_FIRST: SocketId = SocketId(1_001);
 
-/// How long such a measurement takes.
+/// How long such a measurement takes where answers are missing.
 const MEASURING: Duration = Duration::from_millis(1_500);
+
+/// How long it goes on after the last answer, for packets that the NAT turns round.
+const MEASURED: Duration = Duration::from_millis(200);
 
 /// When servers are asked: the first question may be lost.
 const STUN_MS: [u64; 3] = [0, 200, 600];
@@ -144,6 +147,11 @@ impl Party {
             if socket == MEASURING_FIRST && self.survey.hairpin.is_none() {
                 self.test_hairpinning(reflexive);
             }
+            if self.is_measuring() && self.has_measured() {
+                let end = now + MEASURED;
+                let planned = self.timers.get(&Timer::Judge).copied().unwrap_or(end);
+                self.timers.insert(Timer::Judge, planned.min(end));
+            }
             if self.side().candidates != before {
                 self.report(now);
                 if self.peer.is_some() && !self.is_direct() {
@@ -239,8 +247,16 @@ impl Party {
         self.survey.evidence.bindings.iter().any(is_it)
     }
 
-    fn is_measuring(&self) -> bool {
+    pub(super) fn is_measuring(&self) -> bool {
         self.ports.contains_key(&MEASURING_FIRST)
+    }
+
+    /// Whether every server answered every socket of the measurement.
+    fn has_measured(&self) -> bool {
+        let of = |socket: &SocketId| *socket >= MEASURING_FIRST;
+        let sockets = self.ports.iter().filter(|(socket, _)| of(socket)).count();
+        let answers = self.survey.evidence.bindings.iter().filter(|binding| of(&binding.socket)).count();
+        answers == sockets * self.servers.len()
     }
 
     fn close_sockets_from(&mut self, first: SocketId) {

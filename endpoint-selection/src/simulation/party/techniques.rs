@@ -14,6 +14,11 @@ impl Party {
     /// Begins what the plan says, where this side is the one that begins.
     pub(super) fn begin_technique(&mut self, now: Timestamp) {
         let Some(peer) = self.peer.clone().filter(|_| !self.is_direct()) else { return };
+        // A measurement and an attempt would disturb each other.
+        if let Some(at) = self.timers.get(&Timer::Judge).copied().filter(|_| self.is_measuring()) {
+            self.timers.insert(Timer::Technique, at);
+            return;
+        }
         let own = self.side();
         let plan = plan(&own, &peer, self.failures);
         // Plain opening has its turn first, unless it is known to be in vain.
