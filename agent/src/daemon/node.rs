@@ -17,7 +17,6 @@ use crate::coordinator_client::{CallError, CoordinatorClient};
 use crate::entropy;
 use crate::exit::{Code, Failure};
 use crate::map_stream::{MapStream, StreamNews, StreamWish};
-use crate::net;
 use crate::state::{Identity, StateFolder};
 
 use super::Options;
@@ -25,14 +24,13 @@ use super::happening::Happening;
 use super::map_saver::MapSaver;
 use super::tunnel_keeper::TunnelKeeper;
 
+mod surroundings;
+
 /// Datagrams that wait for the engine; at 1400 bytes each about 1.4 MB. More are dropped and counted.
 const DATAGRAMS_MAX: usize = 1024;
 
 /// Map events that wait for the engine: they are large, and the stream can wait.
 const NEWS_MAX: usize = 2;
-
-/// Sleep of the machine that is worth learning everything anew: mappings of NATs live 30 s and more.
-const SLEEP_MIN: Duration = Duration::from_secs(5);
 
 /// The node at work.
 pub(crate) struct Node {
@@ -213,33 +211,6 @@ impl Node {
         }
     }
 
-    /// Looks around.
-    pub(crate) fn tick(&mut self) {
-        let traffic = self.tunnel.tick(self.clock.now());
-        self.input(Input::Traffic(traffic));
-        if self.look_at_interfaces() {
-            self.wish(StreamWish::Reconnect);
-        }
-        let slept = Clock::slept();
-        if slept.saturating_sub(self.slept) >= SLEEP_MIN {
-            tracing::info!("the machine slept: learning the network anew");
-            self.rediscover();
-            self.wish(StreamWish::Reconnect);
-        }
-        self.slept = slept;
-        self.saver.tick(self.engine.network_map());
-        // Finished report tasks; the set must not grow.
-        while self.tasks.try_join_next().is_some() {}
-    }
-
-    /// Learns everything about the network anew.
-    pub(crate) fn rediscover(&mut self) {
-        if self.look_at_interfaces() {
-            self.wish(StreamWish::Reconnect);
-        }
-        self.input(Input::Rediscover);
-    }
-
     /// Starts one round trip to a peer; the answer comes through the receiver, `None` where none came in time.
     pub(crate) fn ping(&mut self, peer: PublicKey) -> oneshot::Receiver<Option<PingAnswer>> {
         let (sender, receiver) = oneshot::channel();
@@ -359,23 +330,6 @@ impl Node {
             // Full: enough wishes wait already, and each one makes a new stream.
             tracing::debug!(%error, "the map stream is busy");
         }
-    }
-
-    /// Tells the engine the machine's addresses where they changed; says whether they did.
-    fn look_at_interfaces(&mut self) -> bool {
-        let addresses = match net::local_addresses(&self.interface, &self.rules) {
-            Ok(addresses) => addresses,
-            Err(error) => {
-                tracing::warn!(%error, "cannot read the machine's addresses: keeping the known ones");
-                return false;
-            }
-        };
-        let changed = addresses != self.addresses;
-        if changed {
-            self.addresses.clone_from(&addresses);
-            self.input(Input::LocalAddresses(addresses));
-        }
-        changed
     }
 }
 

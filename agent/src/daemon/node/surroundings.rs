@@ -1,0 +1,60 @@
+//! A look around: addresses of the machine, its sleep, and what the tunnel moved.
+
+use std::time::Duration;
+
+use engine::Input;
+
+use crate::clock::Clock;
+use crate::map_stream::StreamWish;
+use crate::net;
+
+use super::Node;
+
+/// Sleep of the machine that is worth learning everything anew: mappings of NATs live 30 s and more.
+const SLEEP_MIN: Duration = Duration::from_secs(5);
+
+impl Node {
+    /// Looks around.
+    pub(crate) fn tick(&mut self) {
+        let traffic = self.tunnel.tick(self.clock.now());
+        self.input(Input::Traffic(traffic));
+        if self.look_at_interfaces() {
+            self.wish(StreamWish::Reconnect);
+        }
+        let slept = Clock::slept();
+        if slept.saturating_sub(self.slept) >= SLEEP_MIN {
+            tracing::info!("the machine slept: learning the network anew");
+            self.rediscover();
+            self.wish(StreamWish::Reconnect);
+        }
+        self.slept = slept;
+        self.saver.tick(self.engine.network_map());
+        // Finished report tasks; the set must not grow.
+        while self.tasks.try_join_next().is_some() {}
+    }
+
+    /// Learns everything about the network anew.
+    pub(crate) fn rediscover(&mut self) {
+        if self.look_at_interfaces() {
+            self.wish(StreamWish::Reconnect);
+        }
+        self.input(Input::Rediscover);
+    }
+
+    /// Tells the engine the machine's addresses where they changed; says whether they did.
+    pub(super) fn look_at_interfaces(&mut self) -> bool {
+        let addresses = match net::local_addresses(&self.interface, &self.rules) {
+            Ok(addresses) => addresses,
+            Err(error) => {
+                tracing::warn!(%error, "cannot read the machine's addresses: keeping the known ones");
+                return false;
+            }
+        };
+        let changed = addresses != self.addresses;
+        if changed {
+            self.addresses.clone_from(&addresses);
+            self.input(Input::LocalAddresses(addresses));
+        }
+        changed
+    }
+}
