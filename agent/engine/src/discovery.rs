@@ -13,10 +13,11 @@ use endpoint_selection::{
 use protocol::api::REPORT_CANDIDATES_MAX;
 
 use crate::context::{Context, Notice};
-use crate::input::LocalAddress;
+use crate::input::{LocalAddress, PortMapping};
 use crate::status::StunStatus;
 
 mod measuring;
+mod port_mapping;
 mod transactions;
 
 use measuring::Measuring;
@@ -37,6 +38,7 @@ pub(crate) struct Discovery {
     statics: Vec<SocketAddr>,
     mesh: Vec<(IpAddr, u8)>,
     local: Vec<LocalAddress>,
+    port_mapping: Option<PortMapping>,
     servers: BTreeSet<SocketAddr>,
     asking: BTreeMap<(SocketId, SocketAddr), Asking>,
     seen_by_relays: BTreeMap<SocketAddr, SocketAddr>,
@@ -84,12 +86,16 @@ impl Discovery {
         addresses.sort();
         addresses.dedup();
         let changed = self.local != addresses;
+        let router = self.evidence.router_address;
         if changed {
             self.facts = NatFacts::default();
             self.measure_at = None;
             self.evidence.set_local(addresses.iter().map(|local| local.address).collect());
         }
         self.local = addresses;
+        if changed {
+            self.keep_port_mapping(router);
+        }
         changed
     }
 
@@ -142,7 +148,7 @@ impl Discovery {
         changed || is_given_up
     }
 
-    /// Our candidates: hosts first, then what the user gave, then reflexive addresses that differ from them; bounded, without
+    /// Our candidates: hosts first, then what the router opened, what the user gave, then reflexive addresses that differ from them; bounded, without
     /// duplicates.
     pub(crate) fn candidates(&self) -> Vec<Candidate> {
         let hosts = self.local.iter().map(|local| {
@@ -168,6 +174,7 @@ impl Discovery {
         });
         let mut known = BTreeSet::new();
         hosts
+            .chain(self.port_mapped())
             .chain(statics)
             .chain(reflexive)
             .filter(|candidate| check_address(candidate.address, &self.mesh).is_ok())

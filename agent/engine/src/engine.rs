@@ -35,6 +35,8 @@ pub struct Engine {
     tunnel: Option<TunnelConfig>,
     discovery: Discovery,
     own_addresses: Vec<SocketAddr>,
+    /// Which of them the router opened.
+    own_port_mapped: Option<SocketAddr>,
     /// What peers were told of the NAT in front of us.
     reported_nat: NatProfile,
     relays: BTreeMap<SocketAddr, RelayClient>,
@@ -90,6 +92,7 @@ impl Engine {
             map: None,
             tunnel: None,
             own_addresses: Vec::new(),
+            own_port_mapped: None,
             reported_nat: NatProfile::default(),
             relays: BTreeMap::new(),
             sessions: BTreeMap::new(),
@@ -115,6 +118,11 @@ impl Engine {
             Input::LocalAddresses(addresses) => {
                 if self.discovery.set_local(addresses) {
                     self.rediscover(now);
+                    self.on_own_candidates_changed(now);
+                }
+            }
+            Input::PortMapping(mapping) => {
+                if self.discovery.set_port_mapping(now, mapping) {
                     self.on_own_candidates_changed(now);
                 }
             }
@@ -330,12 +338,19 @@ impl Engine {
             self.reported_nat = nat;
             self.reporter.touch(now);
         }
+        let mapped = self.discovery.port_mapped().map(|candidate| candidate.address);
+        let is_other_port = std::mem::replace(&mut self.own_port_mapped, mapped) != mapped;
+        if is_other_port {
+            // Where the NAT keeps ports, the same address was known before, but not that anyone may send to it.
+            self.reporter.touch(now);
+        }
         if self.own_addresses == addresses && !is_other_mapping {
             return;
         }
         // A NAT with another port for each destination shows servers new ones again and again; no peer can use them.
         let is_dependent = nat.mapping.is_some_and(Mapping::is_dependent);
-        let is_news = is_other_mapping || !is_dependent || ips(&self.own_addresses) != ips(&addresses);
+        let is_told = is_other_mapping || is_other_port || !is_dependent;
+        let is_news = is_told || ips(&self.own_addresses) != ips(&addresses);
         self.own_addresses = addresses;
         if is_news {
             self.reporter.touch(now);

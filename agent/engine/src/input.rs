@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use endpoint_selection::SocketId;
+use endpoint_selection::{PortMappingProtocol, SocketId};
 use protocol::api::{MapEvent, ReportResponse};
 use protocol::key::PublicKey;
 
@@ -33,6 +33,8 @@ pub enum Input<'a> {
     },
     /// The addresses of the machine's interfaces, whole; without loopback and the tunnel's own interface.
     LocalAddresses(Vec<LocalAddress>),
+    /// What the node's router says of the port that it was asked for, whole; `None`: it opened none, or none any more.
+    PortMapping(Option<PortMapping>),
     /// What the tunnel moved so far, per peer; several times a second.
     Traffic(Vec<PeerTraffic>),
     /// A user wants to know whether and how fast a peer answers.
@@ -53,6 +55,18 @@ pub struct LocalAddress {
     pub interface: String,
     /// The address.
     pub address: IpAddr,
+}
+
+/// A port that the node's router opened because it was asked to. What the router says of it is as good as the router: whether
+/// the address leads here is for probes to find out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PortMapping {
+    /// The router's outside address, and the port there; anything at all.
+    pub external: SocketAddr,
+    /// The own address and port that it leads to.
+    pub base: SocketAddr,
+    /// How the router was asked.
+    pub protocol: PortMappingProtocol,
 }
 
 /// Bytes that the tunnel moved for one peer since it came up.

@@ -33,6 +33,6 @@ mod wanted_tunnel;
 
 pub use config::EngineConfig;
 pub use engine::Engine;
-pub use input::{Input, LocalAddress, PeerTraffic};
+pub use input::{Input, LocalAddress, PeerTraffic, PortMapping};
 pub use output::{Output, PingAnswer, SIDE_SOCKETS_MAX, TunnelPath};
 pub use status::{PathState, PeerStatus, RelayStatus, Status, StunStatus};

@@ -5,8 +5,10 @@
 use std::net::SocketAddr;
 
 use endpoint_selection::nat::NatProfile;
-use endpoint_selection::{Candidate, CandidateKind, CandidateSource, SocketId, Timestamp};
-use engine::{Engine, EngineConfig, Input, LocalAddress, Output, PeerTraffic};
+use endpoint_selection::{
+    Candidate, CandidateKind, CandidateSource, PortMappingProtocol, SocketId, Timestamp, check_address,
+};
+use engine::{Engine, EngineConfig, Input, LocalAddress, Output, PeerTraffic, PortMapping};
 use proptest::prelude::*;
 use protocol::api::{MapDelta, MapEvent, NetworkMap, OwnNode, Peer, RelayInfo};
 use protocol::key::{PrivateKey, PublicKey};
@@ -133,6 +135,31 @@ fn an_answer_from_a_server_that_was_not_asked_is_no_candidate() {
     assert_eq!(engine.status().candidates.len(), before.len() + 1);
 }
 
+fn router_says(external: SocketAddr) -> Input<'static> {
+    let base = "192.168.1.2:4000".parse().unwrap();
+    Input::PortMapping(Some(PortMapping { external, base, protocol: PortMappingProtocol::NatPmp }))
+}
+
+#[test]
+fn a_port_that_the_router_opened_is_reported_as_what_it_is() {
+    let mut engine = engine();
+    let external: SocketAddr = "203.0.113.9:4000".parse().unwrap();
+    engine.handle_input(NOW, router_says(external));
+    let mut reports = Vec::new();
+    while let Some((at, _)) = engine.poll_timeout().filter(|(at, _)| at.since(NOW).as_secs() < 5) {
+        engine.handle_timeout(at);
+        while let Some(output) = engine.poll_output() {
+            reports.extend(if let Output::Report(report) = output { Some(report) } else { None });
+        }
+    }
+    let is_told = |candidate: &Candidate| {
+        candidate.kind == CandidateKind::PortMapped
+            && candidate.address == external
+            && candidate.source == CandidateSource::Router(PortMappingProtocol::NatPmp)
+    };
+    assert!(reports.iter().any(|report| report.candidates.iter().any(is_told)), "{reports:?}");
+}
+
 proptest! {
     #[test]
     fn any_datagram_from_anywhere_changes_no_path_and_panics_never(
@@ -149,6 +176,18 @@ proptest! {
         }
         for output in outputs(&mut engine) {
             prop_assert!(!matches!(output, Output::SetPath { .. }), "{output:?}");
+        }
+    }
+
+    #[test]
+    fn whatever_a_router_says_peers_are_told_only_what_they_can_send_to(
+        address in any::<std::net::IpAddr>(), port in any::<u16>()
+    ) {
+        let mut engine = engine();
+        engine.handle_input(NOW, router_says(SocketAddr::new(address, port)));
+        let mesh = [("100.92.0.0".parse().unwrap(), 16)];
+        for candidate in engine.status().candidates {
+            prop_assert!(check_address(candidate.address, &mesh).is_ok(), "{}", candidate.address);
         }
     }
 }

@@ -35,6 +35,8 @@ macro_rules! context {
     };
 }
 
+mod port_mapping;
+
 impl World {
     fn new() -> Self {
         let mut world = Self {

@@ -46,6 +46,12 @@ impl Engine {
         }
     }
 
+    /// Whether what the router says of the port that it opened cannot be right any more: then it is worth asking again.
+    #[must_use]
+    pub fn doubts_port_mapping(&self) -> bool {
+        self.discovery.doubts_port_mapping()
+    }
+
     pub(super) fn report(&self) -> Report {
         let side = self.side();
         Report {
