@@ -47,12 +47,14 @@ pub(crate) struct Options {
 }
 
 /// Which addresses peers are told.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct Offer {
     /// Which of the machine's own.
     pub(crate) rules: LocalRules,
     /// Others that lead to it, as its user knows.
     pub(crate) static_candidates: Vec<SocketAddr>,
+    /// Whether the router is asked to open a port.
+    pub(crate) port_mapping: bool,
 }
 
 struct Daemon {

@@ -11,6 +11,7 @@ mod exit;
 mod logging;
 mod map_stream;
 mod net;
+mod port_mapping;
 mod printable;
 mod sse;
 mod state;

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::Args;
+use clap::builder::BoolishValueParser;
 use endpoint_selection::{LocalRules, Prefix, check_address};
 use ipnet::IpNet;
 
@@ -37,6 +38,9 @@ pub(super) struct AgentArgs {
     /// port; offered as well
     #[arg(long, value_name = "ADDR:PORT", env = "WARREN_STATIC_CANDIDATE", value_delimiter = ',')]
     static_candidate: Vec<SocketAddr>,
+    /// Do not ask the router to open a port (PCP, NAT-PMP, UPnP-IGD)
+    #[arg(long, env = "WARREN_NO_PORT_MAPPING", value_parser = BoolishValueParser::new())]
+    no_port_mapping: bool,
 }
 
 pub(super) fn run(context: &Context, args: AgentArgs) -> Result<(), Failure> {
@@ -75,5 +79,6 @@ fn offer(args: AgentArgs) -> Result<Offer, Failure> {
         include_prefixes: prefixes(args.include_prefix),
         exclude_prefixes: prefixes(args.exclude_prefix),
     };
-    Ok(Offer { rules, static_candidates: args.static_candidate })
+    let port_mapping = !args.no_port_mapping;
+    Ok(Offer { rules, static_candidates: args.static_candidate, port_mapping })
 }

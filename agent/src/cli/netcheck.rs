@@ -26,6 +26,7 @@ pub(super) fn run(context: &Context) -> Result<(), Failure> {
 
 fn facts(check: &NetcheckAnswer) -> Vec<Vec<String>> {
     let mut facts = vec![vec!["NAT".to_owned(), words::nat(&check.nat)]];
+    facts.push(vec!["port mapping".to_owned(), words::port_mapping(&check.port_mapping)]);
     for stun in &check.stun {
         let seen = stun.reflexive.map_or_else(|| "no answer".to_owned(), |seen| format!("saw {seen}"));
         facts.push(vec!["STUN".to_owned(), format!("{} {seen}", stun.server)]);

@@ -32,6 +32,7 @@ fn facts(status: &StatusAnswer) -> Vec<Vec<String>> {
         vec!["address".to_owned(), words::list(&own.addresses)],
         vec!["interface".to_owned(), format!("{}{port}", own.interface)],
         vec!["NAT".to_owned(), words::nat(&own.nat)],
+        vec!["port mapping".to_owned(), words::port_mapping(&own.port_mapping)],
         vec!["coordinator".to_owned(), format!("{}, {connected}{revision}", status.coordinator.url)],
     ];
     for relay in &status.relays {

@@ -2,10 +2,11 @@
 
 use std::fmt::Display;
 
+use endpoint_selection::PortMappingProtocol;
 use endpoint_selection::nat::{Allocation, Filtering, Mapping, NatProfile, UdpReach};
 use protocol::api::PathKind;
 
-use crate::control::answer::PathAnswer;
+use crate::control::answer::{PathAnswer, PortMappingAnswer};
 
 /// A round-trip time; a dash where none was measured.
 pub(super) fn rtt(rtt_us: Option<impl Into<u64>>) -> String {
@@ -38,6 +39,22 @@ pub(super) fn age(age_ms: u64) -> String {
         3600..86_400 => format!("{} h", seconds / 3600),
         _ => format!("{} d", seconds / 86_400),
     }
+}
+
+/// The port that the router opened, or why there is none.
+pub(super) fn port_mapping(answer: &PortMappingAnswer) -> String {
+    let why = answer.why.as_deref();
+    let (Some(external), Some(protocol)) = (answer.external, answer.protocol) else {
+        return format!("none: {}", why.unwrap_or("the router was not asked yet"));
+    };
+    let protocol = match protocol {
+        PortMappingProtocol::Pcp => "PCP",
+        PortMappingProtocol::NatPmp => "NAT-PMP",
+        PortMappingProtocol::UpnpIgd => "UPnP-IGD",
+    };
+    let left = answer.expires_s.map(|left| format!(", for {}", age(left * 1000))).unwrap_or_default();
+    let doubt = why.map(|why| format!("; {why}")).unwrap_or_default();
+    format!("{external} by {protocol}{left}{doubt}")
 }
 
 /// A path, with what matters of it.

@@ -2,8 +2,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use endpoint_selection::CandidateKind;
 use endpoint_selection::nat::NatProfile;
+use endpoint_selection::{CandidateKind, PortMappingProtocol};
 use engine::{RelayStatus, StunStatus};
 use protocol::api::PathKind;
 use protocol::key::PublicKey;
@@ -67,6 +67,8 @@ pub(crate) struct OwnAnswer {
     pub(crate) udp_port: Option<u16>,
     /// The NAT in front of it.
     pub(crate) nat: NatProfile,
+    /// The port that its router was asked to open.
+    pub(crate) port_mapping: PortMappingAnswer,
     /// Addresses that may reach it.
     pub(crate) candidates: Vec<OwnCandidate>,
 }
@@ -82,6 +84,23 @@ pub(crate) struct OwnCandidate {
     pub(crate) base: Option<SocketAddr>,
     /// Who told it.
     pub(crate) source: String,
+}
+
+/// The port that this node's router was asked to open.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PortMappingAnswer {
+    /// The router's outside address and the port that it opened; `null` where it opened none.
+    pub(crate) external: Option<SocketAddr>,
+    /// How it was asked.
+    pub(crate) protocol: Option<PortMappingProtocol>,
+    /// The router, where there is one to ask.
+    pub(crate) router: Option<IpAddr>,
+    /// Seconds until it closes the port, unless asked again.
+    pub(crate) expires_s: Option<u64>,
+    /// Whether peers are told the address; one that is not this router's on the internet they are not.
+    pub(crate) offered: bool,
+    /// Why there is none, or why peers are not told; `null` also while the first answer is awaited.
+    pub(crate) why: Option<String>,
 }
 
 /// How the node stands with its coordinator.
@@ -227,6 +246,8 @@ pub(crate) struct NetcheckAnswer {
     pub(crate) nat: NatProfile,
     /// Addresses that may reach this node.
     pub(crate) candidates: Vec<OwnCandidate>,
+    /// The port that the router was asked to open.
+    pub(crate) port_mapping: PortMappingAnswer,
     /// The STUN servers and what they saw.
     pub(crate) stun: Vec<StunAnswer>,
     /// The relays.

@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 use endpoint_selection::nat::NatProfile;
-use endpoint_selection::{Candidate, PathStatus, Reason, Timestamp, Verdict};
+use endpoint_selection::{Candidate, CandidateKind, PathStatus, Reason, Timestamp, Verdict};
 use engine::{PeerStatus, RelayStatus, Status};
 use protocol::api::PathKind;
 use protocol::key::PublicKey;
 use tunnel::{Counts, PeerStats};
 
 use crate::control::answer::{
-    CandidateAnswer, CoordinatorAnswer, OwnAnswer, OwnCandidate, PathAnswer, PeerAnswer, State, StatusAnswer,
-    WhyAnswer,
+    CandidateAnswer, CoordinatorAnswer, OwnAnswer, OwnCandidate, PathAnswer, PeerAnswer, PortMappingAnswer,
+    State, StatusAnswer, WhyAnswer,
 };
 use crate::exit::{Code, Failure};
 use crate::net;
@@ -42,6 +42,7 @@ pub(crate) fn status(node: &Node) -> StatusAnswer {
     let mut own = own_answer(node.identity(), node.interface());
     own.udp_port = Some(port);
     own.nat = status.nat;
+    own.port_mapping = port_mapping(node);
     own.candidates = status.candidates.into_iter().map(own_candidate).collect();
     if let Some(recorded) = &status.own {
         // The map is newer than the enrollment: an administrator may have renamed the node.
@@ -62,6 +63,31 @@ pub(crate) fn status(node: &Node) -> StatusAnswer {
         relays: status.relays.into_iter().map(Into::into).collect(),
         peers,
         dropped: dropped(&node.paths.counts()),
+    }
+}
+
+/// The port that the router was asked to open.
+pub(crate) fn port_mapping(node: &Node) -> PortMappingAnswer {
+    let Some(facts) = node.port_mapping() else {
+        let why = Some("the agent was started with --no-port-mapping".to_owned());
+        return PortMappingAnswer { why, ..PortMappingAnswer::default() };
+    };
+    let (status, now) = node.status();
+    let is_mapped = |candidate: &Candidate| candidate.kind == CandidateKind::PortMapped;
+    let offered = status.candidates.iter().any(is_mapped);
+    let doubt = facts.mapping.filter(|_| !offered).map(|mapping| {
+        format!(
+            "{} is not the address that the internet sees this network at, so peers are not told",
+            mapping.external
+        )
+    });
+    PortMappingAnswer {
+        external: facts.mapping.map(|mapping| mapping.external),
+        protocol: facts.mapping.map(|mapping| mapping.protocol),
+        router: facts.place.map(|place| place.router.into()),
+        expires_s: facts.expires_at.map(|at| at.since(now).as_secs()),
+        offered,
+        why: doubt.or(facts.why).map(|why| printable(&why)),
     }
 }
 
@@ -164,6 +190,7 @@ fn own_answer(identity: &Identity, interface: &str) -> OwnAnswer {
         interface: interface.to_owned(),
         udp_port: None,
         nat: NatProfile::default(),
+        port_mapping: PortMappingAnswer::default(),
         candidates: Vec::new(),
     }
 }

@@ -15,6 +15,8 @@ pub(crate) enum Happening {
     Stream(StreamNews),
     /// A report's fate.
     Reported(Result<ReportResponse, CallError>),
+    /// Something else is known of the router's port.
+    PortMapping,
     /// A deadline of the engine passed.
     Deadline,
 }

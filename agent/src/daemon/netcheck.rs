@@ -6,7 +6,9 @@ use std::time::Duration;
 use endpoint_selection::nat::Mapping;
 use engine::{LocalAddress, Status};
 
-use crate::control::answer::{HttpAnswer, Ipv6Answer, NetcheckAnswer, RelayAnswer, StunAnswer};
+use crate::control::answer::{
+    HttpAnswer, Ipv6Answer, NetcheckAnswer, PortMappingAnswer, RelayAnswer, StunAnswer,
+};
 use crate::coordinator_client::{CallError, CoordinatorClient};
 
 use super::describe;
@@ -21,6 +23,7 @@ pub(crate) async fn measure(client: &CoordinatorClient) -> Result<Duration, Call
 pub(crate) fn answer(
     status: Status,
     addresses: &[LocalAddress],
+    port_mapping: PortMappingAnswer,
     url: String,
     rtt: Result<Duration, CallError>,
 ) -> NetcheckAnswer {
@@ -41,6 +44,7 @@ pub(crate) fn answer(
         verdict: verdict(status.nat.mapping, &stun, &relays, &coordinator),
         nat: status.nat,
         candidates: status.candidates.into_iter().map(describe::own_candidate).collect(),
+        port_mapping,
         stun,
         relays,
         ipv6,

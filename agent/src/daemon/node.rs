@@ -1,6 +1,7 @@
 //! A working node: the engine, and everything that it asks for done for real.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU16;
 use std::time::Duration;
 
 use endpoint_selection::LocalRules;
@@ -17,6 +18,7 @@ use crate::coordinator_client::{CallError, CoordinatorClient};
 use crate::entropy;
 use crate::exit::{Code, Failure};
 use crate::map_stream::{MapStream, StreamNews, StreamWish};
+use crate::port_mapping::{self, PortMapper};
 use crate::state::{Identity, StateFolder};
 
 use super::Options;
@@ -42,6 +44,8 @@ pub(crate) struct Node {
     // Declared before the path layer: a tunnel lets go of the port before the port closes.
     pub(super) tunnel: TunnelKeeper,
     pub(super) paths: PathLayer,
+    /// Absent where the user wants none.
+    port_mapper: Option<PortMapper>,
     client: CoordinatorClient,
     saver: MapSaver,
     datagrams: mpsc::Receiver<Received>,
@@ -105,12 +109,16 @@ impl Node {
         let (reports_sender, reports) = mpsc::channel(1);
         let map = state.network_map(identity.node_id);
         let revision = map.as_ref().map(|map| map.revision);
+        let port_mapper = NonZeroU16::new(paths.local_port())
+            .filter(|_| options.offer.port_mapping)
+            .map(|port| PortMapper::start(port, clock));
         let mut tasks = JoinSet::new();
         tasks.spawn(MapStream::new(client.clone(), revision, wishes_receiver, news_sender).run());
         let mut node = Self {
             engine: Engine::new(config, clock.now()),
             tunnel: TunnelKeeper::new(Box::new(Embedded::new(&paths, opener))),
             paths,
+            port_mapper,
             saver: MapSaver::new(state),
             identity,
             interface: options.interface.clone(),
@@ -172,6 +180,11 @@ impl Node {
         &self.addresses
     }
 
+    /// What is known of the router's port; `None` where the user wants none.
+    pub(crate) fn port_mapping(&self) -> Option<port_mapping::Facts> {
+        self.port_mapper.as_ref().map(PortMapper::facts)
+    }
+
     /// Why the coordinator deleted the node, once, where it did.
     pub(crate) fn take_deletion(&mut self) -> Option<String> {
         self.deletion.take()
@@ -187,9 +200,8 @@ impl Node {
             () = sleep(wait.unwrap_or(Duration::MAX)), if wait.is_some() => Happening::Deadline,
             Some(news) = self.news.recv() => Happening::Stream(news),
             Some(report) = self.reports.recv() => Happening::Reported(report),
+            () = changed(self.port_mapper.as_mut()) => Happening::PortMapping,
             Some(datagram) = self.datagrams.recv() => Happening::Datagram(datagram),
-            // All senders gone and no deadline: nothing happens any more.
-            else => std::future::pending().await,
         }
     }
 
@@ -207,6 +219,7 @@ impl Node {
                 self.input(Input::ReportAccepted(response));
             }
             Happening::Reported(Err(error)) => self.on_report_failed(error),
+            Happening::PortMapping => self.tell_port_mapping(),
             Happening::Deadline => self.engine.handle_timeout(self.clock.now()),
         }
     }
@@ -265,6 +278,9 @@ impl Node {
     pub(crate) async fn stop(mut self: Box<Self>) {
         self.tasks.shutdown().await;
         self.tunnel.remove();
+        if let Some(mapper) = self.port_mapper.take() {
+            mapper.stop().await;
+        }
         self.saver.finish(self.engine.network_map()).await;
     }
 
@@ -330,6 +346,14 @@ impl Node {
             // Full: enough wishes wait already, and each one makes a new stream.
             tracing::debug!(%error, "the map stream is busy");
         }
+    }
+}
+
+/// Waits for the router's news; forever, where nobody asks it.
+async fn changed(mapper: Option<&mut PortMapper>) {
+    match mapper {
+        Some(mapper) => mapper.changed().await,
+        None => std::future::pending().await,
     }
 }
 

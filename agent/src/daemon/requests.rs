@@ -125,9 +125,11 @@ impl Daemon {
             Ok(node) => {
                 let (status, client) = (node.status().0, node.client().clone());
                 let addresses = node.addresses().to_vec();
+                let port_mapping = describe::port_mapping(node);
                 tokio::spawn(async move {
                     let rtt = netcheck::measure(&client).await;
-                    send(reply, value(&netcheck::answer(status, &addresses, client.url().to_string(), rtt)));
+                    let url = client.url().to_string();
+                    send(reply, value(&netcheck::answer(status, &addresses, port_mapping, url, rtt)));
                 });
             }
         }

@@ -75,6 +75,8 @@ impl Machine {
         ] {
             command.env_remove(name);
         }
+        // The router of the machine that runs the tests is none of their business.
+        command.env("WARREN_NO_PORT_MAPPING", "true");
         command.args(arguments).stdin(Stdio::null());
         command
     }

@@ -21,6 +21,9 @@ impl Node {
         if self.look_at_interfaces() {
             self.wish(StreamWish::Reconnect);
         }
+        if let Some(mapper) = self.port_mapper.as_ref().filter(|_| self.engine.doubts_port_mapping()) {
+            mapper.doubt();
+        }
         let slept = Clock::slept();
         if slept.saturating_sub(self.slept) >= SLEEP_MIN {
             tracing::info!("the machine slept: learning the network anew");
@@ -38,6 +41,9 @@ impl Node {
         if self.look_at_interfaces() {
             self.wish(StreamWish::Reconnect);
         }
+        if let Some(mapper) = &self.port_mapper {
+            mapper.refresh();
+        }
         self.input(Input::Rediscover);
     }
 
@@ -53,8 +59,20 @@ impl Node {
         let changed = addresses != self.addresses;
         if changed {
             self.addresses.clone_from(&addresses);
+            if let Some(mapper) = &self.port_mapper {
+                mapper.set_addresses(&addresses);
+            }
             self.input(Input::LocalAddresses(addresses));
+            // An address that was gone for a moment took the mapping along, and the mapper may not have noticed.
+            self.tell_port_mapping();
         }
         changed
+    }
+
+    /// Tells the engine what the router opened.
+    pub(super) fn tell_port_mapping(&mut self) {
+        if let Some(facts) = self.port_mapping() {
+            self.input(Input::PortMapping(facts.mapping));
+        }
     }
 }
