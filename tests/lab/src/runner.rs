@@ -18,6 +18,7 @@ pub fn groups() -> Vec<Group> {
         crate::wireguard_go::group(),
         crate::relay_secrecy::group(),
         crate::rebinding::group(),
+        crate::port_mapping::group(),
         crate::bad_input::group(),
         crate::agreement::group(),
     ]

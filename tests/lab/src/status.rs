@@ -27,6 +27,33 @@ pub(crate) struct Own {
     /// What it knows of its NAT: words of RFC 4787, or null.
     #[serde(default)]
     pub(crate) nat: BTreeMap<String, Value>,
+    /// The port that its router was asked to open.
+    #[serde(default)]
+    pub(crate) port_mapping: PortMapping,
+    /// Addresses that peers are told.
+    #[serde(default)]
+    pub(crate) candidates: Vec<Candidate>,
+}
+
+/// The port that the node's router was asked to open.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub(crate) struct PortMapping {
+    pub(crate) external: Option<String>,
+    /// `pcp`, `nat-pmp` or `upnp-igd`.
+    pub(crate) protocol: Option<String>,
+    pub(crate) expires_s: Option<u64>,
+    /// Whether peers are told.
+    pub(crate) offered: bool,
+    /// Why there is none, or peers are not told.
+    pub(crate) why: Option<String>,
+}
+
+/// An address that peers are told.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct Candidate {
+    pub(crate) kind: String,
+    pub(crate) address: String,
 }
 
 /// How the node stands with the coordinator.
