@@ -14,6 +14,7 @@ mod epoch;
 mod grant;
 mod keeper;
 mod mapper;
+mod nonce;
 mod place;
 mod upnp;
 

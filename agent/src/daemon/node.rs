@@ -111,7 +111,7 @@ impl Node {
         let revision = map.as_ref().map(|map| map.revision);
         let port_mapper = NonZeroU16::new(paths.local_port())
             .filter(|_| options.offer.port_mapping)
-            .map(|port| PortMapper::start(port, clock));
+            .map(|port| PortMapper::start(port, &identity.private_key, clock));
         let mut tasks = JoinSet::new();
         tasks.spawn(MapStream::new(client.clone(), revision, wishes_receiver, news_sender).run());
         let mut node = Self {

@@ -39,29 +39,37 @@ pub(super) enum Ticket {
     Upnp(Box<upnp::Device>),
 }
 
-/// Puts the question for the node's UDP port.
+/// Puts the question for the node's UDP port; PCP's nonce is this one.
 ///
 /// # Errors
 /// Why there is no mapping, as a sentence's end.
-pub(super) async fn ask(wish: Wish<Ticket>, port: NonZeroU16) -> Result<Grant<Ticket>, String> {
+pub(super) async fn ask(
+    wish: Wish<Ticket>,
+    port: NonZeroU16,
+    nonce: pcp::Nonce,
+) -> Result<Grant<Ticket>, String> {
     let place = wish.place;
-    let Some(before) = wish.renew else { return ask_anew(place, port).await };
+    let Some(before) = wish.renew else { return ask_anew(place, port, nonce).await };
     let wanted = NonZeroU16::new(before.external.port()).unwrap_or(port);
     let granted = match before.ticket {
-        Ticket::Pcp(nonce) => ask_pcp(place, port, wanted, Some((nonce, before.external.ip()))).await,
+        Ticket::Pcp(nonce) => ask_pcp(place, port, wanted, nonce, Some(before.external.ip())).await,
         Ticket::NatPmp => match nat_pmp_address(place).await {
             Ok(ip) => ask_nat_pmp(place, port, wanted, ip).await,
             Err(why) => Err(why),
         },
-        Ticket::Upnp(device) => upnp::map(*device, base(place, port), wanted.get()).await,
+        Ticket::Upnp(device) => match upnp::map(*device, base(place, port), wanted.get()).await {
+            Ok(grant) => Ok(grant),
+            // A router that started anew listens at another port.
+            Err(_) => upnp::map(upnp::search(place).await?, base(place, port), wanted.get()).await,
+        },
     };
     // Refused before it is released: a mapping that was good a moment ago and has another address now will be asked for anew.
     granted.and_then(Grant::checked).map_err(|why| printable(&why))
 }
 
 /// Asks in all protocols, almost at once; the answer in the first of them that brings one counts.
-async fn ask_anew(place: Place, port: NonZeroU16) -> Result<Grant<Ticket>, String> {
-    let mut pcp = pin!(ask_pcp(place, port, port, None));
+async fn ask_anew(place: Place, port: NonZeroU16, nonce: pcp::Nonce) -> Result<Grant<Ticket>, String> {
+    let mut pcp = pin!(ask_pcp(place, port, port, nonce, None));
     let mut address = pin!(nat_pmp_address(place));
     let mut device = pin!(async {
         sleep(HEAD_START).await;
@@ -141,11 +149,11 @@ async fn ask_pcp(
     place: Place,
     port: NonZeroU16,
     wanted: NonZeroU16,
-    before: Option<(pcp::Nonce, IpAddr)>,
+    nonce: pcp::Nonce,
+    before: Option<IpAddr>,
 ) -> Result<Grant<Ticket>, String> {
     let base = pcp::BaseMapRequest::new(place.router.into(), place.local.into(), InternetProtocol::Udp, port);
-    let (nonce, ip) = before.unzip();
-    match pcp::port_mapping(base, nonce, ip, options(wanted)).await {
+    match pcp::port_mapping(base, Some(nonce), before, options(wanted)).await {
         Ok(mapping) => match mapping.mapping_type() {
             PortMappingType::Pcp { nonce, external_ip, .. } => {
                 Ok(granted(&mapping, external_ip, PortMappingProtocol::Pcp, Ticket::Pcp(nonce)))

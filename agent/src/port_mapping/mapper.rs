@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use endpoint_selection::Timestamp;
 use engine::{LocalAddress, PortMapping};
+use protocol::key::PrivateKey;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
@@ -14,6 +15,7 @@ use super::announcement::Listener;
 use super::asking::{self, Ticket};
 use super::grant::Grant;
 use super::keeper::{Held, Keeper};
+use super::nonce::NonceKey;
 use super::place::Place;
 use crate::clock::Clock;
 use crate::entropy;
@@ -55,7 +57,7 @@ pub(crate) struct PortMapper {
 
 impl PortMapper {
     /// Starts to keep this UDP port open, as soon as [`Self::set_addresses`] says where.
-    pub(crate) fn start(port: NonZeroU16, clock: Clock) -> Self {
+    pub(crate) fn start(port: NonZeroU16, private_key: &PrivateKey, clock: Clock) -> Self {
         let (situation, situation_receiver) = watch::channel(Situation::default());
         let (facts_sender, facts) = watch::channel(Facts::default());
         let listener = Listener::open();
@@ -65,6 +67,7 @@ impl PortMapper {
         let task = Task {
             port,
             clock,
+            nonce_key: NonceKey::new(private_key),
             keeper: Keeper::new(),
             question: None,
             listener: listener.ok(),
@@ -116,6 +119,7 @@ type Question = Pin<Box<dyn Future<Output = Result<Grant<Ticket>, String>> + Sen
 struct Task {
     port: NonZeroU16,
     clock: Clock,
+    nonce_key: NonceKey,
     keeper: Keeper<Ticket>,
     question: Option<Question>,
     listener: Option<Listener>,
@@ -157,7 +161,8 @@ impl Task {
             }
             self.look(&known.addresses);
             if let Some(wish) = self.keeper.handle_timeout(self.clock.now()) {
-                self.question = Some(Box::pin(asking::ask(wish, self.port)));
+                let nonce = self.nonce_key.nonce(wish.place.router);
+                self.question = Some(Box::pin(asking::ask(wish, self.port, nonce)));
             }
         }
         self.give_back().await;

@@ -87,6 +87,11 @@ impl Node {
         self.daemon.take().map_or(Ok(()), |daemon| daemon.stop().map(|_| ()))
     }
 
+    /// Kills the agent, if it runs: it can say goodbye to nobody.
+    pub(crate) fn kill(&mut self) {
+        self.daemon = None;
+    }
+
     /// Fails unless the agent runs.
     pub(crate) fn must_run(&mut self) -> Result<(), LabError> {
         match &mut self.daemon {

@@ -34,7 +34,7 @@ const WATCHED: Duration = Duration::from_secs(25);
 const FOREIGN: Ipv4Addr = Ipv4Addr::new(198, 51, 101, 250);
 
 /// Scenarios, with a line about each.
-const MEMBERS: [(&str, &str); 7] = [
+const MEMBERS: [(&str, &str); 9] = [
     (
         "pcp",
         "a router that speaks PCP: random ports meet a port-restricted NAT directly, and the port is given back",
@@ -44,6 +44,8 @@ const MEMBERS: [(&str, &str); 7] = [
     ("both-symmetric", "two NATs with random ports, and one of the two routers opens a port: directly"),
     ("renewed", "a mapping that lives for 10 s is still open after 25 s"),
     ("router-restart", "a router restarts and forgets: the port is open again"),
+    ("new-address", "a router of UPnP-IGD gets a new address: peers are told the port there"),
+    ("killed-agent", "an agent is killed and starts again: it gets its port of PCP back at once"),
     (
         "lies",
         "routers that tell foreign and impossible addresses, cut their answers and flood: no harm, no such candidate",
@@ -69,6 +71,8 @@ fn scenario(context: &Context, name: &str, outcome: Outcome) -> Result<Outcome, 
         "both-symmetric" => opened(&context, Protocol::Pcp, "symmetric", outcome),
         "renewed" => renewed(&context, outcome),
         "router-restart" => restarted(&context, outcome),
+        "new-address" => moved(&context, outcome),
+        "killed-agent" => killed(&context, outcome),
         "lies" => lies(&context, outcome),
         _ => opened(&context, Protocol::Pcp, "port-restricted", outcome),
     }
@@ -212,6 +216,43 @@ fn restarted(context: &Context, outcome: Outcome) -> Result<Outcome, LabError> {
         .limited("mapped_again_ms", ms(again), MAPPED_AGAIN_MAX_MS)
         .limited("released_ms", ms(released), RELEASED_MAX_MS)
         .judged(Ok(format!("open again at {external}"))))
+}
+
+fn moved(context: &Context, outcome: Outcome) -> Result<Outcome, LabError> {
+    let mut pair = Pair::start(context, Protocol::UpnpIgd, "port-restricted", None)?;
+    let old = pair.mapped(Protocol::UpnpIgd)?;
+    pair.direct_through(&old, pair.since)?;
+    let start = Instant::now();
+    pair.router.move_to_another_address(&pair.mesh.internet, "home")?;
+    let external = pair.mapped(Protocol::UpnpIgd)?;
+    let again = start.elapsed();
+    let (ada, ben) = (pair.mesh.node("ada")?, pair.mesh.node("ben")?);
+    watch(ada, ben, Instant::now(), Expected::Direct)?;
+    let released = pair.released()?;
+    Ok(outcome
+        .limited("mapped_again_ms", ms(again), MAPPED_AGAIN_MAX_MS)
+        .limited("released_ms", ms(released), RELEASED_MAX_MS)
+        .judged(Ok(format!("from {old} to {external}"))))
+}
+
+fn killed(context: &Context, outcome: Outcome) -> Result<Outcome, LabError> {
+    let mut pair = Pair::start(context, Protocol::Pcp, "port-restricted", None)?;
+    let external = pair.mapped(Protocol::Pcp)?;
+    let ada = pair.mesh.nodes.iter_mut().find(|node| node.name == "ada");
+    let ada = ada.ok_or_else(|| LabError::Unmet("ada is gone".to_owned()))?;
+    ada.kill();
+    ada.start()?;
+    ada.wait_until_up(PATIENCE)?;
+    let since = Instant::now();
+    let again = pair.mapped(Protocol::Pcp)?;
+    let direct = pair.direct_through(&again, since)?;
+    let outcome = outcome.limited("direct_ms", ms(direct), DIRECT_MAX_MS);
+    pair.released()?;
+    Ok(outcome.judged(if again == external {
+        Ok(format!("{external} again"))
+    } else {
+        Err(format!("{again} instead of {external}"))
+    }))
 }
 
 fn lies(context: &Context, outcome: Outcome) -> Result<Outcome, LabError> {

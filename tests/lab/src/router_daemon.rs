@@ -49,6 +49,7 @@ impl Protocol {
 #[derive(Debug)]
 pub(crate) struct RouterDaemon {
     namespace: Namespace,
+    protocol: Protocol,
     config: PathBuf,
     log: PathBuf,
     daemon: Option<Daemon>,
@@ -67,10 +68,6 @@ impl RouterDaemon {
         require_tool("miniupnpd", "miniupnpd-nftables")?;
         internet.rebind(site)?;
         let (namespace, _) = internet.router(site)?;
-        namespace.load_rules(RULES)?;
-        if protocol == Protocol::NatPmp {
-            namespace.load_rules(WITHOUT_PCP)?;
-        }
         let yes = |on: bool| if on { "yes" } else { "no" };
         let mut config = format!(
             "ext_ifname=wan\nlistening_ip=lan\nhttp_port=0\nsecure_mode=yes\nsystem_uptime=no\n\
@@ -87,8 +84,8 @@ impl RouterDaemon {
         let path = context.run_dir.join(format!("{site}-miniupnpd.conf"));
         std::fs::write(&path, config).map_err(|error| LabError::at_path("write", &path, error))?;
         let log = context.run_dir.join(format!("{site}-miniupnpd.log"));
-        let mut router = Self { namespace, config: path, log, daemon: None };
-        router.run()?;
+        let mut router = Self { namespace, protocol, config: path, log, daemon: None };
+        router.run_anew()?;
         Ok(router)
     }
 
@@ -102,6 +99,17 @@ impl RouterDaemon {
         self.run()
     }
 
+    /// Gives the router another address, as after a night's reconnect; the daemon starts with nothing remembered.
+    pub(crate) fn move_to_another_address(
+        &mut self,
+        internet: &Internet,
+        site: &str,
+    ) -> Result<(), LabError> {
+        self.daemon = None;
+        internet.rebind(site)?;
+        self.run_anew()
+    }
+
     /// How many ports are open.
     pub(crate) fn open_ports(&self) -> Result<usize, LabError> {
         let mut command = self.namespace.command("nft");
@@ -113,6 +121,15 @@ impl RouterDaemon {
     /// Fails if the daemon ended.
     pub(crate) fn must_run(&mut self) -> Result<(), LabError> {
         self.daemon.as_mut().map_or(Ok(()), Daemon::must_run)
+    }
+
+    /// Starts the daemon on a router that has just the rules of its recipe.
+    fn run_anew(&mut self) -> Result<(), LabError> {
+        self.namespace.load_rules(RULES)?;
+        if self.protocol == Protocol::NatPmp {
+            self.namespace.load_rules(WITHOUT_PCP)?;
+        }
+        self.run()
     }
 
     fn run(&mut self) -> Result<(), LabError> {

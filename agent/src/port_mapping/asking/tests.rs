@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 use super::*;
 
 const PORT: NonZeroU16 = NonZeroU16::new(41_641).unwrap();
+const NONCE: pcp::Nonce = [1, 2, 3];
 
 /// A place whose router is an own loopback address for each test, as they run at the same time.
 fn place(last: u8) -> Place {
@@ -74,13 +75,13 @@ async fn a_router_that_speaks_pcp_is_asked_in_it_and_again_with_the_same_nonce()
         vec![pcp_answer(request, [203, 0, 113, 9], 41_700, 600, 77)]
     })
     .await;
-    let grant = ask(anew(place), PORT).await.unwrap();
+    let grant = ask(anew(place), PORT, NONCE).await.unwrap();
     assert_eq!(grant.external, "203.0.113.9:41700".parse().unwrap());
     assert_eq!(
         (grant.protocol, grant.lifetime, grant.epoch),
         (PortMappingProtocol::Pcp, Duration::from_secs(600), Some(77))
     );
-    let renewed = ask(Wish { place, renew: Some(grant) }, PORT).await.unwrap();
+    let renewed = ask(Wish { place, renew: Some(grant) }, PORT, NONCE).await.unwrap();
     assert_eq!(renewed.external.port(), 41_700);
     let nonces = nonces.lock().unwrap();
     assert_eq!(nonces.len(), 2);
@@ -91,7 +92,7 @@ async fn a_router_that_speaks_pcp_is_asked_in_it_and_again_with_the_same_nonce()
 async fn a_router_that_speaks_nat_pmp_only_is_asked_in_it() {
     let place = place(2);
     let _router = router(place, |request| vec![nat_pmp_answer(request, [100, 64, 0, 9])]).await;
-    let grant = ask(anew(place), PORT).await.unwrap();
+    let grant = ask(anew(place), PORT, NONCE).await.unwrap();
     assert_eq!(
         (grant.protocol, grant.external),
         (PortMappingProtocol::NatPmp, "100.64.0.9:41641".parse().unwrap())
@@ -100,7 +101,7 @@ async fn a_router_that_speaks_nat_pmp_only_is_asked_in_it() {
 
 #[tokio::test]
 async fn a_silent_router_is_told_so_in_one_sentence() {
-    let why = ask(anew(place(3)), PORT).await.unwrap_err();
+    let why = ask(anew(place(3)), PORT, NONCE).await.unwrap_err();
     assert_eq!(why, "the router answers neither PCP nor NAT-PMP nor UPnP-IGD");
 }
 
@@ -122,7 +123,7 @@ async fn an_address_that_nobody_can_send_to_is_refused_in_each_protocol_and_give
         }]
     })
     .await;
-    let why = ask(anew(place), PORT).await.unwrap_err();
+    let why = ask(anew(place), PORT, NONCE).await.unwrap_err();
     assert_eq!(why.matches("239.1.2.3").count(), 2, "{why}");
     assert_eq!(*released.lock().unwrap(), [2, 0], "what was opened for nothing is closed");
 }
@@ -166,7 +167,7 @@ async fn floods_cut_answers_and_noise_end_in_a_refusal() {
 
 /// PCP and NAT-PMP alone: the search for UPnP would make each of many rounds last for seconds.
 async fn ask_quickly(place: Place) -> Result<Grant<Ticket>, String> {
-    match ask_pcp(place, PORT, PORT, None).await {
+    match ask_pcp(place, PORT, PORT, NONCE, None).await {
         Ok(grant) => Ok(grant),
         Err(_) => ask_nat_pmp(place, PORT, PORT, nat_pmp_address(place).await?).await,
     }
@@ -256,13 +257,13 @@ fn upnp_body(request: &str, external: &str) -> String {
 async fn a_router_that_speaks_upnp_only_is_asked_in_it_and_gets_its_port_back() {
     let place = place(6);
     let _router = upnp_router(place, "203.0.113.9").await;
-    let grant = ask(anew(place), PORT).await.unwrap();
+    let grant = ask(anew(place), PORT, NONCE).await.unwrap();
     assert_eq!(
         (grant.protocol, grant.external),
         (PortMappingProtocol::UpnpIgd, "203.0.113.9:41641".parse().unwrap())
     );
     assert_eq!((grant.lifetime, grant.epoch), (LIFETIME, None));
-    let renewed = ask(Wish { place, renew: Some(grant.clone()) }, PORT).await.unwrap();
+    let renewed = ask(Wish { place, renew: Some(grant.clone()) }, PORT, NONCE).await.unwrap();
     assert_eq!(renewed.external, grant.external);
     let Ticket::Upnp(device) = grant.ticket else { panic!("not UPnP") };
     upnp::remove(&device, 41_641).await.unwrap();
@@ -273,7 +274,7 @@ async fn a_upnp_router_without_a_usable_address_opens_nothing() {
     for (last, external) in [(7, "224.0.0.1"), (8, ""), (9, "\u{1b}[2J")] {
         let place = place(last);
         let _router = upnp_router(place, external).await;
-        let why = ask(anew(place), PORT).await.unwrap_err();
+        let why = ask(anew(place), PORT, NONCE).await.unwrap_err();
         assert!(why.contains("UPnP-IGD: ") && !why.contains('\u{1b}'), "{why}");
     }
 }
