@@ -138,6 +138,7 @@ enum Event {
 impl Task {
     async fn run(mut self) {
         let mut known = Situation::default();
+        self.look(&known.addresses);
         loop {
             self.publish();
             match self.next().await {

@@ -105,6 +105,23 @@ fn a_node_with_a_saved_map_works_without_its_coordinator_and_obeys_up_and_down()
 }
 
 #[test]
+fn without_a_router_or_without_the_users_wish_nobody_is_asked_for_a_port_and_status_says_so() {
+    if !can_unshare() {
+        return;
+    }
+    for (no_port_mapping, why) in [("false", "there is no IPv4 router"), ("true", "--no-port-mapping")] {
+        let machine = joined_with_map();
+        let mut agent = machine.wrapped(&["unshare", "-rn"], &["agent"]);
+        agent.env("WARREN_NO_PORT_MAPPING", no_port_mapping);
+        let mut daemon = machine.start(agent);
+        daemon.wait_until(why, || {
+            let answer = machine.status()["self"]["port_mapping"].clone();
+            answer["external"].is_null() && answer["why"].as_str().is_some_and(|said| said.contains(why))
+        });
+    }
+}
+
+#[test]
 fn an_ordinary_user_gets_no_tunnel_and_no_word_with_the_daemon() {
     if !nix::unistd::Uid::effective().is_root() {
         eprintln!("skipped: only root can become another user");

@@ -174,7 +174,7 @@ async fn ask_quickly(place: Place) -> Result<Grant<Ticket>, String> {
 }
 
 /// A UPnP router: discovery by one datagram, two documents, three actions.
-async fn upnp_router(place: Place, external: &'static str) -> JoinSet<()> {
+async fn upnp_router(place: Place, body: impl Fn(&str) -> String + Send + 'static) -> JoinSet<()> {
     let discovery = UdpSocket::bind((place.router, 1900)).await.unwrap();
     let http = TcpListener::bind((place.router, 0)).await.unwrap();
     let location =
@@ -198,7 +198,7 @@ async fn upnp_router(place: Place, external: &'static str) -> JoinSet<()> {
                     length => request.extend_from_slice(&bytes[..length]),
                 }
             }
-            let body = upnp_body(&String::from_utf8_lossy(&request), external);
+            let body = body(&String::from_utf8_lossy(&request));
             let head =
                 format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", body.len());
             let _ = stream.write_all((head + &body).as_bytes()).await;
@@ -256,7 +256,7 @@ fn upnp_body(request: &str, external: &str) -> String {
 #[tokio::test]
 async fn a_router_that_speaks_upnp_only_is_asked_in_it_and_gets_its_port_back() {
     let place = place(6);
-    let _router = upnp_router(place, "203.0.113.9").await;
+    let _router = upnp_router(place, |request| upnp_body(request, "203.0.113.9")).await;
     let grant = ask(anew(place), PORT, NONCE).await.unwrap();
     assert_eq!(
         (grant.protocol, grant.external),
@@ -273,8 +273,25 @@ async fn a_router_that_speaks_upnp_only_is_asked_in_it_and_gets_its_port_back() 
 async fn a_upnp_router_without_a_usable_address_opens_nothing() {
     for (last, external) in [(7, "224.0.0.1"), (8, ""), (9, "\u{1b}[2J")] {
         let place = place(last);
-        let _router = upnp_router(place, external).await;
+        let _router = upnp_router(place, move |request| upnp_body(request, external)).await;
         let why = ask(anew(place), PORT, NONCE).await.unwrap_err();
         assert!(why.contains("UPnP-IGD: ") && !why.contains('\u{1b}'), "{why}");
     }
+}
+
+#[tokio::test]
+async fn documents_that_nest_without_end_or_are_none_do_not_end_the_agent() {
+    let nested = |name: &str| format!("<{name}>").repeat(200_000);
+    for (last, document) in [(10, nested("a")), (11, nested("device")), (12, "no XML \u{0}".to_owned())] {
+        let place = place(last);
+        let _router = upnp_router(place, move |_| document.clone()).await;
+        assert!(upnp::search(place).await.is_err());
+    }
+    let place = place(13);
+    let answer = move |request: &str| {
+        if request.starts_with("POST") { nested("s:Envelope") } else { upnp_body(request, "203.0.113.9") }
+    };
+    let _router = upnp_router(place, answer).await;
+    let device = upnp::search(place).await.unwrap();
+    assert!(upnp::map(device, base(place, PORT), PORT.get()).await.is_err());
 }
