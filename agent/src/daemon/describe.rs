@@ -42,7 +42,7 @@ pub(crate) fn status(node: &Node) -> StatusAnswer {
     let mut own = own_answer(node.identity(), node.interface());
     own.udp_port = Some(port);
     own.nat = status.nat;
-    own.port_mapping = port_mapping(node);
+    own.port_mapping = port_mapping(node, &status.candidates, now);
     own.candidates = status.candidates.into_iter().map(own_candidate).collect();
     if let Some(recorded) = &status.own {
         // The map is newer than the enrollment: an administrator may have renamed the node.
@@ -66,15 +66,14 @@ pub(crate) fn status(node: &Node) -> StatusAnswer {
     }
 }
 
-/// The port that the router was asked to open.
-pub(crate) fn port_mapping(node: &Node) -> PortMappingAnswer {
+/// The port that the router was asked to open, and whether it is among the candidates.
+pub(crate) fn port_mapping(node: &Node, candidates: &[Candidate], now: Timestamp) -> PortMappingAnswer {
     let Some(facts) = node.port_mapping() else {
         let why = Some("the agent was started with --no-port-mapping".to_owned());
         return PortMappingAnswer { why, ..PortMappingAnswer::default() };
     };
-    let (status, now) = node.status();
     let is_mapped = |candidate: &Candidate| candidate.kind == CandidateKind::PortMapped;
-    let offered = status.candidates.iter().any(is_mapped);
+    let offered = candidates.iter().any(is_mapped);
     let doubt = facts.mapping.filter(|_| !offered).map(|mapping| {
         format!(
             "{} is not the address that the internet sees this network at, so peers are not told",

@@ -123,9 +123,9 @@ impl Daemon {
         match up(&self.standing) {
             Err(failure) => send(reply, Err(failure)),
             Ok(node) => {
-                let (status, client) = (node.status().0, node.client().clone());
+                let ((status, now), client) = (node.status(), node.client().clone());
                 let addresses = node.addresses().to_vec();
-                let port_mapping = describe::port_mapping(node);
+                let port_mapping = describe::port_mapping(node, &status.candidates, now);
                 tokio::spawn(async move {
                     let rtt = netcheck::measure(&client).await;
                     let url = client.url().to_string();
