@@ -18,14 +18,22 @@ use crate::stun::{StunCounters, StunResponder};
 
 mod bind;
 mod clock;
+mod connections;
 mod io_counters;
 mod log_gate;
+mod outlet;
+mod queue;
 mod socket_task;
 
+pub use connections::{
+    CONNECTIONS_MAX, CONNECTIONS_PER_CLIENT_MAX, Connection, Connections, FRAME_BYTES_MAX,
+};
 pub use io_counters::IoCounters;
 
 use clock::Clock;
+use connections::ConnectionTable;
 use io_counters::IoCounts;
+use outlet::Outlet;
 use socket_task::SocketTask;
 
 /// Which addresses a server listens on, and the relay behind them.
@@ -53,6 +61,7 @@ pub struct ServerCounters {
 struct Hub {
     core: Mutex<RelayCore>,
     stun: Mutex<StunResponder>,
+    connections: ConnectionTable,
     io: IoCounts,
     clock: Clock,
 }
@@ -73,7 +82,7 @@ pub struct UdpServer {
     stop: watch::Sender<()>,
     tasks: Vec<JoinHandle<()>>,
     addrs: Vec<SocketAddr>,
-    relay_addr: Option<SocketAddr>,
+    relay: Option<Arc<Outlet>>,
 }
 
 impl UdpServer {
@@ -90,23 +99,31 @@ impl UdpServer {
     pub fn bind(config: Config) -> io::Result<Self> {
         let Config { stun, relay, core } = config;
         Handle::try_current().map_err(io::Error::other)?;
-        let mut stun_secret = [0; 16];
+        let (mut stun_secret, mut connection_secret) = ([0; 16], [0; 16]);
         getrandom::fill(&mut stun_secret).map_err(io::Error::other)?;
+        getrandom::fill(&mut connection_secret).map_err(io::Error::other)?;
         let bound = bind::bind_all(&stun, relay)?;
         let hub = Arc::new(Hub {
             core: Mutex::new(core),
             stun: Mutex::new(StunResponder::new(stun_secret)),
+            connections: ConnectionTable::new(connection_secret),
             io: IoCounts::default(),
             clock: Clock::start(),
         });
         let (stop, stopped) = watch::channel(());
-        let relay_addr = bound.iter().find(|socket| socket.is_relay).map(|socket| socket.local);
         let addrs = bound.iter().map(|socket| socket.local).collect();
-        let tasks = bound
-            .into_iter()
-            .map(|socket| tokio::spawn(SocketTask::new(socket, Arc::clone(&hub), stopped.clone()).run()))
-            .collect();
-        Ok(Self { hub, stop, tasks, addrs, relay_addr })
+        let mut relay = None;
+        let mut tasks = Vec::new();
+        for socket in bound {
+            let is_relay = socket.is_relay;
+            let outlet = Arc::new(Outlet::new(socket));
+            if is_relay {
+                relay = Some(Arc::clone(&outlet));
+            }
+            let task = SocketTask::new(outlet, is_relay, Arc::clone(&hub), stopped.clone());
+            tasks.push(tokio::spawn(task.run()));
+        }
+        Ok(Self { hub, stop, tasks, addrs, relay })
     }
 
     /// The bound addresses with their real ports: STUN's in the order of [`Config::stun`] without repeats, then the
@@ -119,7 +136,14 @@ impl UdpServer {
     /// The address that answers relay frames, with its real port.
     #[must_use]
     pub fn relay_addr(&self) -> Option<SocketAddr> {
-        self.relay_addr
+        self.relay.as_ref().map(|relay| relay.local)
+    }
+
+    /// Where clients that do not come over UDP reach the relay; `None` where there is no relay.
+    #[must_use]
+    pub fn connections(&self) -> Option<Connections> {
+        let outlet = self.relay.clone()?;
+        Some(Connections { hub: Arc::clone(&self.hub), outlet })
     }
 
     /// What the server did so far.
@@ -135,7 +159,8 @@ impl UdpServer {
 
     /// Ends the tasks after the datagrams that they have in hand, and closes the sockets.
     pub async fn stop(self) {
-        let Self { stop, tasks, .. } = self;
+        let Self { hub, stop, tasks, .. } = self;
+        hub.connections.close();
         drop(stop);
         for task in tasks {
             if let Err(error) = task.await {

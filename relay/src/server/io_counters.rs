@@ -15,6 +15,10 @@ pub struct IoCounters {
     pub send_errors: u64,
     /// Datagrams dropped because the send buffer was full.
     pub send_buffer_full: u64,
+    /// Datagrams over UDP whose source is an address of our connections: forged.
+    pub dropped_source: u64,
+    /// Frames dropped because the queue of the connection that they go to was full, or the connection had ended.
+    pub queue_full: u64,
 }
 
 /// The same, counted by several tasks. Each counter stands alone, so relaxed order is enough.
@@ -25,6 +29,8 @@ pub(super) struct IoCounts {
     pub(super) receive_errors: AtomicU64,
     pub(super) send_errors: AtomicU64,
     pub(super) send_buffer_full: AtomicU64,
+    pub(super) dropped_source: AtomicU64,
+    pub(super) queue_full: AtomicU64,
 }
 
 impl IoCounts {
@@ -35,6 +41,8 @@ impl IoCounts {
             receive_errors: self.receive_errors.load(Ordering::Relaxed),
             send_errors: self.send_errors.load(Ordering::Relaxed),
             send_buffer_full: self.send_buffer_full.load(Ordering::Relaxed),
+            dropped_source: self.dropped_source.load(Ordering::Relaxed),
+            queue_full: self.queue_full.load(Ordering::Relaxed),
         }
     }
 }

@@ -1,20 +1,20 @@
 //! The loop of one socket: receive, decide, send.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use endpoint_selection::Timestamp;
 use protocol::frame::{DatagramClass, classify};
-use tokio::net::UdpSocket;
 use tokio::sync::watch;
 
 use super::Hub;
-use super::bind::BoundSocket;
 use super::clock::Clock;
+use super::connections::is_connection;
 use super::io_counters::count;
 use super::log_gate::LogGate;
+use super::outlet::Outlet;
 use crate::core::Outcome;
 
 /// Datagrams handled before other tasks of the runtime get their turn; also how old the time may be that a
@@ -29,13 +29,11 @@ const ERROR_PAUSE: Duration = Duration::from_millis(10);
 
 /// One socket and the loop that serves it.
 pub(super) struct SocketTask {
-    socket: UdpSocket,
-    local: SocketAddr,
+    outlet: Arc<Outlet>,
     is_relay: bool,
     hub: Arc<Hub>,
     stopped: watch::Receiver<()>,
     receive_log: LogGate,
-    send_log: LogGate,
 }
 
 /// What a batch came to.
@@ -49,10 +47,13 @@ enum Batch {
 }
 
 impl SocketTask {
-    pub(super) fn new(bound: BoundSocket, hub: Arc<Hub>, stopped: watch::Receiver<()>) -> Self {
-        let BoundSocket { socket, local, is_relay } = bound;
-        let (receive_log, send_log) = (LogGate::default(), LogGate::default());
-        Self { socket, local, is_relay, hub, stopped, receive_log, send_log }
+    pub(super) fn new(
+        outlet: Arc<Outlet>,
+        is_relay: bool,
+        hub: Arc<Hub>,
+        stopped: watch::Receiver<()>,
+    ) -> Self {
+        Self { outlet, is_relay, hub, stopped, receive_log: LogGate::default() }
     }
 
     /// Serves until the server stops or is dropped.
@@ -61,7 +62,7 @@ impl SocketTask {
         loop {
             let ready = tokio::select! {
                 _ = self.stopped.changed() => return,
-                ready = self.socket.readable() => ready,
+                ready = self.outlet.socket.readable() => ready,
             };
             let batch = match ready {
                 Ok(()) => self.batch(&mut buffer),
@@ -82,7 +83,7 @@ impl SocketTask {
         let (now, now_unix_s) = (self.hub.clock.now(), Clock::unix_s());
         let mut errors = 0;
         for _ in 0..BATCH_MAX {
-            match self.socket.try_recv_from(buffer) {
+            match self.outlet.socket.try_recv_from(buffer) {
                 Ok((len, from)) => {
                     count(&self.hub.io.received);
                     self.handle(now, now_unix_s, from, &mut buffer[..len]);
@@ -99,16 +100,19 @@ impl SocketTask {
     }
 
     fn handle(&mut self, now: Timestamp, now_unix_s: u64, from: SocketAddr, datagram: &mut [u8]) {
-        if classify(datagram) == DatagramClass::Stun {
+        if is_connection(from.ip()) {
+            // Nobody has such an address; who writes it as a source wants to speak for a connection.
+            count(&self.hub.io.dropped_source);
+        } else if classify(datagram) == DatagramClass::Stun {
             let answer = self.hub.stun().respond(now, from, datagram);
             if let Some(answer) = answer {
-                self.send(now, &answer, from);
+                self.outlet.send(&self.hub, now, &answer, from);
             }
         } else if self.is_relay {
             let outcome = self.hub.core().handle_datagram(now, now_unix_s, from, datagram);
             match outcome {
-                Outcome::Reply(reply) => self.send(now, &reply, from),
-                Outcome::Forward { to, datagram } => self.send(now, datagram, to),
+                Outcome::Reply(reply) => self.outlet.send(&self.hub, now, &reply, from),
+                Outcome::Forward { to, datagram } => self.outlet.send(&self.hub, now, datagram, to),
                 Outcome::Drop(reason) => tracing::trace!(%from, ?reason, "dropped a datagram"),
             }
         } else {
@@ -116,34 +120,10 @@ impl SocketTask {
         }
     }
 
-    fn send(&mut self, now: Timestamp, datagram: &[u8], to: SocketAddr) {
-        let sent = self.socket.try_send_to(datagram, self.in_socket_family(to));
-        let Err(error) = sent else { return };
-        if error.kind() == io::ErrorKind::WouldBlock {
-            count(&self.hub.io.send_buffer_full);
-            return;
-        }
-        count(&self.hub.io.send_errors);
-        if let Some(held_back) = self.send_log.pass(now) {
-            tracing::warn!(local = %self.local, %to, %error, held_back, "a datagram could not be sent");
-        }
-    }
-
-    /// A socket for both families takes IPv4 addresses in their IPv6-mapped form (RFC 3493 §3.7); Linux would take
-    /// the plain form too, other systems refuse it.
-    fn in_socket_family(&self, address: SocketAddr) -> SocketAddr {
-        match address.ip() {
-            IpAddr::V4(ip) if self.local.is_ipv6() => {
-                SocketAddr::new(ip.to_ipv6_mapped().into(), address.port())
-            }
-            IpAddr::V4(_) | IpAddr::V6(_) => address,
-        }
-    }
-
     fn receive_failed(&mut self, now: Timestamp, error: &io::Error) {
         count(&self.hub.io.receive_errors);
         if let Some(held_back) = self.receive_log.pass(now) {
-            tracing::warn!(local = %self.local, %error, held_back, "receiving failed; the socket goes on");
+            tracing::warn!(local = %self.outlet.local, %error, held_back, "receiving failed; the socket goes on");
         }
     }
 }
