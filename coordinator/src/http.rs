@@ -12,6 +12,7 @@ mod pair;
 mod policy;
 mod problem;
 mod rate_limit;
+mod relay;
 mod report;
 mod responses;
 mod routes;

@@ -59,6 +59,7 @@ fn map() -> NetworkMap {
             name: "main".into(),
             address: "198.51.100.1:3478".parse().unwrap(),
             public_key: PrivateKey::from_random([9; 32]).public_key(),
+            url: None,
         }],
         stun_servers: vec!["198.51.100.1:3478".parse().unwrap()],
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::web;
-use protocol::api::RelayInfo;
+use protocol::api::{API_PREFIX, RelayInfo};
 use protocol::key::PrivateKey;
 use protocol::relay_token::TokenVerifyingKey;
 use relay::core::{RelayConfig, RelayCore};
@@ -53,7 +53,9 @@ async fn run(config: &ServeConfig, store: Store) -> Result<(), CliError> {
         Ok::<_, CliError>(announced)
     })?;
     let public_url = remember_public_url(config, &coordinator)?;
-    let site = web::Data::new(Site::new(Arc::clone(&coordinator), public_url.as_deref()));
+    let connections = udp.as_ref().and_then(UdpServer::connections);
+    let site = Site::new(Arc::clone(&coordinator), public_url.as_deref()).with_relay(connections.clone());
+    let site = web::Data::new(site);
     let (server, addresses) = http::bind(site, config.listen)?;
     let handle = server.handle();
     let server = tokio::spawn(server);
@@ -63,6 +65,9 @@ async fn run(config: &ServeConfig, store: Store) -> Result<(), CliError> {
     let stopped = stop_signal().await;
     tracing::info!("stopping");
     coordinator.close_streams();
+    if let Some(connections) = connections {
+        connections.close();
+    }
     handle.stop(true).await;
     sync.abort();
     // Both have been told to end; a task that was aborted says so as an error.
@@ -94,10 +99,12 @@ fn start_udp(
     let server = UdpServer::bind(Config { stun: config.stun.clone(), relay: config.relay, core })
         .map_err(CliError::io("STUN and relay"))?;
     let relay: Vec<SocketAddr> = server.relay_addr().into_iter().collect();
+    let url = public_url(config).map(|url| format!("{url}{API_PREFIX}/relay"));
     let relays = announced(&relay, host).into_iter().map(|address| RelayInfo {
         name: "coordinator".to_owned(),
         address,
         public_key: private_key.public_key(),
+        url: url.clone(),
     });
     let stun = distinct(&config.stun);
     let stun_bound = server.local_addrs().get(..stun).unwrap_or_default();
@@ -117,11 +124,16 @@ fn distinct(addresses: &[SocketAddr]) -> usize {
     addresses.iter().enumerate().filter(|(index, address)| !addresses[..*index].contains(address)).count()
 }
 
-/// Notes the public URL for admin commands; without one, the listen address is it where it is a definite one.
-fn remember_public_url(config: &ServeConfig, coordinator: &Coordinator) -> Result<Option<String>, CliError> {
+/// Where others reach the coordinator: without a public URL, at the listen address where it is a definite one.
+fn public_url(config: &ServeConfig) -> Option<String> {
     let definite = !config.listen.ip().is_unspecified() && config.listen.port() != 0;
     let listen = definite.then(|| format!("http://{}", config.listen));
-    let url = config.public_url.clone().or(listen);
+    config.public_url.clone().or(listen)
+}
+
+/// Notes the public URL for admin commands.
+fn remember_public_url(config: &ServeConfig, coordinator: &Coordinator) -> Result<Option<String>, CliError> {
+    let url = public_url(config);
     if let Some(url) = url.clone() {
         coordinator.store().write(move |tx| tx.set_public_url(&url))?;
     }

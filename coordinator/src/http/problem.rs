@@ -13,6 +13,9 @@ use crate::store::StoreError;
 /// Seconds after which to try again while the database does not answer.
 const UNAVAILABLE_RETRY_S: u64 = 2;
 
+/// Seconds after which there may be room for another connection: those without a session end within 30 s.
+const CONNECTIONS_RETRY_S: u64 = 30;
+
 /// A refusal.
 #[derive(Debug)]
 pub(super) struct ApiError {
@@ -57,6 +60,13 @@ impl ApiError {
         let title = format!("too many requests from this address; try again in {retry_after_s} s");
         let mut error = Self::new(ProblemCode::TooManyRequests, StatusCode::TOO_MANY_REQUESTS, title, None);
         error.retry_after_s = Some(retry_after_s);
+        error
+    }
+
+    pub(super) fn too_many_connections() -> Self {
+        let title = "too many connections to the relay";
+        let mut error = Self::new(ProblemCode::TooManyRequests, StatusCode::TOO_MANY_REQUESTS, title, None);
+        error.retry_after_s = Some(CONNECTIONS_RETRY_S);
         error
     }
 

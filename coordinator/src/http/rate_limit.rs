@@ -18,6 +18,8 @@ pub(super) enum Limit {
     Enroll,
     /// Sign-ins: 30 at once, then one a second. The secrets have 256 bits; this saves work, not the secret.
     SignIn,
+    /// New connections to the relay: 300 at once (a site behind one address, back from an outage), then 10 a second.
+    Relay,
 }
 
 /// The budgets.
@@ -25,6 +27,7 @@ pub(super) enum Limit {
 pub(super) struct RateLimits {
     enroll: Budget,
     sign_in: Budget,
+    relay: Budget,
 }
 
 /// A budget per address, and one over all addresses. An address is remembered until its budget is full again (30 s);
@@ -44,7 +47,11 @@ const SWEEP_EVERY: u32 = 1024;
 
 impl RateLimits {
     pub(super) fn new() -> Self {
-        Self { enroll: Budget::new(300, 10, 1000), sign_in: Budget::new(30, 1, 100) }
+        Self {
+            enroll: Budget::new(300, 10, 1000),
+            sign_in: Budget::new(30, 1, 100),
+            relay: Budget::new(300, 10, 1000),
+        }
     }
 
     /// Draws from a budget.
@@ -56,6 +63,7 @@ impl RateLimits {
             Limit::Unlimited => Ok(()),
             Limit::Enroll => self.enroll.draw(address),
             Limit::SignIn => self.sign_in.draw(address),
+            Limit::Relay => self.relay.draw(address),
         }
     }
 }

@@ -7,7 +7,7 @@ use actix_web::{HttpResponse, Route};
 use super::policy::{self, Policy};
 use super::problem::ApiError;
 use super::rate_limit::Limit;
-use super::{dashboard, enroll, health, map, node, overview, pair, report, sign_in};
+use super::{dashboard, enroll, health, map, node, overview, pair, relay, report, sign_in};
 
 /// A route: who may call it is part of it.
 pub struct RouteSpec {
@@ -43,6 +43,7 @@ pub const ROUTES: &[RouteSpec] = &[
     route("POST",   "/api/v1/enroll",    Policy::Public, Limit::Enroll,    || web::post().to(enroll::enroll)),
     route("POST",   "/api/v1/report",    Policy::Node,   Limit::Unlimited, || web::post().to(report::report)),
     route("GET",    "/api/v1/map",       Policy::Node,   Limit::Unlimited, || web::get().to(map::map)),
+    route("GET",    "/api/v1/relay",     Policy::Public, Limit::Relay,     || web::get().to(relay::relay)),
     route("DELETE", "/api/v1/node",      Policy::Node,   Limit::Unlimited, || web::delete().to(node::leave)),
     route("GET",    "/api/v1/overview",  Policy::Person, Limit::Unlimited, || web::get().to(overview::overview)),
     route("GET",    "/api/v1/pairs/{own}/{peer}", Policy::Person, Limit::Unlimited, || web::get().to(pair::pair)),

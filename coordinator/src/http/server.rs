@@ -16,6 +16,10 @@ use super::{Site, configure, responses};
 /// after this, not after the fifteen minutes of TCP's own patience (RFC 9293 §3.8.3).
 const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(40);
 
+/// Bytes that may wait in the kernel beyond what is on its way: what waits longer than that is better dropped from a
+/// relay connection's own queue than delivered late. Costs nothing else, as the kernel asks for more in time.
+const UNSENT_BYTES_MAX: u32 = 64 << 10;
+
 /// How long a client may take to send its request's head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -45,18 +49,21 @@ pub fn bind(site: web::Data<Site>, listen: SocketAddr) -> Result<(Server, Vec<So
         .client_request_timeout(HEAD_TIMEOUT)
         .keep_alive(Duration::from_secs(75))
         .worker_max_blocking_threads(32)
-        .on_connect(|connection, _| notice_vanished(connection))
+        .on_connect(|connection, _| tune(connection))
         .bind(listen)
         .map_err(|error| ServerError { address: listen, error })?;
     let addresses = server.addrs();
     Ok((server.run(), addresses))
 }
 
-fn notice_vanished(connection: &dyn Any) {
+fn tune(connection: &dyn Any) {
     if let Some(stream) = connection.downcast_ref::<TcpStream>() {
         let set = SockRef::from(stream).set_tcp_user_timeout(Some(UNACKNOWLEDGED_MAX));
         if let Err(error) = set {
             tracing::debug!(%error, "TCP_USER_TIMEOUT is not available");
+        }
+        if let Err(error) = SockRef::from(stream).set_tcp_notsent_lowat(UNSENT_BYTES_MAX) {
+            tracing::debug!(%error, "TCP_NOTSENT_LOWAT is not available");
         }
     }
 }

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use relay::server::Connections;
+
 use super::problem::ApiError;
 use super::rate_limit::RateLimits;
 use crate::Coordinator;
@@ -14,6 +16,8 @@ pub struct Site {
     pub(super) limits: RateLimits,
     /// Whether browsers reach it by https, which allows stricter cookies.
     pub(super) https: bool,
+    /// Where WebSockets reach the relay, where there is one.
+    pub(super) connections: Option<Connections>,
 }
 
 impl Site {
@@ -21,7 +25,13 @@ impl Site {
     #[must_use]
     pub fn new(coordinator: Arc<Coordinator>, public_url: Option<&str>) -> Self {
         let https = public_url.is_some_and(|url| url.starts_with("https://"));
-        Self { coordinator, limits: RateLimits::new(), https }
+        Self { coordinator, limits: RateLimits::new(), https, connections: None }
+    }
+
+    /// The same with a relay that is reached over WebSocket.
+    #[must_use]
+    pub fn with_relay(self, connections: Option<Connections>) -> Self {
+        Self { connections, ..self }
     }
 
     /// The coordinator.

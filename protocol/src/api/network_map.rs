@@ -74,6 +74,10 @@ pub struct RelayInfo {
     pub address: SocketAddr,
     /// Its X25519 public key.
     pub public_key: PublicKey,
+    /// Where it is reached over WebSocket, `http` or `https`; absent where it speaks UDP alone. Relays with the same key are
+    /// one relay at several addresses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
 }
 
 /// A change from one revision to a later one.
@@ -228,6 +232,14 @@ mod tests {
         let delta = MapDelta { from_revision: 6, revision: 7, upserts: vec![peer(3)], removals: Vec::new() };
         assert_eq!(map.apply(delta), Err(StaleDelta { have: 5, from: 6 }));
         assert_eq!(map, before);
+    }
+
+    #[test]
+    fn a_relay_of_a_coordinator_that_knows_no_url_is_read_and_one_without_is_written_as_ever() {
+        let key = PublicKey::from_bytes([7; 32]);
+        let text = format!(r#"{{"name":"main","address":"192.0.2.1:3478","public_key":"{key}"}}"#);
+        let relay: RelayInfo = serde_json::from_str(&text).unwrap();
+        assert_eq!((relay.url.as_deref(), serde_json::to_string(&relay).unwrap()), (None, text));
     }
 
     #[test]

@@ -71,7 +71,12 @@ impl Control {
                 for relay in relays {
                     let private_key = relay.private_key.unwrap_or_else(|| own.clone());
                     let public_key = private_key.public_key();
-                    announced.relays.push(RelayInfo { name: relay.name, address: relay.address, public_key });
+                    announced.relays.push(RelayInfo {
+                        name: relay.name,
+                        address: relay.address,
+                        public_key,
+                        url: None,
+                    });
                     relay_keys.push(private_key);
                 }
                 Ok(announced)
