@@ -2,6 +2,7 @@
 
 mod call_error;
 mod url;
+mod web_socket;
 
 use std::time::{Duration, Instant};
 
@@ -14,6 +15,7 @@ use serde::de::DeserializeOwned;
 
 pub(crate) use call_error::CallError;
 pub(crate) use url::CoordinatorUrl;
+pub(crate) use web_socket::WebSocket;
 
 use crate::printable::printable;
 use crate::state::Token;
@@ -125,6 +127,11 @@ impl CoordinatorClient {
 
     async fn send(&self, call: RequestBuilder) -> Result<Response, CallError> {
         let answer = call.send().await.map_err(|error| CallError::from_reqwest(&self.url, &error))?;
+        self.judge(answer).await
+    }
+
+    /// Lets a successful answer through.
+    async fn judge(&self, answer: Response) -> Result<Response, CallError> {
         if answer.status().is_success() {
             return Ok(answer);
         }

@@ -13,6 +13,7 @@ mod map_stream;
 mod net;
 mod port_mapping;
 mod printable;
+mod relay_web_sockets;
 mod sse;
 mod state;
 

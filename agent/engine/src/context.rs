@@ -10,7 +10,7 @@ use protocol::key::PublicKey;
 use protocol::relay::{SEND_PREFIX_LEN, SessionId, send_prefix};
 
 use crate::entropy::Entropy;
-use crate::output::Output;
+use crate::output::{Output, TunnelPath};
 
 /// One event's surroundings: the time, the randomness, where wishes go, and what is shared by all peers.
 pub(crate) struct Context<'a> {
@@ -22,11 +22,19 @@ pub(crate) struct Context<'a> {
     /// Set where a path changed: the coordinator wants to know soon.
     pub(crate) is_path_changed: &'a mut bool,
     /// Relays that hold a session of ours.
-    pub(crate) sessions: &'a BTreeMap<SocketAddr, SessionId>,
+    pub(crate) sessions: &'a BTreeMap<SocketAddr, RelaySession>,
     /// Our own candidates, best first, as told in calls.
     pub(crate) own_addresses: &'a [SocketAddr],
     /// What peers noticed that concerns the whole node.
     pub(crate) notices: &'a mut Vec<Notice>,
+}
+
+/// A session of ours at a relay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RelaySession {
+    pub(crate) id: SessionId,
+    /// Where frames for the relay go: its own address, or the loopback address of its WebSocket.
+    pub(crate) server: SocketAddr,
 }
 
 /// What one peer noticed that concerns the whole node.
@@ -57,6 +65,21 @@ impl Context<'_> {
 
     /// What to put in front of a packet to `peer` through `relay`; `None` without a session there.
     pub(crate) fn relay_prefix(&self, relay: SocketAddr, peer: &PublicKey) -> Option<[u8; SEND_PREFIX_LEN]> {
-        self.sessions.get(&relay).map(|session| send_prefix(*session, peer))
+        self.sessions.get(&relay).map(|session| send_prefix(session.id, peer))
+    }
+
+    /// Where frames for `relay` go.
+    pub(crate) fn relay_server(&self, relay: SocketAddr) -> SocketAddr {
+        self.sessions.get(&relay).map_or(relay, |session| session.server)
+    }
+
+    /// A path as the path layer takes it: peers know a relay by its own address, whatever way leads there.
+    pub(crate) fn as_sent(&self, path: TunnelPath) -> TunnelPath {
+        match path {
+            TunnelPath::Relay { server, prefix } => {
+                TunnelPath::Relay { server: self.relay_server(server), prefix }
+            }
+            TunnelPath::Direct { .. } => path,
+        }
     }
 }

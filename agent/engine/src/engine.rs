@@ -9,10 +9,9 @@ use protocol::api::{MapEvent, NetworkMap, ReportResponse};
 use protocol::frame::{DatagramClass, classify};
 use protocol::key::PublicKey;
 use protocol::probe::{CALL_CANDIDATES_MAX, tag_of};
-use protocol::relay::SessionId;
 
 use crate::config::EngineConfig;
-use crate::context::{Context, Notice};
+use crate::context::{Context, Notice, RelaySession};
 use crate::discovery::Discovery;
 use crate::entropy::Entropy;
 use crate::input::Input;
@@ -40,7 +39,9 @@ pub struct Engine {
     /// What peers were told of the NAT in front of us.
     reported_nat: NatProfile,
     relays: BTreeMap<SocketAddr, RelayClient>,
-    sessions: BTreeMap<SocketAddr, SessionId>,
+    sessions: BTreeMap<SocketAddr, RelaySession>,
+    /// The addresses that relays' packets are believed from.
+    relay_sources: Vec<SocketAddr>,
     token: Option<ReportResponse>,
     /// When a relay last made us doubt our direct paths.
     doubted_at: Option<Timestamp>,
@@ -96,6 +97,7 @@ impl Engine {
             reported_nat: NatProfile::default(),
             relays: BTreeMap::new(),
             sessions: BTreeMap::new(),
+            relay_sources: Vec::new(),
             token: None,
             doubted_at: None,
             reporter,
@@ -115,6 +117,8 @@ impl Engine {
             Input::ReportFailed => self.reporter.on_failed(now),
             Input::Datagram { socket, from, datagram } => self.on_datagram(now, socket, from, datagram),
             Input::SocketOpened { socket, port } => self.on_socket_opened(now, socket, port),
+            Input::WebSocketOpened { relay, address } => self.on_web_socket_opened(now, relay, address),
+            Input::WebSocketClosed { relay } => self.on_web_socket_closed(now, relay),
             Input::LocalAddresses(addresses) => {
                 if self.discovery.set_local(addresses) {
                     self.rediscover(now);
@@ -156,9 +160,7 @@ impl Engine {
         let due: Vec<SocketAddr> =
             self.relays.iter().filter(|(_, r)| is_due(r.next_at(), now)).map(key).collect();
         for address in due {
-            let event =
-                self.relays.get_mut(&address).and_then(|r| r.handle_timeout(&mut context!(self, now)));
-            self.on_relay_event(now, address, event);
+            self.handle_relay_timeout(now, address);
         }
         for peer in self.peers.values_mut().filter(|peer| is_due(peer.next_at(), now)) {
             peer.handle_timeout(&mut context!(self, now));
@@ -298,6 +300,7 @@ impl Engine {
     fn finish_event(&mut self, now: Timestamp) {
         self.take_notices(now);
         self.begin_measuring(now);
+        self.note_relay_sources();
         self.note_paths(now);
     }
 

@@ -31,6 +31,18 @@ pub enum Input<'a> {
         /// Its local port; `None`: the host gave none, and the socket is not open.
         port: Option<u16>,
     },
+    /// The answer to [`crate::Output::OpenWebSocket`]: it is open.
+    WebSocketOpened {
+        /// The relay's own address.
+        relay: SocketAddr,
+        /// The loopback address that stands for it from now on.
+        address: SocketAddr,
+    },
+    /// A WebSocket could not be opened, or ended by itself.
+    WebSocketClosed {
+        /// The relay's own address.
+        relay: SocketAddr,
+    },
     /// The addresses of the machine's interfaces, whole; without loopback and the tunnel's own interface.
     LocalAddresses(Vec<LocalAddress>),
     /// What the node's router says of the port that it was asked for, whole; `None`: it opened none, or none any more.

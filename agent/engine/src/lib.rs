@@ -35,4 +35,4 @@ pub use config::EngineConfig;
 pub use engine::Engine;
 pub use input::{Input, LocalAddress, PeerTraffic, PortMapping};
 pub use output::{Output, PingAnswer, SIDE_SOCKETS_MAX, TunnelPath};
-pub use status::{PathState, PeerStatus, RelayStatus, Status, StunStatus};
+pub use status::{PathState, PeerStatus, RelayStatus, RelayTransport, Status, StunStatus};

@@ -40,8 +40,22 @@ pub enum Output {
         /// The way.
         path: Option<TunnelPath>,
     },
-    /// Believe packets delivered by these relays, and no others.
+    /// Believe packets delivered from these addresses of relays, and no others.
     SetRelays(Vec<SocketAddr>),
+    /// UDP does not get through to this relay: open a WebSocket to it, and a UDP socket on loopback that stands for it.
+    /// Its datagrams from and to the main socket are the connection's binary messages. Tried once;
+    /// [`crate::Input::WebSocketOpened`] or [`crate::Input::WebSocketClosed`] answers.
+    OpenWebSocket {
+        /// The relay's address, which names it.
+        relay: SocketAddr,
+        /// Where: `http` or `https`, as the map has it.
+        url: String,
+    },
+    /// Close the WebSocket to this relay, or stop trying to open it. Nothing answers.
+    CloseWebSocket {
+        /// The relay's address.
+        relay: SocketAddr,
+    },
     /// Make the tunnel like this.
     SetTunnel(TunnelConfig),
     /// Tell the coordinator.
@@ -80,7 +94,7 @@ pub enum TunnelPath {
     },
     /// Through a relay.
     Relay {
-        /// The relay's address.
+        /// The relay's address, or the loopback address that stands for it.
         server: SocketAddr,
         /// What to put in front of each packet ([`protocol::relay::send_prefix`]).
         prefix: [u8; SEND_PREFIX_LEN],

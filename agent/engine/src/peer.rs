@@ -317,7 +317,8 @@ impl Peer {
             return;
         }
         let before = std::mem::replace(&mut self.path, path);
-        context.outputs.push_back(Output::SetPath { peer: self.info.public_key, path });
+        let sent = path.map(|path| context.as_sent(path));
+        context.outputs.push_back(Output::SetPath { peer: self.info.public_key, path: sent });
         if before.map(ends) == path.map(ends) {
             return;
         }

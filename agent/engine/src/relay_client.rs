@@ -10,8 +10,14 @@ use protocol::key::PrivateKey;
 use protocol::relay::{self, COOKIE_LEN, Frame, RefusalReason, RelayKey, SessionId};
 use protocol::relay_token::{SignedToken, TOKEN_LEN};
 
-use crate::context::Context;
-use crate::status::RelayStatus;
+use crate::context::{Context, RelaySession};
+use crate::output::Output;
+use crate::status::{RelayStatus, RelayTransport};
+
+mod transport;
+mod web_socket;
+
+use web_socket::WebSocket;
 
 /// How often a session is refreshed. Below the shortest mapping lifetimes seen in the field (15 s), so that the relay
 /// can always reach us.
@@ -23,8 +29,14 @@ const CHECK_SPACING: Duration = Duration::from_secs(1);
 /// How long an answer may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_millis(700);
 
+/// The same over WebSocket: what is lost below it comes late instead, with all that follows.
+const ANSWER_TIMEOUT_WEB_SOCKET: Duration = Duration::from_secs(2);
+
 /// Keepalives in a row without an answer after which the session counts as lost.
 const UNANSWERED_MAX: u8 = 3;
+
+/// Asks for a challenge.
+const NO_COOKIE: [u8; COOKIE_LEN] = [0; COOKIE_LEN];
 
 /// The first and the longest pause between registration attempts.
 const RETRY_MIN: Duration = Duration::from_millis(200);
@@ -39,6 +51,7 @@ pub(crate) struct RelayClient {
     rtt_us: Option<u32>,
     /// No registration before this: the relay refused our token, and would refuse the next one as well.
     rest_until: Timestamp,
+    web_socket: WebSocket,
 }
 
 #[derive(Clone, Copy)]
@@ -50,6 +63,8 @@ struct Token {
 
 struct Session {
     id: SessionId,
+    /// The relay's own address, or the loopback address of its WebSocket.
+    server: SocketAddr,
     expires_at: Timestamp,
     keepalive_at: Timestamp,
     asked: Option<(u64, Timestamp)>,
@@ -59,6 +74,9 @@ struct Session {
 }
 
 struct Registration {
+    /// As in [`Session::server`].
+    server: SocketAddr,
+    since: Timestamp,
     nonce: [u8; 8],
     cookie: [u8; COOKIE_LEN],
     retry_at: Timestamp,
@@ -69,8 +87,8 @@ struct Registration {
 /// What a frame or a deadline changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Event {
-    /// There is a session now; the relay saw us at this address.
-    Registered { session: SessionId, observed: SocketAddr },
+    /// There is a session now; the relay saw us at this address, which means nothing over WebSocket.
+    Registered { session: RelaySession, observed: Option<SocketAddr> },
     /// The session is gone.
     Lost,
     /// The relay takes our token no longer: a report brings a new one.
@@ -89,6 +107,7 @@ impl RelayClient {
             registration: None,
             rtt_us: None,
             rest_until: Timestamp::default(),
+            web_socket: WebSocket::new(),
         })
     }
 
@@ -100,6 +119,10 @@ impl RelayClient {
         RelayStatus {
             name: self.info.name.clone(),
             address: self.info.address,
+            transport: match self.web_socket.address() {
+                Some(_) => RelayTransport::WebSocket,
+                None => RelayTransport::Udp,
+            },
             registered: self.session.is_some(),
             rtt_us: self.rtt_us,
         }
@@ -132,23 +155,44 @@ impl RelayClient {
             registration.pause = RETRY_MIN;
             registration.retry_at = now;
         }
+        self.web_socket.hurry(now);
     }
 
     pub(crate) fn next_at(&self) -> Option<Timestamp> {
         let session = self.session.as_ref().map(|session| {
-            let asked = session.asked.map(|(_, at)| at + ANSWER_TIMEOUT);
+            let asked = session.asked.map(|(_, at)| at + self.answer_timeout(session));
             asked.unwrap_or(session.keepalive_at).min(session.expires_at)
         });
         let registration = self.registration.as_ref().map(|registration| registration.retry_at);
-        session.into_iter().chain(registration).min()
+        [session, registration, self.open_at(), self.check_at(), self.give_up_at()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
-    pub(crate) fn handle_timeout(&mut self, context: &mut Context<'_>) -> Option<Event> {
+    /// Does what is due. `is_elsewhere`: the same relay is reached at another of its addresses.
+    pub(crate) fn handle_timeout(&mut self, context: &mut Context<'_>, is_elsewhere: bool) -> Option<Event> {
+        if self.give_up_at().is_some_and(|at| at <= context.now)
+            && let Some(event) = self.give_up_registration(context)
+        {
+            return Some(event);
+        }
         if self.registration.as_ref().is_some_and(|registration| registration.retry_at <= context.now) {
             self.send_registration(context);
         }
+        if self.open_at().is_some_and(|at| at <= context.now) {
+            self.open_web_socket(context, is_elsewhere);
+        }
+        if self.check_at().is_some_and(|at| at <= context.now) {
+            self.check_udp(context);
+        }
+        self.keep_session(context)
+    }
+
+    fn keep_session(&mut self, context: &mut Context<'_>) -> Option<Event> {
+        let answer_timeout = self.answer_timeout(self.session.as_ref()?);
         let session = self.session.as_mut()?;
-        if let Some(asked) = session.asked.filter(|(_, at)| context.now >= *at + ANSWER_TIMEOUT) {
+        if let Some(asked) = session.asked.filter(|(_, at)| context.now >= *at + answer_timeout) {
             session.asked = None;
             session.late.truncate(usize::from(UNANSWERED_MAX) - 1);
             session.late.push_front(asked);
@@ -156,25 +200,42 @@ impl RelayClient {
             session.keepalive_at = context.now;
         }
         if session.unanswered >= UNANSWERED_MAX || session.expires_at <= context.now {
+            let is_silent = session.unanswered >= UNANSWERED_MAX;
+            if is_silent && Some(session.server) == self.web_socket.address() {
+                return self.on_web_socket_failed(context);
+            }
             return Some(self.lose(context));
         }
         if session.asked.is_none() && session.keepalive_at <= context.now {
             let echo = context.entropy.number();
             session.asked = Some((echo, context.now));
             let keepalive = relay::encode_keepalive(session.id, echo.to_be_bytes());
-            context.transmit(self.info.address, keepalive);
+            context.transmit(session.server, keepalive);
         }
         None
     }
 
-    /// A control frame of this relay.
-    pub(crate) fn handle_frame(&mut self, context: &mut Context<'_>, frame: &Frame<'_>) -> Option<Event> {
+    /// A control frame of this relay, from its own address or from the loopback address of its WebSocket.
+    pub(crate) fn handle_frame(
+        &mut self,
+        context: &mut Context<'_>,
+        from: SocketAddr,
+        frame: &Frame<'_>,
+    ) -> Option<Event> {
+        if from == self.info.address && self.web_socket.note_answered() {
+            context.outputs.push_back(Output::CloseWebSocket { relay: self.info.address });
+        }
         match frame {
             Frame::Challenge(cookie) => {
+                let is_check = self.registration.as_ref().is_none_or(|waiting| waiting.server != from);
+                if is_check {
+                    self.on_udp_check_answered(context, from, *cookie);
+                    return None;
+                }
                 let registration = self.registration.as_mut()?;
                 // One answer per cookie: a flood of forged challenges makes us send nothing more.
                 if registration.cookie != *cookie {
-                    let first = registration.cookie == [0; COOKIE_LEN];
+                    let first = registration.cookie == NO_COOKIE;
                     registration.cookie = *cookie;
                     if first || context.now.since(registration.sent_at) >= RETRY_MIN {
                         self.send_registration(context);
@@ -183,7 +244,7 @@ impl RelayClient {
                 None
             }
             Frame::Registered(answer) => {
-                let registration = self.registration.as_ref()?;
+                let registration = self.registration.as_ref().filter(|waiting| waiting.server == from)?;
                 if answer.nonce != registration.nonce || !self.key.verify_registered(answer) {
                     return None;
                 }
@@ -192,13 +253,18 @@ impl RelayClient {
                 self.registration = None;
                 self.session = Some(Session {
                     id: answer.session,
+                    server: from,
                     expires_at: context.now + Duration::from_secs(u64::from(answer.lifetime_s)),
                     keepalive_at: context.now + KEEPALIVE_INTERVAL,
                     asked: None,
                     late: VecDeque::new(),
                     unanswered: 0,
                 });
-                Some(Event::Registered { session: answer.session, observed: answer.observed })
+                let observed = self.on_transport_proven(context, from).then_some(answer.observed);
+                Some(Event::Registered {
+                    session: RelaySession { id: answer.session, server: from },
+                    observed,
+                })
             }
             Frame::Refused { nonce, reason } => {
                 let registration = self.registration.as_mut().filter(|waiting| waiting.nonce == *nonce)?;
@@ -224,7 +290,12 @@ impl RelayClient {
                 session.keepalive_at = context.now + KEEPALIVE_INTERVAL;
                 None
             }
-            Frame::NoSession(id) if self.session.as_ref().is_some_and(|session| session.id == *id) => {
+            Frame::NoSession(id)
+                if self
+                    .session
+                    .as_ref()
+                    .is_some_and(|session| session.id == *id && session.server == from) =>
+            {
                 Some(self.lose(context))
             }
             Frame::NoSession(_)
@@ -245,9 +316,20 @@ impl RelayClient {
     }
 
     fn register(&mut self, context: &mut Context<'_>) {
+        self.begin_registration(context, self.web_socket.address().unwrap_or(self.info.address), NO_COOKIE);
+    }
+
+    fn begin_registration(
+        &mut self,
+        context: &mut Context<'_>,
+        server: SocketAddr,
+        cookie: [u8; COOKIE_LEN],
+    ) {
         self.registration = self.token.map(|_| Registration {
+            server,
+            since: context.now,
             nonce: context.entropy.bytes(),
-            cookie: [0; COOKIE_LEN],
+            cookie,
             retry_at: self.rest_until.max(context.now),
             pause: RETRY_MIN,
             sent_at: context.now,
@@ -263,6 +345,9 @@ impl RelayClient {
         registration.retry_at = context.now + registration.pause;
         registration.pause = (registration.pause * 2).min(RETRY_MAX);
         let request = self.key.encode_register(registration.cookie, registration.nonce, &token.bytes);
-        context.transmit(self.info.address, request);
+        if registration.server == self.info.address {
+            self.web_socket.note_asked(context.now);
+        }
+        context.transmit(registration.server, request);
     }
 }

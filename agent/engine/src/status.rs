@@ -8,7 +8,7 @@ use endpoint_selection::{Candidate, CandidateKind, Timestamp, Verdict};
 use ipnet::IpNet;
 use protocol::api::{NodeName, PathKind};
 use protocol::key::PublicKey;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 /// The engine's state at one time.
@@ -37,10 +37,23 @@ pub struct RelayStatus {
     pub name: String,
     /// Its address.
     pub address: SocketAddr,
+    /// How it is reached.
+    pub transport: RelayTransport,
     /// Whether it holds a session of ours.
     pub registered: bool,
     /// Round-trip time to it in microseconds.
     pub rtt_us: Option<u32>,
+}
+
+/// How frames travel to a relay.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RelayTransport {
+    /// As UDP datagrams.
+    #[default]
+    Udp,
+    /// As messages of a WebSocket, because UDP does not get through.
+    WebSocket,
 }
 
 /// One STUN server.

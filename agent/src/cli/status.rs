@@ -37,7 +37,8 @@ fn facts(status: &StatusAnswer) -> Vec<Vec<String>> {
     ];
     for relay in &status.relays {
         let state = if relay.registered { "registered" } else { "not registered" };
-        let text = format!("{} {}, {state}, {}", relay.name, relay.address, words::rtt(relay.rtt_us));
+        let over = words::transport(relay.transport);
+        let text = format!("{}{over} {}, {state}, {}", relay.name, relay.address, words::rtt(relay.rtt_us));
         facts.push(vec!["relay".to_owned(), text]);
     }
     facts

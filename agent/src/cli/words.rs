@@ -4,6 +4,7 @@ use std::fmt::Display;
 
 use endpoint_selection::PortMappingProtocol;
 use endpoint_selection::nat::{Allocation, Filtering, Mapping, NatProfile, UdpReach};
+use engine::RelayTransport;
 use protocol::api::PathKind;
 
 use crate::control::answer::{PathAnswer, PortMappingAnswer};
@@ -62,9 +63,20 @@ pub(super) fn path(path: &PathAnswer) -> String {
     let remote = path.remote.map(|remote| remote.to_string()).unwrap_or_default();
     match path.kind {
         PathKind::Direct => format!("direct {remote}"),
-        PathKind::Relay => format!("relay {}", path.relay.as_deref().unwrap_or(&remote)),
+        PathKind::Relay => {
+            let over = transport(path.relay_transport.unwrap_or_default());
+            format!("relay {}{over}", path.relay.as_deref().unwrap_or(&remote))
+        }
         PathKind::Idle => "idle".to_owned(),
         PathKind::None => "none".to_owned(),
+    }
+}
+
+/// How a relay is reached, where that is worth a word.
+pub(super) const fn transport(transport: RelayTransport) -> &'static str {
+    match transport {
+        RelayTransport::Udp => "",
+        RelayTransport::WebSocket => " over WebSocket",
     }
 }
 

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use endpoint_selection::nat::NatProfile;
 use endpoint_selection::{CandidateKind, PortMappingProtocol};
-use engine::{RelayStatus, StunStatus};
+use engine::{RelayStatus, RelayTransport, StunStatus};
 use protocol::api::PathKind;
 use protocol::key::PublicKey;
 use serde::{Deserialize, Serialize};
@@ -123,6 +123,9 @@ pub(crate) struct RelayAnswer {
     pub(crate) name: String,
     /// Its address.
     pub(crate) address: SocketAddr,
+    /// How it is reached: `udp`, or `web-socket` where UDP does not get through.
+    #[serde(default)]
+    pub(crate) transport: RelayTransport,
     /// Whether it holds a session of ours.
     pub(crate) registered: bool,
     /// Round-trip time in microseconds.
@@ -131,8 +134,8 @@ pub(crate) struct RelayAnswer {
 
 impl From<RelayStatus> for RelayAnswer {
     fn from(relay: RelayStatus) -> Self {
-        let RelayStatus { name, address, registered, rtt_us } = relay;
-        Self { name: printable(&name), address, registered, rtt_us }
+        let RelayStatus { name, address, transport, registered, rtt_us } = relay;
+        Self { name: printable(&name), address, transport, registered, rtt_us }
     }
 }
 
@@ -174,6 +177,9 @@ pub(crate) struct PathAnswer {
     pub(crate) candidate_kind: Option<CandidateKind>,
     /// The relay's name, for a relayed path.
     pub(crate) relay: Option<String>,
+    /// How the relay is reached, for a relayed path.
+    #[serde(default)]
+    pub(crate) relay_transport: Option<RelayTransport>,
     /// Smoothed RTT in microseconds.
     pub(crate) rtt_us: Option<u32>,
     /// How long this path is in use, in milliseconds.

@@ -228,6 +228,7 @@ fn path_answer(peer: &PeerStatus, relays: &[RelayStatus], port: u16, now: Timest
         remote: path.remote,
         candidate_kind: path.candidate_kind,
         relay: relay.map(|relay| printable(&relay.name)),
+        relay_transport: relay.map(|relay| relay.transport),
         rtt_us: path.rtt_us,
         since_ms: u64::try_from(now.since(path.since).as_millis()).unwrap_or(u64::MAX),
     }

@@ -5,6 +5,7 @@ use tunnel::Received;
 
 use crate::coordinator_client::CallError;
 use crate::map_stream::StreamNews;
+use crate::relay_web_sockets::WebSocketNews;
 
 /// One thing that happened.
 #[derive(Debug)]
@@ -17,6 +18,8 @@ pub(crate) enum Happening {
     Reported(Result<ReportResponse, CallError>),
     /// Something else is known of the router's port.
     PortMapping,
+    /// A relay's WebSocket opened or ended.
+    WebSocket(WebSocketNews),
     /// A deadline of the engine passed.
     Deadline,
 }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use endpoint_selection::nat::Mapping;
-use engine::{LocalAddress, Status};
+use engine::{LocalAddress, RelayTransport, Status};
 
 use crate::control::answer::{
     HttpAnswer, Ipv6Answer, NetcheckAnswer, PortMappingAnswer, RelayAnswer, StunAnswer,
@@ -32,7 +32,9 @@ pub(crate) fn answer(
     let ipv6 = Ipv6Answer {
         address: addresses.iter().any(|local| is_global_ipv6(local.address)),
         reachable: stun.iter().any(|stun| stun.reflexive.is_some_and(|seen| seen.is_ipv6()))
-            || relays.iter().any(|relay| relay.registered && relay.address.is_ipv6()),
+            || relays.iter().any(|relay| {
+                relay.registered && relay.address.is_ipv6() && relay.transport == RelayTransport::Udp
+            }),
     };
     let coordinator = HttpAnswer {
         url,
@@ -67,7 +69,12 @@ fn verdict(
     coordinator: &HttpAnswer,
 ) -> String {
     let answered = stun.iter().any(|stun| stun.reflexive.is_some());
-    let registered = relays.iter().any(|relay| relay.registered);
+    let is_at = |transport| relays.iter().any(|relay| relay.registered && relay.transport == transport);
+    let registered = is_at(RelayTransport::Udp);
+    if !answered && !registered && is_at(RelayTransport::WebSocket) {
+        return "limited: UDP is blocked, the relay over WebSocket works; allow outgoing UDP for direct paths"
+            .to_owned();
+    }
     let udp = match (answered, registered) {
         (false, false) if stun.is_empty() && relays.is_empty() => {
             return "unknown: there is no network map yet; is the coordinator reachable?".to_owned();
@@ -77,6 +84,9 @@ fn verdict(
                 .to_owned();
         }
         (_, true) => "",
+        (true, false) if is_at(RelayTransport::WebSocket) => {
+            "; no relay answers over UDP, one does over WebSocket"
+        }
         (true, false) => "; no relay answers, so peers without a direct path are out of reach",
     };
     let nat = match mapping {
@@ -108,6 +118,7 @@ mod tests {
         RelayAnswer {
             name: "main".into(),
             address: "192.0.2.1:3478".parse().unwrap(),
+            transport: RelayTransport::Udp,
             registered,
             rtt_us: None,
         }
@@ -126,6 +137,11 @@ mod tests {
         assert!(limited.starts_with("limited") && limited.contains("no relay") && limited.contains("HTTP"));
         assert!(verdict(None, &[stun(None)], &[relay(false)], &http(None)).starts_with("blocked"));
         assert!(verdict(None, &[], &[], &http(None)).starts_with("unknown"));
+        let over = [RelayAnswer { transport: RelayTransport::WebSocket, ..relay(true) }];
+        let blocked = verdict(None, &[stun(None)], &over, &http(None));
+        assert!(blocked.contains("UDP is blocked, the relay over WebSocket works"), "{blocked}");
+        let partly = verdict(Some(Mapping::None), &seen, &over, &http(None));
+        assert!(partly.starts_with("good") && partly.contains("one does over WebSocket"), "{partly}");
     }
 
     #[test]

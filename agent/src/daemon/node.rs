@@ -19,6 +19,7 @@ use crate::entropy;
 use crate::exit::{Code, Failure};
 use crate::map_stream::{MapStream, StreamNews, StreamWish};
 use crate::port_mapping::{self, PortMapper};
+use crate::relay_web_sockets::RelayWebSockets;
 use crate::state::{Identity, StateFolder};
 
 use super::Options;
@@ -48,6 +49,7 @@ pub(crate) struct Node {
     /// Absent where the user wants none.
     port_mapper: Option<PortMapper>,
     client: CoordinatorClient,
+    web_sockets: RelayWebSockets,
     saver: MapSaver,
     datagrams: mpsc::Receiver<Received>,
     news: mpsc::Receiver<StreamNews>,
@@ -118,6 +120,7 @@ impl Node {
         let mut node = Self {
             engine: Engine::new(config, clock.now()),
             tunnel: TunnelKeeper::new(Box::new(Embedded::new(&paths, opener))),
+            web_sockets: RelayWebSockets::new(client.clone(), paths.local_port()),
             paths,
             port_mapper,
             saver: MapSaver::new(state),
@@ -202,6 +205,7 @@ impl Node {
             Some(news) = self.news.recv() => Happening::Stream(news),
             Some(report) = self.reports.recv() => Happening::Reported(report),
             () = changed(self.port_mapper.as_mut()) => Happening::PortMapping,
+            news = self.web_sockets.next() => Happening::WebSocket(news),
             Some(datagram) = self.datagrams.recv() => Happening::Datagram(datagram),
         }
     }
@@ -221,6 +225,11 @@ impl Node {
             }
             Happening::Reported(Err(error)) => self.on_report_failed(error),
             Happening::PortMapping => self.tell_port_mapping(),
+            Happening::WebSocket(news) => {
+                if let Some(input) = self.web_sockets.take_in(news) {
+                    self.input(input);
+                }
+            }
             Happening::Deadline => self.engine.handle_timeout(self.clock.now()),
         }
     }
@@ -257,6 +266,8 @@ impl Node {
                 Output::CloseSocket(socket) => warn(self.paths.close_socket(socket)),
                 Output::SetPath { peer, path } => warn(self.paths.set_path(&peer, path.map(tunnel_path))),
                 Output::SetRelays(relays) => self.paths.set_relays(relays),
+                Output::OpenWebSocket { relay, url } => self.web_sockets.open(relay, url),
+                Output::CloseWebSocket { relay } => self.web_sockets.close(relay),
                 Output::SetTunnel(config) => self.tunnel.want(config, self.clock.now())?,
                 Output::Report(report) => self.report(report),
                 Output::SaveMap => self.saver.touch(),

@@ -83,6 +83,7 @@ mod tests {
             remote: None,
             candidate_kind: None,
             relay,
+            relay_transport: None,
             rtt_us: None,
             since_ms: 0,
         };

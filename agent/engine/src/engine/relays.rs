@@ -11,7 +11,7 @@ use protocol::probe::tag_of;
 use protocol::relay::{self, Frame};
 
 use super::{Engine, key};
-use crate::context::Context;
+use crate::context::{Context, RelaySession};
 use crate::output::Output;
 use crate::peer::Route;
 use crate::relay_client::{Event, RelayClient};
@@ -25,7 +25,9 @@ impl Engine {
         let gone: Vec<SocketAddr> =
             self.relays.iter().filter(|(_, relay)| !map.relays.contains(relay.info())).map(key).collect();
         for address in gone {
-            self.relays.remove(&address);
+            if self.relays.remove(&address).is_some_and(|relay| relay.has_web_socket()) {
+                self.outputs.push_back(Output::CloseWebSocket { relay: address });
+            }
             self.on_relay_event(now, address, Some(Event::Lost));
             self.discovery.forget_relay(address);
             for peer in self.peers.values_mut() {
@@ -42,16 +44,69 @@ impl Engine {
             }
             self.relays.insert(info.address, relay);
         }
-        self.outputs.push_back(Output::SetRelays(self.relays.keys().copied().collect()));
+        self.relay_sources = self.relay_addresses().collect();
+        self.outputs.push_back(Output::SetRelays(self.relay_sources.clone()));
+    }
+
+    /// Tells the path layer where relays' packets come from, where that changed.
+    pub(super) fn note_relay_sources(&mut self) {
+        if !self.relay_addresses().eq(self.relay_sources.iter().copied()) {
+            self.relay_sources = self.relay_addresses().collect();
+            self.outputs.push_back(Output::SetRelays(self.relay_sources.clone()));
+        }
+    }
+
+    /// The addresses of all relays, their own and those that stand for them.
+    fn relay_addresses(&self) -> impl Iterator<Item = SocketAddr> {
+        let stand_ins = self.relays.values().filter_map(RelayClient::web_socket_address);
+        self.relays.keys().copied().chain(stand_ins)
+    }
+
+    /// The relay that a datagram came from, by its own address.
+    fn relay_at(&self, from: SocketAddr) -> Option<SocketAddr> {
+        if self.relays.contains_key(&from) {
+            return Some(from);
+        }
+        self.relays.iter().find(|(_, relay)| relay.web_socket_address() == Some(from)).map(key)
+    }
+
+    pub(super) fn handle_relay_timeout(&mut self, now: Timestamp, address: SocketAddr) {
+        let others = self.others_of(address);
+        let is_elsewhere =
+            others.iter().any(|other| self.relays.get(other).is_some_and(RelayClient::is_in_use));
+        let relay = self.relays.get_mut(&address);
+        let event = relay.and_then(|relay| relay.handle_timeout(&mut context!(self, now), is_elsewhere));
+        self.on_relay_event(now, address, event);
+    }
+
+    pub(super) fn on_web_socket_opened(&mut self, now: Timestamp, relay: SocketAddr, address: SocketAddr) {
+        if let Some(relay) = self.relays.get_mut(&relay) {
+            relay.on_web_socket_opened(&mut context!(self, now), address);
+        }
+    }
+
+    pub(super) fn on_web_socket_closed(&mut self, now: Timestamp, address: SocketAddr) {
+        let relay = self.relays.get_mut(&address);
+        let event = relay.and_then(|relay| relay.on_web_socket_closed(&mut context!(self, now)));
+        self.on_relay_event(now, address, event);
+    }
+
+    /// The other addresses of the same relay: it holds one session for us, wherever that is.
+    fn others_of(&self, address: SocketAddr) -> Vec<SocketAddr> {
+        let Some(relay) = self.relays.get(&address) else { return Vec::new() };
+        let is_same = |other: &RelayClient| other.info().public_key == relay.info().public_key;
+        self.relays.iter().filter(|(at, other)| **at != address && is_same(other)).map(key).collect()
     }
 
     pub(super) fn on_relay_frame(&mut self, now: Timestamp, from: SocketAddr, datagram: &[u8]) {
-        let (Some(relay), Ok(frame)) = (self.relays.get_mut(&from), relay::decode(datagram)) else { return };
+        let (Some(relay), Ok(frame)) = (self.relay_at(from), relay::decode(datagram)) else { return };
         match frame {
-            Frame::Deliver { source, payload } => self.on_delivered(now, from, &source, payload),
-            Frame::Unreachable { session, destination } if self.sessions.get(&from) == Some(&session) => {
+            Frame::Deliver { source, payload } => self.on_delivered(now, relay, &source, payload),
+            Frame::Unreachable { session, destination }
+                if self.sessions.get(&relay) == Some(&RelaySession { id: session, server: from }) =>
+            {
                 if let Some(peer) = self.peers.get_mut(&destination) {
-                    peer.on_relay(&mut context!(self, now), from, false);
+                    peer.on_relay(&mut context!(self, now), relay, false);
                 }
             }
             Frame::Challenge(_)
@@ -59,8 +114,9 @@ impl Engine {
             | Frame::Refused { .. }
             | Frame::KeepaliveReply { .. }
             | Frame::NoSession(_) => {
-                let event = relay.handle_frame(&mut context!(self, now), &frame);
-                self.on_relay_event(now, from, event);
+                let client = self.relays.get_mut(&relay);
+                let event = client.and_then(|it| it.handle_frame(&mut context!(self, now), from, &frame));
+                self.on_relay_event(now, relay, event);
             }
             // What only a relay receives, and what only an agent of another version would understand.
             Frame::Register(_)
@@ -91,20 +147,32 @@ impl Engine {
         }
     }
 
+    /// Takes in the address that a relay saw us at over UDP. Returns whether our mapping moved, so that direct paths are in
+    /// doubt.
+    fn is_moved(&mut self, now: Timestamp, relay: SocketAddr, observed: SocketAddr) -> bool {
+        let seen = self.discovery.set_seen_by_relay(relay, observed);
+        if seen.is_new {
+            self.discovery.ask_all(&mut context!(self, now));
+            self.on_own_candidates_changed(now);
+        }
+        let is_doubted_lately = self.doubted_at.is_some_and(|at| now.since(at) < DOUBT_SPACING);
+        let is_doubtful = seen.is_moved && !is_doubted_lately;
+        if is_doubtful {
+            self.doubted_at = Some(now);
+        }
+        is_doubtful
+    }
+
     pub(super) fn on_relay_event(&mut self, now: Timestamp, relay: SocketAddr, event: Option<Event>) {
         match event {
             Some(Event::Registered { session, observed }) => {
                 let is_first = self.sessions.insert(relay, session).is_none();
-                let seen = self.discovery.set_seen_by_relay(relay, observed);
-                if seen.is_new {
-                    self.discovery.ask_all(&mut context!(self, now));
-                    self.on_own_candidates_changed(now);
+                for other in self.others_of(relay) {
+                    let client = self.relays.get_mut(&other);
+                    let event = client.and_then(|it| it.yield_web_socket(&mut context!(self, now)));
+                    self.on_relay_event(now, other, event);
                 }
-                let is_doubted_lately = self.doubted_at.is_some_and(|at| now.since(at) < DOUBT_SPACING);
-                let is_doubtful = seen.is_moved && !is_doubted_lately;
-                if is_doubtful {
-                    self.doubted_at = Some(now);
-                }
+                let is_doubtful = observed.is_some_and(|observed| self.is_moved(now, relay, observed));
                 for peer in self.peers.values_mut() {
                     if is_first || !peer.is_idle(now) {
                         peer.greet(&mut context!(self, now), relay, is_doubtful);

@@ -114,7 +114,7 @@ impl Peer {
             Route::Direct(socket, remote) => context.transmit_from(socket, remote, sealed),
             Route::Relay(relay) => {
                 let prefix = context.relay_prefix(relay, &self.info.public_key)?;
-                context.transmit(relay, [&prefix[..], &sealed].concat());
+                context.transmit(context.relay_server(relay), [&prefix[..], &sealed].concat());
             }
         }
         Some(())

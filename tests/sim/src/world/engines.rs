@@ -96,7 +96,14 @@ impl World {
             Output::CloseSocket(socket) => self.close_socket(index, socket),
             Output::SetPath { peer, path } => self.set_path(index, peer, path),
             Output::SetRelays(relays) => self.nodes[index].relays = relays.into_iter().collect(),
-            Output::SetTunnel(_) => {}
+            // There are no WebSockets in a simulated world.
+            Output::OpenWebSocket { relay, .. } => {
+                let now = self.local_time(index);
+                if let Some(engine) = &mut self.nodes[index].engine {
+                    engine.handle_input(now, Input::WebSocketClosed { relay });
+                }
+            }
+            Output::SetTunnel(_) | Output::CloseWebSocket { .. } => {}
             Output::Report(report) => {
                 let life = self.nodes[index].life;
                 self.transcript
