@@ -25,6 +25,7 @@ pub(crate) struct Coordinator {
     pub(crate) namespace: Namespace,
     pub(crate) addresses: [Ipv4Addr; 2],
     pub(crate) log: PathBuf,
+    public_url: String,
     program: PathBuf,
     data_dir: PathBuf,
     daemon: Daemon,
@@ -33,6 +34,16 @@ pub(crate) struct Coordinator {
 impl Coordinator {
     /// Makes a new data folder with its first owner, starts the server on a host with two addresses and waits for it.
     pub(crate) fn start(context: &Context, internet: &Internet, host: &str) -> Result<Self, LabError> {
+        Self::start_as(context, internet, host, None)
+    }
+
+    /// The same with another public URL than that of its own port, for one behind TLS.
+    pub(crate) fn start_as(
+        context: &Context,
+        internet: &Internet,
+        host: &str,
+        public_url: Option<&str>,
+    ) -> Result<Self, LabError> {
         let namespace = internet.host(host)?;
         let [one, two] = internet.addresses(host)?[..] else {
             return Err(LabError::Description(format!(
@@ -42,14 +53,10 @@ impl Coordinator {
         let program = context.program("warren-coordinator")?;
         let (data_dir, log) = (context.run_dir.join("coordinator"), context.run_dir.join("coordinator.log"));
         admin(&namespace, &program, &data_dir, &log, &["init", "--json"])?;
+        let public_url = public_url.map_or_else(|| format!("http://{one}:{HTTP_PORT}"), str::to_owned);
         let mut command = product_command(&namespace, &program);
         command.arg("serve").arg("--data-dir").arg(&data_dir);
-        command.args([
-            "--listen",
-            &format!("{one}:{HTTP_PORT}"),
-            "--public-url",
-            &format!("http://{one}:{HTTP_PORT}"),
-        ]);
+        command.args(["--listen", &format!("{one}:{HTTP_PORT}"), "--public-url", &public_url]);
         command.args([
             "--stun",
             &format!("{one}:3478,{one}:3479,{two}:3478"),
@@ -57,7 +64,8 @@ impl Coordinator {
             &format!("{one}:3478"),
         ]);
         let daemon = Daemon::start(&mut command, &log)?;
-        let mut coordinator = Self { namespace, addresses: [one, two], log, program, data_dir, daemon };
+        let mut coordinator =
+            Self { namespace, addresses: [one, two], log, public_url, program, data_dir, daemon };
         wait_for("GET /healthz with status 200", READY, || {
             coordinator.daemon.must_run().map_err(|error| LabError::Description(error.to_string()))?;
             Ok(coordinator.healthy().then_some(()))
@@ -67,12 +75,17 @@ impl Coordinator {
 
     /// Its address for people and agents.
     pub(crate) fn url(&self) -> String {
-        format!("http://{}:{HTTP_PORT}", self.addresses[0])
+        self.public_url.clone()
+    }
+
+    /// Where it listens itself.
+    pub(crate) fn http_address(&self) -> SocketAddr {
+        SocketAddr::from((self.addresses[0], HTTP_PORT))
     }
 
     /// Does `GET /healthz` answer 200?
     pub(crate) fn healthy(&self) -> bool {
-        let address = SocketAddr::from((self.addresses[0], HTTP_PORT));
+        let address = self.http_address();
         let status = self.namespace.within(|| {
             let mut stream =
                 TcpStream::connect_timeout(&address, Duration::from_secs(1)).trying("connect")?;

@@ -39,5 +39,6 @@ mod status;
 mod stun_message;
 mod stun_server;
 pub mod topology;
+mod udp_blocked;
 pub mod wire;
 mod wireguard_go;

@@ -26,6 +26,7 @@ pub(crate) struct Node {
     pub(crate) log: PathBuf,
     program: PathBuf,
     dir: PathBuf,
+    environment: Vec<(String, String)>,
     daemon: Option<Daemon>,
 }
 
@@ -42,7 +43,20 @@ impl Node {
         std::fs::create_dir_all(&dir).map_err(|error| LabError::at_path("create", &dir, error))?;
         let log = context.run_dir.join(format!("{name}.log"));
         let (namespace, program) = (internet.host(name)?, context.program("warren")?);
-        Ok(Self { name: name.to_owned(), namespace, log, program, dir, daemon: None })
+        Ok(Self {
+            name: name.to_owned(),
+            namespace,
+            log,
+            program,
+            dir,
+            environment: Vec::new(),
+            daemon: None,
+        })
+    }
+
+    /// Sets an environment variable of all of this node's commands from now on.
+    pub(crate) fn set(&mut self, name: &str, value: &str) {
+        self.environment.push((name.to_owned(), value.to_owned()));
     }
 
     /// `warren` with this node's folders and interface.
@@ -50,6 +64,7 @@ impl Node {
         let mut command = product_command(&self.namespace, &self.program);
         command.arg("--state-dir").arg(&self.dir).arg("--socket").arg(self.dir.join("warren.sock"));
         command.args(["--interface", INTERFACE]).args(arguments);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
     }
 

@@ -19,6 +19,7 @@ pub fn groups() -> Vec<Group> {
         crate::relay_secrecy::group(),
         crate::rebinding::group(),
         crate::port_mapping::group(),
+        crate::udp_blocked::group(),
         crate::bad_input::group(),
         crate::agreement::group(),
     ]

@@ -79,6 +79,8 @@ pub(crate) struct Path {
     pub(crate) local: Option<String>,
     pub(crate) remote: Option<String>,
     pub(crate) rtt_us: Option<u64>,
+    /// How the relay is reached: `udp` or `web-socket`.
+    pub(crate) relay_transport: Option<String>,
     /// How long it has been in use.
     pub(crate) since_ms: Option<u64>,
 }
