@@ -78,10 +78,9 @@ async fn soon<T>(future: impl Future<Output = T>) -> T {
 }
 
 async fn frame(connected: &mut Connected) -> Vec<u8> {
-    match soon(connected.next()).await.unwrap().unwrap() {
-        Message::Binary(frame) => frame.into(),
-        other => panic!("no frame: {other:?}"),
-    }
+    let message = soon(connected.next()).await.unwrap().unwrap();
+    let Message::Binary(frame) = message else { panic!("no frame: {message:?}") };
+    frame.into()
 }
 
 fn register(node: u8, cookie: [u8; 16]) -> Vec<u8> {

@@ -227,20 +227,7 @@ impl RelayClient {
         }
         match frame {
             Frame::Challenge(cookie) => {
-                let is_check = self.registration.as_ref().is_none_or(|waiting| waiting.server != from);
-                if is_check {
-                    self.on_udp_check_answered(context, from, *cookie);
-                    return None;
-                }
-                let registration = self.registration.as_mut()?;
-                // One answer per cookie: a flood of forged challenges makes us send nothing more.
-                if registration.cookie != *cookie {
-                    let first = registration.cookie == NO_COOKIE;
-                    registration.cookie = *cookie;
-                    if first || context.now.since(registration.sent_at) >= RETRY_MIN {
-                        self.send_registration(context);
-                    }
-                }
+                self.on_challenge(context, from, *cookie);
                 None
             }
             Frame::Registered(answer) => {
@@ -305,6 +292,20 @@ impl RelayClient {
             | Frame::Keepalive { .. }
             | Frame::Unreachable { .. }
             | Frame::VersionUnsupported => None,
+        }
+    }
+
+    fn on_challenge(&mut self, context: &mut Context<'_>, from: SocketAddr, cookie: [u8; COOKIE_LEN]) {
+        let Some(registration) = self.registration.as_mut().filter(|waiting| waiting.server == from) else {
+            return self.on_udp_check_answered(context, from, cookie);
+        };
+        // One answer per cookie: a flood of forged challenges makes us send nothing more.
+        if registration.cookie != cookie {
+            let first = registration.cookie == NO_COOKIE;
+            registration.cookie = cookie;
+            if first || context.now.since(registration.sent_at) >= RETRY_MIN {
+                self.send_registration(context);
+            }
         }
     }
 
