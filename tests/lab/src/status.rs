@@ -14,6 +14,9 @@ pub(crate) struct Status {
     pub(crate) own: Own,
     /// How it stands with the coordinator.
     pub(crate) coordinator: Connection,
+    /// The relays.
+    #[serde(default)]
+    pub(crate) relays: Vec<Relay>,
     /// Everybody it may talk to.
     #[serde(default)]
     pub(crate) peers: Vec<Peer>,
@@ -60,6 +63,15 @@ pub(crate) struct Candidate {
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Connection {
     pub(crate) connected: bool,
+}
+
+/// One relay.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Relay {
+    pub(crate) registered: bool,
+    /// How it is reached: `udp` or `web-socket`.
+    #[serde(default)]
+    pub(crate) transport: String,
 }
 
 /// One peer.
