@@ -61,14 +61,16 @@ impl Scene {
         client_async(format!("ws://{}/api/v1/relay", self.http), stream).await.unwrap().0
     }
 
-    /// Asks for the page with these lines in the head; gives the beginning of the answer.
+    /// Asks for the page with these lines in the head; gives the answer's head.
     async fn ask(&self, lines: &str) -> String {
         let mut stream = TcpStream::connect(self.http).await.unwrap();
         let head = format!("GET /api/v1/relay HTTP/1.1\r\nHost: x\r\n{lines}\r\n");
         stream.write_all(head.as_bytes()).await.unwrap();
-        let mut answer = vec![0; 512];
-        let len = stream.read(&mut answer).await.unwrap();
-        String::from_utf8_lossy(&answer[..len]).into_owned()
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"\r\n\r\n") {
+            answer.push(soon(stream.read_u8()).await.unwrap());
+        }
+        String::from_utf8_lossy(&answer).into_owned()
     }
 }
 

@@ -120,7 +120,13 @@ impl World {
                 Output::Report(report) => {
                     self.reported = report.candidates.iter().map(|candidate| candidate.address).collect();
                 }
-                _ => {}
+                Output::OpenSocket(_)
+                | Output::CloseSocket(_)
+                | Output::SetTunnel(_)
+                | Output::SaveMap
+                | Output::RequestSnapshot
+                | Output::Pinged { .. }
+                | Output::PathChanged { .. } => {}
             }
         }
     }
@@ -146,7 +152,15 @@ impl World {
                 encode_keepalive_reply(echo)
             }
             Frame::Keepalive { session, .. } => encode_no_session(session),
-            _ => return,
+            Frame::Challenge(_)
+            | Frame::Registered(_)
+            | Frame::Refused { .. }
+            | Frame::Send { .. }
+            | Frame::Deliver { .. }
+            | Frame::KeepaliveReply { .. }
+            | Frame::NoSession(_)
+            | Frame::Unreachable { .. }
+            | Frame::VersionUnsupported => return,
         };
         self.answers.push((self.now + RTT, to, answer));
     }
@@ -248,8 +262,7 @@ fn where_udp_works_no_connection_is_opened_and_a_slow_answer_ends_the_attempt() 
     world.is_udp_open = true;
     world.run(Duration::from_secs(120));
     assert_eq!(world.transport(), (RelayTransport::Udp, true));
-    let opened_for_the_first_question = world.opened.len();
-    assert_eq!(opened_for_the_first_question, 0);
+    assert!(world.opened.is_empty());
     let mut slow = World::new(URL);
     slow.run(Duration::from_millis(350));
     assert!(slow.is_open);
