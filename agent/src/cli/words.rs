@@ -143,6 +143,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_relayed_path_says_so_where_the_relay_is_reached_over_web_socket() {
+        let relayed = |transport| PathAnswer {
+            kind: PathKind::Relay,
+            local: None,
+            remote: None,
+            candidate_kind: None,
+            relay: Some("main".into()),
+            relay_transport: transport,
+            rtt_us: None,
+            since_ms: 0,
+        };
+        assert_eq!(path(&relayed(Some(RelayTransport::WebSocket))), "relay main over WebSocket");
+        assert_eq!(path(&relayed(Some(RelayTransport::Udp))), "relay main");
+        assert_eq!(path(&relayed(None)), "relay main", "a daemon that is older than this command");
+    }
+
+    #[test]
     fn numbers_read_well() {
         let rtts = [(0_u32, "0.00 ms"), (1_234, "1.23 ms"), (12_345, "12.3 ms"), (1_234_567, "1234.5 ms")];
         for (value, text) in rtts {
