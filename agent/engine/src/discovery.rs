@@ -16,10 +16,12 @@ use crate::context::{Context, Notice};
 use crate::input::{LocalAddress, PortMapping};
 use crate::status::StunStatus;
 
+mod lifetime;
 mod measuring;
 mod port_mapping;
 mod transactions;
 
+use lifetime::Watch;
 use measuring::Measuring;
 use transactions::Asking;
 
@@ -50,6 +52,9 @@ pub(crate) struct Discovery {
     measuring: Option<Measuring>,
     /// When the NAT is looked at more closely next.
     measure_at: Option<Timestamp>,
+    watch: Option<Watch>,
+    /// When a socket is silent on purpose next.
+    watch_at: Option<Timestamp>,
 }
 
 /// What an address that a relay saw says.
@@ -132,7 +137,8 @@ impl Discovery {
         let asking = self.asking.values().map(Asking::next_at);
         let measuring = self.measuring.as_ref().map(|measuring| measuring.until);
         let refresh = self.refresh_at.filter(|_| !self.servers.is_empty());
-        asking.chain(refresh).chain(measuring).min()
+        let watch = self.watch.as_ref().and_then(|watch| watch.ask_at);
+        asking.chain(refresh).chain(measuring).chain(watch).min()
     }
 
     /// Sends what is due. Returns whether our candidates or the facts about the NAT changed.
@@ -142,14 +148,16 @@ impl Discovery {
         }
         let is_given_up = self.repeat_questions(context);
         let is_measured = self.finish_measuring(context);
+        self.keep_watching(context);
+        self.finish_watching(context);
         let is_quiet = !self.is_asking(SocketId::MAIN);
         let is_judged = (is_given_up && is_quiet) || is_measured;
         let changed = is_judged && self.judge(context.now);
         changed || is_given_up
     }
 
-    /// Our candidates: hosts first, then what the router opened, what the user gave, then reflexive addresses that differ from them; bounded, without
-    /// duplicates.
+    /// Our candidates: hosts first, then what the router opened, what the user gave, then reflexive addresses that differ from
+    /// them; bounded, without duplicates.
     pub(crate) fn candidates(&self) -> Vec<Candidate> {
         let hosts = self.local.iter().map(|local| {
             let address = SocketAddr::new(local.address, self.local_port);

@@ -3,11 +3,24 @@
 use std::fmt::Display;
 
 use endpoint_selection::PortMappingProtocol;
-use endpoint_selection::nat::{Allocation, Filtering, Mapping, NatProfile, UdpReach};
+use endpoint_selection::nat::{Allocation, Filtering, Lifetime, Mapping, NatProfile, UdpReach};
 use engine::RelayTransport;
 use protocol::api::PathKind;
 
 use crate::control::answer::{PathAnswer, PortMappingAnswer};
+
+/// How long an idle mapping lives; `None` where nothing is known.
+fn lifetime(lifetime: Lifetime) -> Option<String> {
+    let seconds = |ms: u32| ms / 1_000;
+    match (lifetime.longer_than_ms, lifetime.shorter_than_ms) {
+        (Some(longer), Some(shorter)) => {
+            Some(format!("idle mappings live {} to {} s", seconds(longer), seconds(shorter)))
+        }
+        (Some(longer), None) => Some(format!("idle mappings live over {} s", seconds(longer))),
+        (None, Some(shorter)) => Some(format!("idle mappings live under {} s", seconds(shorter))),
+        (None, None) => None,
+    }
+}
 
 /// A round-trip time; a dash where none was measured.
 pub(super) fn rtt(rtt_us: Option<impl Into<u64>>) -> String {
@@ -119,6 +132,7 @@ pub(super) fn nat(nat: &NatProfile) -> String {
         }
         .to_owned()
     }));
+    facts.extend(nat.lifetime.and_then(lifetime));
     facts.extend(nat.hairpin.map(|works| if works { "hairpins" } else { "does not hairpin" }.to_owned()));
     facts.extend(nat.inner_address.map(|inner| format!("a second NAT further out, {inner} between them")));
     if nat.udp == Some(UdpReach::Blocked) {

@@ -68,6 +68,9 @@ impl Discovery {
         socket: SocketId,
         port: Option<u16>,
     ) -> bool {
+        if self.on_watch_opened(context, socket, port) {
+            return true;
+        }
         let is_ours = self.measuring.as_ref().is_some_and(|measuring| measuring.sockets.contains(&socket));
         if let (true, Some(port)) = (is_ours, port) {
             self.side_ports.insert(socket, port);

@@ -112,6 +112,34 @@ fn several_side_sockets_show_how_ports_follow_each_other() {
     assert_eq!(world.discovery.nat().allocation, Some(Allocation::Sequential { step: 1 }));
 }
 
+/// A NAT that forgets what was idle for 100 s, whose router starts anew once while a shorter pause is tried.
+#[test]
+fn a_silent_socket_shows_between_which_pauses_the_nat_forgets_a_mapping() {
+    let mut world = World::new();
+    world.answer(|_, _| 45_000);
+    assert!(world.discovery.wants_watch(world.now));
+    assert!(world.discovery.begin_watching(&mut context!(world), SocketId(9)));
+    let (mut asked_at, mut generation) = (world.now, 0);
+    for second in 0..1_000 {
+        world.pass(1_000);
+        let is_asked = world
+            .outputs
+            .iter()
+            .any(|output| matches!(output, Output::Transmit { socket, .. } if *socket == SocketId(9)));
+        if is_asked || second == 0 {
+            let is_gone = world.now.since(asked_at) > Duration::from_secs(100) || (25..60).contains(&second);
+            generation += u16::from(is_gone && generation < 40);
+            asked_at = world.now;
+        }
+        world.answer(|socket, _| if socket == SocketId(9) { 41_000 + generation } else { 45_000 });
+    }
+    let lifetime = world.discovery.nat().lifetime.unwrap();
+    assert!((60_000..61_100).contains(&lifetime.longer_than_ms.unwrap()), "{lifetime:?}");
+    assert!((120_000..121_100).contains(&lifetime.shorter_than_ms.unwrap()), "{lifetime:?}");
+    assert!(world.notices.contains(&Notice::Idle(SocketId(9))), "the socket is given back");
+    assert!(!world.discovery.wants_watch(world.now), "there is nothing left to learn");
+}
+
 #[test]
 fn a_request_of_ours_that_comes_back_shows_hairpinning_and_anybody_else_does_not() {
     for comes_back in [true, false] {

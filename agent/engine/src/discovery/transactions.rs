@@ -121,6 +121,10 @@ impl Discovery {
         }
         let at = asking.mapped_at;
         self.asking.remove(&(socket, from));
+        if self.is_watching(socket) {
+            let is_changed = self.on_watch_answered(now, socket, reflexive);
+            return Some(Answered { socket, reflexive, is_changed });
+        }
         let local_port = if socket == SocketId::MAIN {
             Some(self.local_port)
         } else {

@@ -58,6 +58,13 @@ impl Engine {
             let sockets = self.sockets.take(wanted);
             self.discovery.begin_measuring(&mut context!(self, now), sockets);
         }
+        if self.underway.is_none()
+            && self.discovery.wants_watch(now)
+            && let Some(socket) = self.sockets.take(1).first()
+            && !self.discovery.begin_watching(&mut context!(self, now), *socket)
+        {
+            self.sockets.release(*socket);
+        }
     }
 
     /// Begins the attempt that is due, where none is under way and no measurement either: they would disturb each other.

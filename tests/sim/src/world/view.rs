@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use endpoint_selection::Timestamp;
+use endpoint_selection::nat::NatProfile;
 use endpoint_selection::traversal::{Plan, Side, plan};
 use engine::{PeerStatus, TunnelPath};
 
@@ -89,6 +90,12 @@ impl World {
     #[must_use]
     pub fn can_be_direct(&self, a: NodeId, b: NodeId) -> bool {
         self.outlook(a, b) == Outlook::Direct
+    }
+
+    /// What a running node knows of its NAT.
+    #[must_use]
+    pub fn nat(&self, node: NodeId) -> Option<NatProfile> {
+        Some(self.nodes[node.0].engine.as_ref()?.status().nat)
     }
 
     /// What the engines of two running nodes would plan if they met now, from what each knows of itself.

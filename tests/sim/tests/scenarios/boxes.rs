@@ -132,3 +132,40 @@ fn a_nat_that_shows_stun_servers_one_mapping_and_peers_others_is_not_believed() 
         assert_traffic_flows(&world, a, b);
     }
 }
+
+#[test]
+fn nodes_find_out_how_long_their_nat_keeps_an_idle_mapping() {
+    for mapping in [Dependence::EndpointIndependent, Dependence::AddressAndPortDependent] {
+        for timeout_ms in [10_000, 20_000, 40_000, 100_000, 200_000, 1_000_000] {
+            let behaviour = NatBehaviour {
+                allocation: PortAllocation::NEXT,
+                ..NatBehaviour::new(mapping, Dependence::AddressAndPortDependent)
+            };
+            let mut world = World::new(12).with_transcript();
+            let home = world.network_behind(INTERNET, behaviour.with_timeout_ms(timeout_ms));
+            let node = world.node_stopped(home);
+            world.set_side_sockets_max(node, 8);
+            world.start(node);
+            world.run_for(seconds(3_000));
+            let nat = world.nat(node).unwrap();
+            let lifetime = nat.lifetime.unwrap_or_default();
+            let (longer, shorter) = (lifetime.longer_than_ms, lifetime.shorter_than_ms);
+            let told = || format!("{timeout_ms}: {nat:?}\n{}", world.transcript());
+            assert!(longer.is_none_or(|longer| longer <= timeout_ms + 100), "{}", told());
+            assert!(shorter.is_none_or(|shorter| shorter >= timeout_ms), "{}", told());
+            assert!(
+                longer.is_some_and(|longer| longer * 3 > timeout_ms.min(300_000)) || timeout_ms < 15_000,
+                "{}",
+                told()
+            );
+        }
+    }
+}
+
+#[test]
+fn a_nat_that_keeps_ports_does_not_show_how_long_it_keeps_mappings() {
+    let (mut world, _, a, _) = opposite(1, PORT_RESTRICTED);
+    world.set_side_sockets_max(a, 8);
+    world.run_for(seconds(1_500));
+    assert_eq!(world.nat(a).and_then(|nat| nat.lifetime), None);
+}
