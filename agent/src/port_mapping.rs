@@ -1,7 +1,7 @@
 //! The port that the router in front of this machine is asked to open (PCP, RFC 6887; NAT-PMP, RFC 6886; UPnP-IGD).
 //!
-//! - [`Place`]: which router is asked, and for which address of ours.
-//! - [`Keeper`]: when to ask, renew, doubt and try again; pure, its time comes in.
+//! - `Place`: which router is asked, and for which address of ours.
+//! - `Keeper`: when to ask, renew, doubt and try again; pure, its time comes in.
 //! - [`asking`]: the question in all three protocols, [`upnp`] in the third; bytes are the libraries' business.
 //! - [`PortMapper`]: the task that does what the keeper wants.
 //!
