@@ -236,7 +236,7 @@ test("a pair shows every candidate with its reason, and its other side at a clic
     .getByRole("link", { name: "why?" })
     .click();
   await page.waitForURL("/networks/default/pairs/alpha/bravo");
-  await page.getByText("connected directly in one network").waitFor();
+  await page.getByText("connected directly inside one network").waitFor();
   const chosen = page.getByRole("row", { name: /carries the traffic/ });
   assert.equal(await chosen.count(), 2, "one carries in each direction");
   assert.match(await text(chosen.first()), /192\.168\.1\.\d+:\d+\s+host\s+(interface eth0|peer)/);

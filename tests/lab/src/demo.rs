@@ -49,6 +49,9 @@ struct Connected {
     rtt_ms: f64,
 }
 
+/// How often pairs talk while the lab is held: well before they count as idle.
+const TALK: Duration = Duration::from_secs(20);
+
 /// Runs the demonstration; true if every pair connects in the way it must.
 ///
 /// # Errors
@@ -75,6 +78,7 @@ pub fn run(context: &Context, hold: Option<Hold>) -> Result<bool, LabError> {
     }
     let (nodes, good) = result?;
     if let Some(hold) = hold {
+        keep_talking(&nodes)?;
         self::hold(hold, &internet, &coordinator)?;
     }
     drop(nodes);
@@ -233,6 +237,26 @@ fn hold(hold: Hold, internet: &Internet, coordinator: &Coordinator) -> Result<()
             }
         }
     }
+}
+
+/// Lets all pairs talk until the lab ends: those that do not are left alone, and show nothing.
+fn keep_talking(nodes: &[Node]) -> Result<(), LabError> {
+    let mut ways = Vec::new();
+    for (number, one) in nodes.iter().enumerate() {
+        for other in &nodes[number + 1..] {
+            ways.push((one.namespace.clone(), other.mesh_address(false)?));
+        }
+    }
+    std::thread::spawn(move || {
+        loop {
+            for (from, to) in &ways {
+                // Whether it is answered is what people look at, not this.
+                let _pinged = ping(from, *to, 1, TALK);
+            }
+            std::thread::sleep(TALK);
+        }
+    });
+    Ok(())
 }
 
 /// Carries every connection to a host of the lab, until the lab ends.
