@@ -1,7 +1,7 @@
 //! Rate limits of constant size: one for a session, and a fixed table of them for source addresses.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use endpoint_selection::Timestamp;
 
@@ -79,14 +79,22 @@ impl SourceLimits {
     /// Takes one unit of the budget of `source`; says whether there was one.
     pub fn take(&mut self, source: IpAddr, now: Timestamp) -> bool {
         let mut hasher = DefaultHasher::new();
-        self.secret.hash(&mut hasher);
-        match source.to_canonical() {
-            IpAddr::V4(ip) => ip.to_bits().hash(&mut hasher),
-            IpAddr::V6(ip) => (ip.to_bits() >> 64).hash(&mut hasher),
-        }
+        (self.secret, limit_key(source)).hash(&mut hasher);
         let hash = hasher.finish().to_le_bytes();
         let index = usize::from(u16::from_le_bytes([hash[0], hash[1]]));
         self.buckets[index].take(self.rate, 1, now)
+    }
+}
+
+/// Whose traffic counts together: an IPv4 address, or an IPv6 /64, because a single host may use all of that. Loopback stays
+/// what it is.
+#[must_use]
+pub fn limit_key(source: IpAddr) -> IpAddr {
+    match source.to_canonical() {
+        IpAddr::V6(ip) if !ip.is_loopback() => {
+            Ipv6Addr::from_bits(ip.to_bits() & !u128::from(u64::MAX)).into()
+        }
+        other @ (IpAddr::V4(_) | IpAddr::V6(_)) => other,
     }
 }
 

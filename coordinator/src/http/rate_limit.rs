@@ -1,11 +1,12 @@
 //! How often one address may ask for what costs us something before we know who it is.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultDirectRateLimiter, DefaultKeyedRateLimiter, Quota, RateLimiter};
+use relay::limit::limit_key;
 
 use super::problem::ApiError;
 
@@ -89,20 +90,12 @@ impl Budget {
         let now = DefaultClock::default().now();
         // The address first: one that is over its own limit must not use up what the others share.
         let own = if self.per_address.len() < ADDRESSES_MAX {
-            self.per_address.check_key(&bucket(address)).map_err(|early| early.wait_time_from(now))
+            self.per_address.check_key(&limit_key(address)).map_err(|early| early.wait_time_from(now))
         } else {
             Ok(())
         };
         let all = own.and_then(|()| self.all.check().map_err(|early| early.wait_time_from(now)));
         all.map_err(|wait| ApiError::too_many_requests(wait.as_secs() + 1))
-    }
-}
-
-/// Whose budget: an IPv4 address, or a whole IPv6 /64, which one machine gets to choose from.
-fn bucket(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX))),
-        v4 @ IpAddr::V4(_) => v4,
     }
 }
 
@@ -146,7 +139,7 @@ mod tests {
 
     #[test]
     fn an_ipv6_network_has_one_budget() {
-        let bucket_of = |text: &str| bucket(text.parse().unwrap());
+        let bucket_of = |text: &str| limit_key(text.parse().unwrap());
         assert_eq!(bucket_of("2001:db8::1"), bucket_of("2001:db8::ffff:1"));
         assert_ne!(bucket_of("2001:db8::1"), bucket_of("2001:db8:0:1::1"));
         assert_eq!(bucket_of("::ffff:192.0.2.1"), bucket_of("192.0.2.1"));

@@ -15,6 +15,7 @@ use super::clock::Clock;
 use super::outlet::Outlet;
 use super::queue::Queue;
 use crate::core::Outcome;
+use crate::limit::limit_key;
 
 /// Connections in all: with full queues 1 GiB, which takes as many nodes with a session that do not read.
 pub const CONNECTIONS_MAX: usize = 4_096;
@@ -116,16 +117,6 @@ impl ConnectionTable {
 
     fn write(&self) -> RwLockWriteGuard<'_, Inner> {
         self.inner.write().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Whose connections count together: an IPv4 address, or an IPv6 /64, because a single host may use all of that.
-fn limit_key(client: IpAddr) -> IpAddr {
-    match client.to_canonical() {
-        IpAddr::V6(ip) if !ip.is_loopback() => {
-            Ipv6Addr::from_bits(ip.to_bits() & !u128::from(u64::MAX)).into()
-        }
-        other @ (IpAddr::V4(_) | IpAddr::V6(_)) => other,
     }
 }
 
