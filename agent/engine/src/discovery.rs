@@ -148,8 +148,8 @@ impl Discovery {
         }
         let is_given_up = self.repeat_questions(context);
         let is_measured = self.finish_measuring(context);
-        self.keep_watching(context);
         self.finish_watching(context);
+        self.keep_watching(context);
         let is_quiet = !self.is_asking(SocketId::MAIN);
         let is_judged = (is_given_up && is_quiet) || is_measured;
         let changed = is_judged && self.judge(context.now);

@@ -49,13 +49,15 @@ fn next_pause(known: Option<Lifetime>) -> Option<Duration> {
 impl Discovery {
     /// Whether a side socket is wanted to see how long mappings live.
     pub(crate) fn wants_watch(&self, now: Timestamp) -> bool {
-        let lifetime = self.facts.profile().lifetime;
-        // A NAT that keeps the socket's own port gives it to the next mapping as well, so the same port proves nothing there.
+        // Asked at each event: what is cheap comes first.
+        if self.watch.is_some() || self.watch_at.is_some_and(|at| at > now) {
+            return false;
+        }
+        let nat = self.facts.profile();
         let bindings = &self.evidence.bindings;
-        let shows = bindings.iter().all(|binding| binding.reflexive.port() != binding.local_port);
-        let is_known = self.facts.profile().mapping.is_some() && !bindings.is_empty();
-        let is_due = self.watch_at.is_none_or(|at| at <= now);
-        is_known && shows && is_due && self.watch.is_none() && next_pause(lifetime).is_some()
+        // A NAT that keeps the socket's own port gives it to the next mapping as well, so the same port proves nothing there.
+        let shows = || bindings.iter().all(|binding| binding.reflexive.port() != binding.local_port);
+        nat.mapping.is_some() && next_pause(nat.lifetime).is_some() && !bindings.is_empty() && shows()
     }
 
     /// Opens the socket, from then on silent but for a question after each pause. Returns whether there is a server to ask.

@@ -131,11 +131,10 @@ impl Discovery {
 
     /// An answer came: after the last one a measurement ends early.
     pub(super) fn hasten_measuring(&mut self, now: Timestamp) {
-        let Some(measuring) = &mut self.measuring else { return };
-        let is_asking = |socket: &SocketId| self.asking.keys().any(|(asker, _)| asker == socket);
-        let is_open = |socket: &SocketId| self.side_ports.contains_key(socket);
-        let is_answered = measuring.sockets.iter().all(|socket| is_open(socket) && !is_asking(socket));
-        if is_answered {
+        let is_answered =
+            |socket: &SocketId| self.side_ports.contains_key(socket) && !self.is_asking(*socket);
+        let is_over = self.measuring.as_ref().is_some_and(|it| it.sockets.iter().all(is_answered));
+        if let Some(measuring) = self.measuring.as_mut().filter(|_| is_over) {
             measuring.until = measuring.until.min(now + LAST_WAIT);
         }
     }

@@ -86,14 +86,12 @@ impl Peer {
         if self.is_direct() && !self.selector.has_relay() {
             return;
         }
-        self.upkeep.stop();
-        self.activity.is_resting = true;
-        *context.is_path_changed = true;
+        *context.is_path_changed |= !std::mem::replace(&mut self.activity.is_resting, true);
         if self.is_direct() {
             self.selector.forget_direct_evidence();
             self.apply_selection(context);
-            self.upkeep.stop();
         }
+        self.upkeep.stop();
     }
 }
 

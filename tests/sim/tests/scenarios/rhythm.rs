@@ -2,6 +2,17 @@
 
 use crate::*;
 
+/// Two nodes, each behind such a box of its own, which talk to each other.
+fn talking_pair(seed: u64, behaviour: NatBehaviour) -> (World, NodeId, NodeId) {
+    let mut world = World::new(seed).with_transcript();
+    let [a, b] = [0, 1].map(|_| {
+        let home = world.network_behind(INTERNET, behaviour);
+        world.node(home)
+    });
+    world.connect(a, b);
+    (world, a, b)
+}
+
 /// Probes that the first node sends to the second in each of so many minutes, while the pair stays relayed.
 fn probes_per_minute(world: &mut World, a: NodeId, b: NodeId, minutes: usize) -> Vec<u64> {
     let mut counts = Vec::new();
@@ -19,13 +30,8 @@ fn probes_per_minute(world: &mut World, a: NodeId, b: NodeId, minutes: usize) ->
 #[test]
 fn two_symmetric_nats_stay_on_the_relay_and_are_tried_again_after_growing_pauses() {
     for timeout_ms in [20_000, 120_000] {
-        let mut world = World::new(5).with_transcript();
         let behaviour = Recipe::Symmetric.behaviour().unwrap().with_timeout_ms(timeout_ms);
-        let [a, b] = [0, 1].map(|_| {
-            let home = world.network_behind(INTERNET, behaviour);
-            world.node(home)
-        });
-        world.connect(a, b);
+        let (mut world, a, b) = talking_pair(5, behaviour);
         let counts = probes_per_minute(&mut world, a, b, 30);
         let last: u64 = counts[20..].iter().sum();
         // The path in use is asked each five seconds, and the peer's question is answered: 24 a minute.
@@ -41,12 +47,7 @@ fn two_symmetric_nats_stay_on_the_relay_and_are_tried_again_after_growing_pauses
 #[test]
 fn two_nats_that_map_more_strictly_than_they_filter_do_not_keep_their_nodes_probing() {
     let behaviour = NatBehaviour::new(Dependence::AddressAndPortDependent, Dependence::EndpointIndependent);
-    let mut world = World::new(11).with_transcript();
-    let [a, b] = [0, 1].map(|_| {
-        let home = world.network_behind(INTERNET, behaviour);
-        world.node(home)
-    });
-    world.connect(a, b);
+    let (mut world, a, b) = talking_pair(11, behaviour);
     let counts = probes_per_minute(&mut world, a, b, 30);
     let last: u64 = counts[20..].iter().sum();
     // As above, but a round asks sixteen learnt addresses as well and triggers 64 checks, all of which are answered.
