@@ -8,7 +8,7 @@
 -- given beside it. What changes by the minute (presence, paths, times of reports) is not here: it stays in memory.
 
 PRAGMA application_id = 1467117123; -- 0x57726E43, "WrnC": refuses files of other programs
-PRAGMA user_version = 1;            -- the number of the last migration
+PRAGMA user_version = 2;            -- the number of the last migration
 
 -- The coordinator itself: one row.
 CREATE TABLE coordinator (
@@ -116,3 +116,13 @@ CREATE TABLE sessions (
     created_at INTEGER NOT NULL,
     expires_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+-- Relays on machines of their own; every network's map names them, after the coordinator's.
+CREATE TABLE relays (
+    id TEXT PRIMARY KEY CHECK (length(id) = 36),
+    name TEXT NOT NULL UNIQUE CHECK (length(name) BETWEEN 1 AND 63),
+    public_key TEXT NOT NULL UNIQUE CHECK (length(public_key) = 44), -- X25519, base64
+    addresses TEXT NOT NULL,                                        -- JSON: ip:port, one or more
+    stun_servers TEXT NOT NULL,                                     -- JSON: ip:port, what answers STUN there
+    created_at INTEGER NOT NULL
+) STRICT;

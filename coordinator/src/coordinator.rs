@@ -1,10 +1,9 @@
 //! The services over one open database: what HTTP handlers and simulations call. Blocking, never asynchronous.
 
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use protocol::api::{EnrollRequest, EnrollResponse, RelayInfo, Report, ReportResponse};
+use protocol::api::{EnrollRequest, EnrollResponse, Report, ReportResponse, Servers};
 use protocol::key::PrivateKey;
 use protocol::relay_token::{TokenSigningKey, TokenVerifyingKey};
 use uuid::Uuid;
@@ -19,20 +18,12 @@ use crate::store::{CandidatesRow, SessionRow, Store, StoreError};
 /// Rows of deleted nodes stay for 90 days: a laptop that comes back from a long rest is told that it was deleted.
 const DELETED_NODES_KEPT_MS: i64 = 90 * 24 * 60 * 60 * 1000;
 
-/// Servers that every map names.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Announced {
-    /// The relays.
-    pub relays: Vec<RelayInfo>,
-    /// The STUN servers.
-    pub stun_servers: Vec<SocketAddr>,
-}
-
 /// The coordinator.
 pub struct Coordinator {
     store: Store,
     entropy: Entropy,
-    announced: Announced,
+    /// The servers inside, without those that the database knows.
+    own: Servers,
     signing_key: TokenSigningKey,
     directory: Mutex<Directory>,
     /// The database's change number that the directory stands for.
@@ -57,7 +48,7 @@ impl Coordinator {
         store: Store,
         entropy: Entropy,
         now_ms: i64,
-        announce: impl FnOnce(&PrivateKey, TokenVerifyingKey) -> Result<Announced, E>,
+        announce: impl FnOnce(&PrivateKey, TokenVerifyingKey) -> Result<Servers, E>,
     ) -> Result<Arc<Self>, E> {
         let (relay, signing) = (entropy.secret(), entropy.secret());
         let row = store.write(move |tx| {
@@ -67,7 +58,7 @@ impl Coordinator {
         let relay_key = PrivateKey::from_random(*row.relay_private_key);
         let signing_key = TokenSigningKey::from_random(&row.token_signing_key);
         let coordinator = Self {
-            announced: announce(&relay_key, signing_key.verifying_key())?,
+            own: announce(&relay_key, signing_key.verifying_key())?,
             signing_key,
             directory: Mutex::new(Directory::new(row.boot_count)),
             seen_changes: AtomicI64::new(0),
@@ -95,8 +86,8 @@ impl Coordinator {
 
     /// The servers that every map names.
     #[must_use]
-    pub const fn announced(&self) -> &Announced {
-        &self.announced
+    pub fn servers(&self) -> Arc<Servers> {
+        Arc::clone(self.directory().servers())
     }
 
     /// Notices what other processes (admin commands) wrote. `serve` calls it every second.
@@ -109,8 +100,10 @@ impl Coordinator {
             return Ok(());
         }
         let mut directory = self.directory();
-        let (networks, nodes) = self.store.read(|tx| Ok::<_, StoreError>((tx.networks()?, tx.nodes()?)))?;
+        let (networks, nodes, relays) =
+            self.store.read(|tx| Ok::<_, StoreError>((tx.networks()?, tx.nodes()?, tx.relays()?)))?;
         directory.replace_all(networks, nodes);
+        directory.set_servers(service::with_relays(&self.own, relays));
         // Under the lock, as where it is set: no later doubt is forgotten.
         self.stale.store(false, Ordering::Relaxed);
         self.seen_changes.store(changes, Ordering::Relaxed);
@@ -223,7 +216,7 @@ impl Coordinator {
     /// # Errors
     /// Where the person may not see both, or they are not in one network.
     pub fn pair(&self, session: &SessionRow, own: Uuid, peer: Uuid) -> Result<PairReport, PairUnknown> {
-        self.directory().pair(&session.organizations, (own, peer), &self.announced.relays)
+        self.directory().pair(&session.organizations, (own, peer))
     }
 
     /// Ends all map streams, now and later: the coordinator stops.

@@ -10,5 +10,5 @@ pub mod http;
 pub mod service;
 pub mod store;
 
-pub use coordinator::{Announced, Coordinator};
+pub use coordinator::Coordinator;
 pub use entropy::Entropy;

@@ -14,6 +14,7 @@ mod networks;
 mod nodes;
 mod people;
 mod pool;
+mod relays;
 mod row;
 mod writer;
 
@@ -27,6 +28,7 @@ pub use networks::NetworkRow;
 pub use nodes::{BadRow, NodeRow, NodeRows};
 pub use people::{PersonRow, SessionRow};
 pub use pool::{ReadTx, Store, WriteTx};
+pub use relays::RelayRow;
 pub use row::SecretHash;
 
 #[cfg(test)]

@@ -54,7 +54,7 @@ fn a_node_sees_the_others_of_its_network_and_itself_apart() {
     assert_eq!(names(&map), ["b"]);
     assert_eq!(map.own.name.as_str(), "a");
     assert_eq!(map.own.addresses, a.response.addresses);
-    assert_eq!(map.stun_servers, fixture.coordinator.announced().stun_servers);
+    assert_eq!(map.stun_servers, fixture.coordinator.servers().stun_servers);
     let hosts: Vec<_> = b.response.addresses.iter().map(|net| ipnet::IpNet::from(net.addr())).collect();
     assert_eq!(map.peers[0].allowed_ips, hosts);
 }

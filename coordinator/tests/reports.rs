@@ -20,7 +20,7 @@ fn a_report_is_answered_with_a_token_that_relays_believe_for_an_hour() {
     let mut verifying_key = None;
     let coordinator = coordinator::Coordinator::open(store, entropy, START, |_, key| {
         verifying_key = Some(key);
-        Ok::<_, coordinator::store::StoreError>(coordinator::Announced::default())
+        Ok::<_, coordinator::store::StoreError>(protocol::api::Servers::default())
     })
     .unwrap();
     let fixture = Fixture { directory, coordinator, network: network.unwrap().network };

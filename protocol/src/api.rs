@@ -14,7 +14,7 @@ pub use enroll::{ENROLL_BYTES_MAX, EnrollRequest, EnrollResponse};
 pub use enrollment_key::{EnrollmentKey, InvalidEnrollmentKey};
 pub use name::{InvalidName, NodeName};
 pub use network_map::{
-    MAP_EVENT_BYTES_MAX, MapDelta, MapEvent, NetworkMap, OwnNode, Peer, RelayInfo, StaleDelta,
+    MAP_EVENT_BYTES_MAX, MapDelta, MapEvent, NetworkMap, OwnNode, Peer, RelayInfo, Servers, StaleDelta,
 };
 pub use problem::{PROBLEM_CONTENT_TYPE, Problem, ProblemCode};
 pub use report::{

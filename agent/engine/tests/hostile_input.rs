@@ -78,6 +78,7 @@ fn a_change_that_skips_a_revision_asks_for_a_snapshot_and_touches_nothing() {
         revision: 7,
         upserts: Vec::new(),
         removals: vec![peer(2, vec![]).public_key],
+        servers: None,
     };
     engine.handle_input(NOW, Input::Map(MapEvent::Delta(delta)));
     assert_eq!(outputs(&mut engine), vec![Output::RequestSnapshot]);

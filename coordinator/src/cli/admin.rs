@@ -11,6 +11,8 @@ use crate::http::now_ms;
 use crate::service::{addressing, administration as service, sign_in};
 use crate::store::{NetworkRow, NodeRow, Store};
 
+mod relay;
+
 /// The open data directory, and how to answer.
 struct Admin {
     store: Store,
@@ -26,6 +28,7 @@ pub(super) fn admin(args: &AdminArgs) -> Result<(), CliError> {
         AdminCommand::Network(_)
         | AdminCommand::EnrollmentKey(_)
         | AdminCommand::Node(_)
+        | AdminCommand::Relay(_)
         | AdminCommand::SignInLink { .. } => Store::open(&dir)?,
     };
     let admin = Admin { store, entropy: Entropy::system(), now_ms: now_ms(), json: args.json };
@@ -34,6 +37,7 @@ pub(super) fn admin(args: &AdminArgs) -> Result<(), CliError> {
         AdminCommand::Network(command) => admin.network(command),
         AdminCommand::EnrollmentKey(command) => admin.enrollment_key(command),
         AdminCommand::Node(command) => admin.node(command),
+        AdminCommand::Relay(command) => admin.relay(command),
         AdminCommand::SignInLink { public_url } => admin.sign_in_link(public_url.as_deref()),
     }
 }

@@ -112,6 +112,9 @@ pub(super) enum AdminCommand {
     /// Nodes
     #[command(subcommand)]
     Node(NodeCommand),
+    /// Relays on machines of their own
+    #[command(subcommand)]
+    Relay(RelayCommand),
     /// Make a link that signs the owner in to the dashboard, once, within 15 minutes
     SignInLink {
         /// Where browsers reach the coordinator [default: as `serve` was last told]
@@ -184,6 +187,32 @@ pub(super) enum NodeCommand {
     },
 }
 
+#[derive(Debug, Subcommand)]
+pub(super) enum RelayCommand {
+    /// Name a relay that runs elsewhere (`warren-coordinator relay`) in every map; nodes join it within seconds
+    Add {
+        /// Its name, for people
+        #[arg(long)]
+        name: String,
+        /// The public key that it prints when it starts
+        #[arg(long)]
+        public_key: PublicKey,
+        /// Where nodes reach it, ip:port; IPv4 and IPv6 where it has both
+        #[arg(long, value_name = "ADDR,ADDR", value_delimiter = ',', required = true)]
+        address: Vec<SocketAddr>,
+        /// Where it answers STUN, ip:port; a relay answers it on its own port too
+        #[arg(long, value_name = "ADDR,ADDR", value_delimiter = ',')]
+        stun: Vec<SocketAddr>,
+    },
+    /// List the relays, and the key that they verify tokens with
+    List,
+    /// Take a relay out of all maps
+    Remove {
+        /// Its name or id
+        relay: String,
+    },
+}
+
 #[derive(Debug, Args)]
 pub(super) struct FileArgs {
     #[command(flatten)]
@@ -197,10 +226,10 @@ pub(super) struct RelayArgs {
     /// UDP addresses of relay and STUN; the relay answers on the first
     #[arg(long, env = "WARREN_LISTEN", value_name = "ADDR,ADDR", value_delimiter = ',', required = true)]
     pub(super) listen: Vec<SocketAddr>,
-    /// The key that the coordinator signs relay tokens with (`serve` logs it)
+    /// The key that the coordinator signs relay tokens with (`admin relay list` shows it)
     #[arg(long, env = "WARREN_VERIFY_KEY", value_name = "KEY")]
     pub(super) verify_key: TokenVerifyingKey,
-    /// File with the relay's X25519 private key in base64, as `wg genkey` makes it
+    /// File with the relay's X25519 private key in base64, as `wg genkey` makes it; made where there is none
     #[arg(long, env = "WARREN_PRIVATE_KEY_FILE", value_name = "FILE")]
     pub(super) private_key_file: PathBuf,
     /// Log format

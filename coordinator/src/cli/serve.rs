@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::web;
-use protocol::api::{API_PREFIX, RelayInfo};
+use protocol::api::{API_PREFIX, RelayInfo, Servers};
 use protocol::key::PrivateKey;
 use protocol::relay_token::TokenVerifyingKey;
 use relay::core::{RelayConfig, RelayCore};
@@ -18,8 +18,9 @@ use super::config::ServeConfig;
 use super::error::CliError;
 use super::logs;
 use crate::http::{self, Site, now_ms};
+use crate::service::relays;
 use crate::store::{DataDir, Store};
-use crate::{Announced, Coordinator, Entropy};
+use crate::{Coordinator, Entropy};
 
 /// How soon an admin command of another process shows: its commit is looked for this often.
 const SYNC_INTERVAL: Duration = Duration::from_secs(1);
@@ -48,9 +49,9 @@ async fn run(config: &ServeConfig, store: Store) -> Result<(), CliError> {
     let host = announced_hosts(config)?;
     let mut udp = None;
     let coordinator = Coordinator::open(store, Entropy::system(), now_ms(), |private_key, verifying_key| {
-        let (server, announced) = start_udp(config, &host, private_key, verifying_key)?;
+        let (server, servers) = start_udp(config, &host, private_key, verifying_key)?;
         udp = Some(server);
-        Ok::<_, CliError>(announced)
+        Ok::<_, CliError>(servers)
     })?;
     let public_url = remember_public_url(config, &coordinator)?;
     let connections = udp.as_ref().and_then(UdpServer::connections);
@@ -93,7 +94,7 @@ fn start_udp(
     host: &[IpAddr],
     private_key: &PrivateKey,
     verifying_key: TokenVerifyingKey,
-) -> Result<(UdpServer, Announced), CliError> {
+) -> Result<(UdpServer, Servers), CliError> {
     let relay_config = RelayConfig::new(private_key.clone(), vec![verifying_key]);
     let core = RelayCore::new(relay_config, *Entropy::system().secret());
     let server = UdpServer::bind(Config { stun: config.stun.clone(), relay: config.relay, core })
@@ -101,22 +102,22 @@ fn start_udp(
     let relay: Vec<SocketAddr> = server.relay_addr().into_iter().collect();
     let url = public_url(config).map(|url| format!("{url}{API_PREFIX}/relay"));
     let relays = announced(&relay, host).into_iter().map(|address| RelayInfo {
-        name: "coordinator".to_owned(),
+        name: relays::COORDINATOR.to_owned(),
         address,
         public_key: private_key.public_key(),
         url: url.clone(),
     });
     let stun = distinct(&config.stun);
     let stun_bound = server.local_addrs().get(..stun).unwrap_or_default();
-    let announced = Announced { relays: relays.collect(), stun_servers: announced(stun_bound, host) };
-    if announced.relays.is_empty() || announced.stun_servers.is_empty() {
+    let servers = Servers { relays: relays.collect(), stun_servers: announced(stun_bound, host) };
+    if servers.relays.is_empty() || servers.stun_servers.is_empty() {
         tracing::warn!(
             "STUN or relay listen on all addresses and none is announced; give --public-url or --announce"
         );
     }
-    let named = (&announced.stun_servers, announced.relays.first().map(|relay| relay.address));
+    let named = (&servers.stun_servers, servers.relays.first().map(|relay| relay.address));
     tracing::info!(bound = ?server.local_addrs(), stun = ?named.0, relay = ?named.1, %verifying_key, "STUN and relay answer");
-    Ok((server, announced))
+    Ok((server, servers))
 }
 
 /// How many sockets a list of addresses stands for.

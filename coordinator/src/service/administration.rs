@@ -14,7 +14,7 @@ use crate::Entropy;
 use crate::store::{EnrollmentKeyRow, NetworkRow, NodeRow, PersonRow, ReadTx, SecretHash, Store, WriteTx};
 
 /// The longest name of an organization or a network: that of a DNS label.
-const NAME_MAX: usize = 63;
+pub(super) const NAME_MAX: usize = 63;
 /// The longest name of a person: that of an e-mail address (RFC 5321 §4.5.3.1.3).
 const PERSON_MAX: usize = 254;
 
@@ -265,7 +265,7 @@ fn find_network(tx: &ReadTx<'_>, wanted: &str) -> Result<NetworkRow, AdminError>
     }
 }
 
-fn check_text(what: &'static str, text: &str, max: usize) -> Result<(), AdminError> {
+pub(super) fn check_text(what: &'static str, text: &str, max: usize) -> Result<(), AdminError> {
     let length = text.chars().count();
     if length == 0 || length > max || text.chars().any(char::is_control) || text.trim() != text {
         return Err(AdminError::InvalidText { what, max });

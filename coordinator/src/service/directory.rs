@@ -2,7 +2,9 @@
 //! does not answer) what was known stays.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
+use protocol::api::Servers;
 use uuid::Uuid;
 
 use super::NodeIdentity;
@@ -12,6 +14,8 @@ use crate::store::{CandidatesRow, NetworkRow, NodeRow, NodeRows, SecretHash};
 /// All networks in memory.
 pub(crate) struct Directory {
     boot_count: u32,
+    /// What every map names.
+    servers: Arc<Servers>,
     pub(super) networks: BTreeMap<Uuid, NetworkState>,
     /// Node and network of each token.
     tokens: HashMap<SecretHash, (Uuid, Uuid)>,
@@ -22,7 +26,27 @@ pub(crate) struct Directory {
 impl Directory {
     /// An empty one. The boot count is the upper half of every revision.
     pub(crate) fn new(boot_count: u32) -> Self {
-        Self { boot_count, networks: BTreeMap::new(), tokens: HashMap::new(), last_stream: 0, closing: false }
+        Self {
+            boot_count,
+            servers: Arc::default(),
+            networks: BTreeMap::new(),
+            tokens: HashMap::new(),
+            last_stream: 0,
+            closing: false,
+        }
+    }
+
+    /// The servers that every map names.
+    pub(crate) const fn servers(&self) -> &Arc<Servers> {
+        &self.servers
+    }
+
+    /// Takes over the servers that every map names; all nodes hear of it where they are others than before.
+    pub(crate) fn set_servers(&mut self, servers: Servers) {
+        if *self.servers != servers {
+            self.servers = Arc::new(servers);
+            self.networks.values_mut().for_each(NetworkState::note_servers);
+        }
     }
 
     /// Takes over the whole database.

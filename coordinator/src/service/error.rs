@@ -75,7 +75,7 @@ pub enum AdminError {
     /// No such thing.
     #[error("{what} `{given}` does not exist; `{list}` shows what does")]
     NotFound {
-        /// Network, node or enrollment key.
+        /// Network, node, relay or enrollment key.
         what: &'static str,
         /// What was asked for.
         given: String,
@@ -118,6 +118,18 @@ pub enum AdminError {
     /// An endpoint that cannot be reached.
     #[error("the endpoint {0} can be reached by no peer; give a unicast address and a port")]
     UnusableEndpoint(std::net::SocketAddr),
+    /// A relay without an address, or with too many.
+    #[error("give 1 to {max} addresses where the relay answers, and at most {max} where it answers STUN")]
+    AddressCount {
+        /// The most.
+        max: usize,
+    },
+    /// A relay with the key or an address of another one.
+    #[error("relay `{0}` has this public key or one of these addresses already; remove it first")]
+    RelayTaken(String),
+    /// More relays than nodes can be asked to keep sessions at.
+    #[error("there are {0} relays already, which is the most; remove one first")]
+    TooManyRelays(usize),
     /// No address is left.
     #[error("the network has no free mesh address; delete nodes that are gone")]
     NetworkFull,

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use protocol::api::{MapDelta, MapEvent, NetworkMap};
+use protocol::api::{MapDelta, MapEvent, NetworkMap, Servers};
 
 use super::network_map::StreamWakers;
 use super::{MapView, NodeIdentity};
@@ -69,18 +69,17 @@ impl MapSubscription {
         let event = match self.coordinator.map_view(&self.identity, self.stream, self.sent) {
             MapView::Idle => return MapPoll::Idle,
             MapView::Ended(why) => return MapPoll::Ended(why),
-            MapView::Snapshot { revision, own, peers } => MapEvent::Snapshot(NetworkMap {
-                revision,
-                own: *own,
-                peers: peers.iter().map(|peer| (**peer).clone()).collect(),
-                relays: self.coordinator.announced().relays.clone(),
-                stun_servers: self.coordinator.announced().stun_servers.clone(),
-            }),
-            MapView::Delta { revision, upserts, removals } => MapEvent::Delta(MapDelta {
+            MapView::Snapshot { revision, own, peers } => {
+                let Servers { relays, stun_servers } = (*self.coordinator.servers()).clone();
+                let peers = peers.iter().map(|peer| (**peer).clone()).collect();
+                MapEvent::Snapshot(NetworkMap { revision, own: *own, peers, relays, stun_servers })
+            }
+            MapView::Delta { revision, upserts, removals, servers } => MapEvent::Delta(MapDelta {
                 from_revision: self.sent.unwrap_or(revision),
                 revision,
                 upserts: upserts.iter().map(|peer| (**peer).clone()).collect(),
                 removals,
+                servers: servers.then(|| (*self.coordinator.servers()).clone()),
             }),
         };
         self.sent = Some(event.revision());

@@ -58,11 +58,17 @@ struct OpenStream {
     _open: watch::Sender<()>,
 }
 
-/// A node that changed, came or went.
+/// What changed at a revision.
 struct Change {
     revision: u64,
-    node: Uuid,
-    public_key: PublicKey,
+    what: Changed,
+}
+
+enum Changed {
+    /// A node changed, came or went.
+    Node { id: Uuid, public_key: PublicKey },
+    /// The relays or STUN servers.
+    Servers,
 }
 
 /// What wakes a stream.
@@ -77,8 +83,8 @@ pub(crate) struct StreamWakers {
 pub(crate) enum MapView {
     /// Everything.
     Snapshot { revision: u64, own: Box<OwnNode>, peers: Vec<Arc<Peer>> },
-    /// What changed.
-    Delta { revision: u64, upserts: Vec<Arc<Peer>>, removals: Vec<PublicKey> },
+    /// What changed; `servers` says whether relays or STUN servers did.
+    Delta { revision: u64, upserts: Vec<Arc<Peer>>, removals: Vec<PublicKey>, servers: bool },
     /// Nothing new.
     Idle,
     /// The stream is over.
@@ -125,7 +131,7 @@ impl NetworkState {
             Some(old) => {
                 if old.row.public_key != row.public_key {
                     self.keys.remove(&old.row.public_key);
-                    self.note(id, old.row.public_key);
+                    self.note_node(id, old.row.public_key);
                 }
                 (old.report, old.reported_at_ms, old.stream)
             }
@@ -135,7 +141,7 @@ impl NetworkState {
         let public_key = row.public_key;
         self.keys.insert(public_key, id);
         self.nodes.insert(id, NodeState { row, report, reported_at_ms, stream, peer });
-        self.note(id, public_key);
+        self.note_node(id, public_key);
     }
 
     /// Removes a node; its stream ends.
@@ -144,7 +150,7 @@ impl NetworkState {
         if self.keys.get(&removed.row.public_key) == Some(&id) {
             self.keys.remove(&removed.row.public_key);
         }
-        self.note(id, removed.row.public_key);
+        self.note_node(id, removed.row.public_key);
         Some(removed)
     }
 
@@ -232,21 +238,30 @@ impl NetworkState {
 
     fn delta(&self, viewer: Uuid, sent: u64) -> MapView {
         let first_new = self.changes.partition_point(|change| change.revision <= sent);
-        let (mut upserts, mut removals) = (BTreeMap::new(), BTreeSet::new());
-        for change in self.changes.range(first_new..).filter(|change| change.node != viewer) {
-            let now = self.nodes.get(&change.node).map(|node| &node.peer);
+        let (mut upserts, mut removals, mut servers) = (BTreeMap::new(), BTreeSet::new(), false);
+        for change in self.changes.range(first_new..) {
+            let (id, public_key) = match change.what {
+                Changed::Node { id, .. } if id == viewer => continue,
+                Changed::Node { id, public_key } => (id, public_key),
+                Changed::Servers => {
+                    servers = true;
+                    continue;
+                }
+            };
+            let now = self.nodes.get(&id).map(|node| &node.peer);
             if let Some(peer) = now {
                 upserts.insert(peer.id, Arc::clone(peer));
             }
-            if now.is_none_or(|peer| peer.public_key != change.public_key) {
-                removals.insert(change.public_key);
+            if now.is_none_or(|peer| peer.public_key != public_key) {
+                removals.insert(public_key);
             }
         }
-        if upserts.is_empty() && removals.is_empty() {
+        if upserts.is_empty() && removals.is_empty() && !servers {
             return MapView::Idle;
         }
         let upserts = upserts.into_values().collect();
-        MapView::Delta { revision: self.revision, upserts, removals: removals.into_iter().collect() }
+        let removals = removals.into_iter().collect();
+        MapView::Delta { revision: self.revision, upserts, removals, servers }
     }
 
     /// Rebuilds what peers see of a node and notes a change if it differs.
@@ -256,18 +271,27 @@ impl NetworkState {
         if *node.peer != fresh {
             node.peer = Arc::new(fresh);
             let public_key = node.row.public_key;
-            self.note(id, public_key);
+            self.note_node(id, public_key);
         }
     }
 
-    fn note(&mut self, node: Uuid, public_key: PublicKey) {
+    fn note_node(&mut self, id: Uuid, public_key: PublicKey) {
+        self.note(Changed::Node { id, public_key });
+    }
+
+    /// The relays or STUN servers are others than before.
+    pub(super) fn note_servers(&mut self) {
+        self.note(Changed::Servers);
+    }
+
+    fn note(&mut self, what: Changed) {
         self.revision += 1;
         if self.changes.len() == CHANGES_MAX
             && let Some(forgotten) = self.changes.pop_front()
         {
             self.oldest = forgotten.revision;
         }
-        self.changes.push_back(Change { revision: self.revision, node, public_key });
+        self.changes.push_back(Change { revision: self.revision, what });
         self.wake();
     }
 }

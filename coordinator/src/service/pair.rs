@@ -2,7 +2,6 @@
 
 use endpoint_selection::explain::{NodeView, Pair, RelayName};
 use ipnet::IpNet;
-use protocol::api::RelayInfo;
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -33,7 +32,6 @@ impl Directory {
         &self,
         organizations: &[Uuid],
         (own, peer): (Uuid, Uuid),
-        relays: &[RelayInfo],
     ) -> Result<PairReport, PairUnknown> {
         let mut visible =
             self.networks.values().filter(|network| organizations.contains(&network.row.organization_id));
@@ -42,6 +40,7 @@ impl Directory {
             (own != peer).then_some((network, own_node, peer_node))
         });
         let (network, own, peer) = found.ok_or(PairUnknown)?;
+        let relays = &self.servers().relays;
         let names = relays.iter().map(|relay| RelayName { name: relay.name.clone(), address: relay.address });
         let mesh = [IpNet::V4(network.row.ipv4), IpNet::V6(network.row.ipv6)];
         Ok(PairReport {

@@ -91,6 +91,18 @@ pub struct MapDelta {
     pub upserts: Vec<Peer>,
     /// Peers that are gone.
     pub removals: Vec<PublicKey>,
+    /// The relays and STUN servers, where these changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub servers: Option<Servers>,
+}
+
+/// What stands in the internet for nodes to use, whole.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Servers {
+    /// The relays.
+    pub relays: Vec<RelayInfo>,
+    /// The STUN servers.
+    pub stun_servers: Vec<SocketAddr>,
 }
 
 /// One event of the stream; its SSE `event` field is `snapshot` or `delta`.
@@ -130,6 +142,9 @@ impl NetworkMap {
         });
         self.peers.extend(delta.upserts);
         self.peers.sort_by_key(|peer| peer.public_key);
+        if let Some(Servers { relays, stun_servers }) = delta.servers {
+            (self.relays, self.stun_servers) = (relays, stun_servers);
+        }
         self.revision = delta.revision;
         Ok(())
     }
@@ -220,6 +235,7 @@ mod tests {
             revision: 7,
             upserts: vec![peer(3), changed.clone()],
             removals: vec![peer(1).public_key],
+            servers: None,
         };
         assert_eq!(map.apply(delta), Ok(()));
         assert_eq!((map.revision, map.peers), (7, vec![changed, peer(3)]));
@@ -229,9 +245,31 @@ mod tests {
     fn a_delta_that_skips_a_revision_leaves_the_map_as_it_was() {
         let mut map = map();
         let before = map.clone();
-        let delta = MapDelta { from_revision: 6, revision: 7, upserts: vec![peer(3)], removals: Vec::new() };
+        let delta = MapDelta {
+            from_revision: 6,
+            revision: 7,
+            upserts: vec![peer(3)],
+            removals: Vec::new(),
+            servers: None,
+        };
         assert_eq!(map.apply(delta), Err(StaleDelta { have: 5, from: 6 }));
         assert_eq!(map, before);
+    }
+
+    #[test]
+    fn a_delta_that_names_servers_replaces_all_of_them_and_another_one_none() {
+        let (mut map, stun) = (map(), vec!["192.0.2.1:3478".parse().unwrap()]);
+        let delta = |from_revision: u64, servers| MapDelta {
+            from_revision,
+            revision: from_revision + 1,
+            upserts: Vec::new(),
+            removals: Vec::new(),
+            servers,
+        };
+        let servers = Servers { relays: Vec::new(), stun_servers: stun.clone() };
+        assert_eq!(map.apply(delta(5, Some(servers))), Ok(()));
+        assert_eq!(map.apply(delta(6, None)), Ok(()));
+        assert_eq!(map.stun_servers, stun);
     }
 
     #[test]

@@ -12,8 +12,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use coordinator::service::{MapPoll, MapSubscription, NodeToken, administration};
 use coordinator::store::{self, DataDir, Store, StoreError};
-use coordinator::{Announced, Coordinator, Entropy};
-use protocol::api::{EnrollRequest, EnrollmentKey, MapEvent, RelayInfo, Report, ReportResponse};
+use coordinator::{Coordinator, Entropy};
+use protocol::api::{EnrollRequest, EnrollmentKey, MapEvent, RelayInfo, Report, ReportResponse, Servers};
 use protocol::key::PrivateKey;
 use protocol::relay_token::TokenVerifyingKey;
 use protocol::sealed;
@@ -39,7 +39,7 @@ pub(crate) struct Control {
     streams: BTreeMap<usize, MapSubscription>,
     tokens: Vec<NodeToken>,
     enrollment_key: EnrollmentKey,
-    announced: Announced,
+    servers: Servers,
     verifying_key: TokenVerifyingKey,
     /// The keys of the relays, in the order in which they were planned.
     pub(crate) relay_keys: Vec<PrivateKey>,
@@ -67,11 +67,11 @@ impl Control {
         let coordinator =
             sound(Coordinator::open::<StoreError>(store, entropy, now_ms, |own, verifying_key| {
                 learnt = Some(verifying_key);
-                let mut announced = Announced { relays: Vec::new(), stun_servers };
+                let mut servers = Servers { relays: Vec::new(), stun_servers };
                 for relay in relays {
                     let private_key = relay.private_key.unwrap_or_else(|| own.clone());
                     let public_key = private_key.public_key();
-                    announced.relays.push(RelayInfo {
+                    servers.relays.push(RelayInfo {
                         name: relay.name,
                         address: relay.address,
                         public_key,
@@ -79,10 +79,10 @@ impl Control {
                     });
                     relay_keys.push(private_key);
                 }
-                Ok(announced)
+                Ok(servers)
             }));
         Self {
-            announced: coordinator.announced().clone(),
+            servers: Servers::clone(&coordinator.servers()),
             coordinator: Some(coordinator),
             streams: BTreeMap::new(),
             tokens: Vec::new(),
@@ -157,7 +157,7 @@ impl Control {
 
     /// Nodes hear of one more STUN server when the process starts again.
     pub(crate) fn announce_stun_server(&mut self, address: SocketAddr) {
-        self.announced.stun_servers.push(address);
+        self.servers.stun_servers.push(address);
     }
 
     /// The process ends: streams break, what was only in memory is gone.
@@ -172,8 +172,8 @@ impl Control {
             self.starts += 1;
             let store = sound(Store::open(&self.data_dir));
             let entropy = Entropy::seeded(self.seed.wrapping_add(self.starts));
-            let announced = self.announced.clone();
-            let open = Coordinator::open::<StoreError>(store, entropy, now_ms, |_, _| Ok(announced));
+            let servers = self.servers.clone();
+            let open = Coordinator::open::<StoreError>(store, entropy, now_ms, |_, _| Ok(servers));
             self.coordinator = Some(sound(open));
         }
     }
