@@ -140,9 +140,18 @@ impl Selector {
     /// Whether a relay may carry traffic.
     #[must_use]
     pub fn has_relay(&self) -> bool {
-        self.paths
-            .values()
-            .any(|path| path.candidate.kind == CandidateKind::Relayed && path.status.is_usable())
+        self.relays().next().is_some()
+    }
+
+    fn relays(&self) -> impl Iterator<Item = &Path> {
+        let is_relay = |path: &&Path| path.candidate.kind == CandidateKind::Relayed;
+        self.paths.values().filter(is_relay).filter(|path| path.status.is_usable())
+    }
+
+    /// Whether a relay other than this one may carry traffic.
+    #[must_use]
+    pub fn has_relay_beside(&self, address: SocketAddr) -> bool {
+        self.relays().any(|path| path.candidate.address != address)
     }
 
     /// Forgets evidence on direct paths, for instance because our own network changed; candidates stay.

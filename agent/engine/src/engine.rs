@@ -139,7 +139,7 @@ impl Engine {
                     self.is_path_changed |= look.is_woken;
                 }
                 if is_doubtful {
-                    // If our own mapping is gone, the relay knows it first.
+                    // A relay may be gone; and if our own mapping is, a relay knows it first.
                     self.relays.values_mut().for_each(|relay| relay.check_session(now));
                 }
             }
@@ -267,10 +267,11 @@ impl Engine {
 
     fn on_report_accepted(&mut self, now: Timestamp, response: ReportResponse) {
         self.reporter.on_accepted(now, response.report_interval_s);
-        for relay in self.relays.values_mut() {
-            relay.set_token(&mut context!(self, now), &response);
-        }
         self.token = Some(response);
+        let relays: Vec<SocketAddr> = self.relays.keys().copied().collect();
+        for relay in relays {
+            self.take_token(now, relay);
+        }
     }
 
     fn on_datagram(&mut self, now: Timestamp, socket: SocketId, from: SocketAddr, datagram: &[u8]) {

@@ -26,14 +26,20 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 /// A session that was seen to hold is not asked about again within this time.
 const CHECK_SPACING: Duration = Duration::from_secs(1);
 
-/// How long an answer may take.
-const ANSWER_TIMEOUT: Duration = Duration::from_millis(700);
+/// How long an answer may take until the question is repeated; an answer that comes while later questions are out counts as
+/// well, so this does not bound the RTT.
+const ANSWER_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// The same over WebSocket: what is lost below it comes late instead, with all that follows.
-const ANSWER_TIMEOUT_WEB_SOCKET: Duration = Duration::from_secs(2);
+const ANSWER_TIMEOUT_WEB_SOCKET: Duration = Duration::from_millis(1_200);
 
-/// Keepalives in a row without an answer after which the session counts as lost.
-const UNANSWERED_MAX: u8 = 3;
+/// Keepalives in a row without an answer after which the session counts as lost: a dead relay is left 1.25 s after the first
+/// question, and one to which every second packet is lost (75 % of the round trips) is kept three times in four.
+const UNANSWERED_MAX: u8 = 5;
+
+/// How long the second address of a relay waits for the first: a relay holds one session of ours, wherever that is (RFC 8305
+/// §5 starts the next connection after 250 ms).
+const HEAD_START: Duration = Duration::from_millis(250);
 
 /// Asks for a challenge.
 const NO_COOKIE: [u8; COOKIE_LEN] = [0; COOKIE_LEN];
@@ -49,6 +55,8 @@ pub(crate) struct RelayClient {
     session: Option<Session>,
     registration: Option<Registration>,
     rtt_us: Option<u32>,
+    /// How long this address waits for the relay's others.
+    wait: Duration,
     /// No registration before this: the relay refused our token, and would refuse the next one as well.
     rest_until: Timestamp,
     web_socket: WebSocket,
@@ -96,8 +104,8 @@ pub(crate) enum Event {
 }
 
 impl RelayClient {
-    /// `None` where the relay's key is of low order.
-    pub(crate) fn new(info: RelayInfo, own: &PrivateKey) -> Option<Self> {
+    /// `None` where the relay's key is of low order. `place` counts the relay's addresses before this one.
+    pub(crate) fn new(info: RelayInfo, own: &PrivateKey, place: usize) -> Option<Self> {
         let key = RelayKey::of_node(own, &info.public_key)?;
         Some(Self {
             info,
@@ -106,6 +114,7 @@ impl RelayClient {
             session: None,
             registration: None,
             rtt_us: None,
+            wait: HEAD_START * u32::try_from(place).unwrap_or(u32::MAX),
             rest_until: Timestamp::default(),
             web_socket: WebSocket::new(),
         })
@@ -128,13 +137,22 @@ impl RelayClient {
         }
     }
 
-    pub(crate) fn set_token(&mut self, context: &mut Context<'_>, response: &ReportResponse) {
+    /// Takes a new token, and has a session made with it where one is due. `is_elsewhere`: the relay is reached over UDP at
+    /// another of its addresses.
+    pub(crate) fn set_token(
+        &mut self,
+        context: &mut Context<'_>,
+        response: &ReportResponse,
+        is_elsewhere: bool,
+    ) {
         let SignedToken(bytes) = response.relay_token;
         let lifetime = Duration::from_secs(u64::from(response.relay_token_lifetime_s));
         let due = self.token.is_none_or(|token| context.now >= token.renew_at);
         if self.session.is_none() || due {
             self.token = Some(Token { bytes, renew_at: context.now + lifetime / 2 });
-            self.register(context);
+            if !is_elsewhere {
+                self.register(context);
+            }
         }
     }
 
@@ -316,6 +334,26 @@ impl RelayClient {
         Event::Lost
     }
 
+    /// The relay has the session at another of its addresses now. A registration over UDP goes on where that one is reached over
+    /// WebSocket only, and where the relay may have granted it already: then the session comes here.
+    pub(crate) fn stand_by(&mut self, context: &mut Context<'_>, is_udp: bool) {
+        self.close_web_socket(context);
+        let own = self.info.address;
+        self.registration.take_if(|it| it.server != own || (is_udp && it.cookie == NO_COOKIE));
+        self.session = None;
+        self.rtt_us = None;
+        if !is_udp {
+            self.resume(context);
+        }
+    }
+
+    /// The relay is not reached at another of its addresses any more.
+    pub(crate) fn resume(&mut self, context: &mut Context<'_>) {
+        if self.session.is_none() && self.registration.is_none() {
+            self.register(context);
+        }
+    }
+
     fn register(&mut self, context: &mut Context<'_>) {
         self.begin_registration(context, self.web_socket.address().unwrap_or(self.info.address), NO_COOKIE);
     }
@@ -331,11 +369,11 @@ impl RelayClient {
             since: context.now,
             nonce: context.entropy.bytes(),
             cookie,
-            retry_at: self.rest_until.max(context.now),
+            retry_at: self.rest_until.max(context.now + self.wait),
             pause: RETRY_MIN,
             sent_at: context.now,
         });
-        if self.rest_until <= context.now {
+        if self.registration.as_ref().is_some_and(|registration| registration.retry_at <= context.now) {
             self.send_registration(context);
         }
     }

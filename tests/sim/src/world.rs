@@ -25,6 +25,7 @@ mod clocks;
 mod coordinator;
 mod engines;
 mod faults;
+mod relays;
 mod route;
 mod sockets;
 mod stranger;
@@ -86,6 +87,8 @@ pub struct World {
     strangers: Vec<Stranger>,
     /// Pairs of nodes between which nothing passes directly.
     partitions: Vec<(usize, usize)>,
+    /// Nodes and the servers that they do not reach.
+    cuts: Vec<(usize, usize)>,
     /// What every link that leads to the internet suffers, beside the links' own loss.
     impairments: Impairments,
     /// What waits for nodes that sleep.
@@ -178,6 +181,7 @@ impl World {
             transcript: Transcript::new(),
             strangers: Vec::new(),
             partitions: Vec::new(),
+            cuts: Vec::new(),
             impairments: Impairments::default(),
             held: BTreeMap::new(),
             coordinator_offset_ms: 0,

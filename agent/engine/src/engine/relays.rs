@@ -25,10 +25,12 @@ impl Engine {
         let gone: Vec<SocketAddr> =
             self.relays.iter().filter(|(_, relay)| !map.relays.contains(relay.info())).map(key).collect();
         for address in gone {
-            if self.relays.remove(&address).is_some_and(|relay| relay.has_web_socket()) {
+            let Some(relay) = self.relays.remove(&address) else { continue };
+            if relay.has_web_socket() {
                 self.outputs.push_back(Output::CloseWebSocket { relay: address });
             }
-            self.on_relay_event(now, address, Some(Event::Lost));
+            self.end_session(now, address);
+            self.resume_relay(now, relay.info().public_key);
             self.discovery.forget_relay(address);
             for peer in self.peers.values_mut() {
                 peer.on_relay_gone(&mut context!(self, now), address);
@@ -38,11 +40,11 @@ impl Engine {
             if self.relays.contains_key(&info.address) {
                 continue;
             }
-            let Some(mut relay) = RelayClient::new(info.clone(), &self.config.private_key) else { continue };
-            if let Some(token) = &self.token {
-                relay.set_token(&mut context!(self, now), token);
-            }
-            self.relays.insert(info.address, relay);
+            let before = map.relays.iter().take_while(|other| other.address != info.address);
+            let place = before.filter(|other| other.public_key == info.public_key).count();
+            let relay = RelayClient::new(info.clone(), &self.config.private_key, place);
+            self.relays.extend(relay.map(|relay| (info.address, relay)));
+            self.take_token(now, info.address);
         }
         self.relay_sources = self.relay_addresses().collect();
         self.outputs.push_back(Output::SetRelays(self.relay_sources.clone()));
@@ -71,9 +73,7 @@ impl Engine {
     }
 
     pub(super) fn handle_relay_timeout(&mut self, now: Timestamp, address: SocketAddr) {
-        let others = self.others_of(address);
-        let is_elsewhere =
-            others.iter().any(|other| self.relays.get(other).is_some_and(RelayClient::is_in_use));
+        let is_elsewhere = self.is_elsewhere(address, RelayClient::is_in_use);
         let relay = self.relays.get_mut(&address);
         let event = relay.and_then(|relay| relay.handle_timeout(&mut context!(self, now), is_elsewhere));
         self.on_relay_event(now, address, event);
@@ -89,6 +89,35 @@ impl Engine {
         let relay = self.relays.get_mut(&address);
         let event = relay.and_then(|relay| relay.on_web_socket_closed(&mut context!(self, now)));
         self.on_relay_event(now, address, event);
+    }
+
+    /// Gives a relay the token of the last report.
+    pub(super) fn take_token(&mut self, now: Timestamp, address: SocketAddr) {
+        let is_elsewhere = self.is_elsewhere(address, RelayClient::is_reached_by_udp);
+        if let (Some(relay), Some(token)) = (self.relays.get_mut(&address), &self.token) {
+            relay.set_token(&mut context!(self, now), token, is_elsewhere);
+        }
+    }
+
+    /// Whether the relay is reached at another of its addresses, in such a way.
+    fn is_elsewhere(&self, address: SocketAddr, way: impl Fn(&RelayClient) -> bool) -> bool {
+        self.others_of(address).iter().any(|other| self.relays.get(other).is_some_and(&way))
+    }
+
+    /// A relay is not reached any more: all its addresses get another chance.
+    fn resume_relay(&mut self, now: Timestamp, public_key: PublicKey) {
+        let addresses = self.relays.values_mut().filter(|relay| relay.info().public_key == public_key);
+        for relay in addresses {
+            relay.resume(&mut context!(self, now));
+        }
+    }
+
+    /// There is no session at this address any more.
+    fn end_session(&mut self, now: Timestamp, relay: SocketAddr) {
+        self.sessions.remove(&relay);
+        for peer in self.peers.values_mut() {
+            peer.on_relay(&mut context!(self, now), relay, false);
+        }
     }
 
     /// The other addresses of the same relay: it holds one session for us, wherever that is.
@@ -167,10 +196,11 @@ impl Engine {
         match event {
             Some(Event::Registered { session, observed }) => {
                 let is_first = self.sessions.insert(relay, session).is_none();
-                for other in self.others_of(relay) {
-                    let client = self.relays.get_mut(&other);
-                    let event = client.and_then(|it| it.yield_web_socket(&mut context!(self, now)));
-                    self.on_relay_event(now, other, event);
+                let others = self.others_of(relay);
+                for other in &others {
+                    if let Some(client) = self.relays.get_mut(other) {
+                        client.stand_by(&mut context!(self, now), observed.is_some());
+                    }
                 }
                 let is_doubtful = observed.is_some_and(|observed| self.is_moved(now, relay, observed));
                 for peer in self.peers.values_mut() {
@@ -179,11 +209,15 @@ impl Engine {
                     }
                     peer.on_relay(&mut context!(self, now), relay, true);
                 }
+                // After the new one is there, so that no peer is without a relay in between.
+                for other in others {
+                    self.end_session(now, other);
+                }
             }
             Some(Event::Lost) => {
-                self.sessions.remove(&relay);
-                for peer in self.peers.values_mut() {
-                    peer.on_relay(&mut context!(self, now), relay, false);
+                self.end_session(now, relay);
+                if let Some(public_key) = self.relays.get(&relay).map(|relay| relay.info().public_key) {
+                    self.resume_relay(now, public_key);
                 }
             }
             Some(Event::TokenRefused) => self.reporter.touch(now),

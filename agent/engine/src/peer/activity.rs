@@ -26,7 +26,7 @@ pub(super) struct Activity {
 pub(crate) struct Look {
     /// The tunnel is used again after a while.
     pub(crate) is_woken: bool,
-    /// Something was sent over a direct path and nothing came back.
+    /// Something was sent and nothing came back.
     pub(crate) is_doubtful: bool,
 }
 
@@ -73,7 +73,7 @@ impl Peer {
         if is_sent && self.is_direct() {
             self.data.on_sent(now);
         }
-        let is_doubtful = is_sent && !is_received && self.is_direct();
+        let is_doubtful = is_sent && !is_received;
         if is_doubtful {
             self.upkeep.ask_now(now);
         }

@@ -102,8 +102,8 @@ impl Peer {
         }
     }
 
-    /// Judges the question that is out, and asks the next one when its time has come. A question that a direct path
-    /// leaves unanswered is repeated at once; a relay is never given up because the peer does not answer.
+    /// Judges the question that is out, and asks the next one when its time has come. A question that is left unanswered is
+    /// repeated at once where another path would do; the last relay is never given up because the peer does not answer.
     pub(super) fn keep_up(&mut self, context: &mut Context<'_>) {
         if let Some(asked) = self.upkeep.asked.take_if(|asked| asked.deadline <= context.now) {
             self.on_unanswered(context, asked);
@@ -156,7 +156,11 @@ impl Peer {
 
     fn on_unanswered(&mut self, context: &mut Context<'_>, asked: Asked) {
         self.upkeep.at = Some(context.now + INTERVAL);
-        let Route::Direct(_, remote) = asked.route else { return };
+        let (Route::Direct(_, remote) | Route::Relay(remote)) = asked.route;
+        let is_relayed = matches!(asked.route, Route::Relay(_));
+        if is_relayed && !self.selector.has_relay_beside(remote) {
+            return;
+        }
         // It is judged now, and not again with those of rounds.
         self.outstanding.remove(&asked.transaction);
         self.upkeep.at = Some(context.now);

@@ -22,6 +22,11 @@ impl RelayClient {
         self.session.is_some() || self.has_web_socket()
     }
 
+    /// Whether the relay holds a session of the node at this very address, over UDP.
+    pub(crate) fn is_reached_by_udp(&self) -> bool {
+        self.session.as_ref().is_some_and(|session| session.server == self.info.address)
+    }
+
     /// Whether a WebSocket is open or being opened.
     pub(crate) fn has_web_socket(&self) -> bool {
         !self.web_socket.is_closed()
@@ -82,14 +87,12 @@ impl RelayClient {
         self.on_web_socket_closed(context)
     }
 
-    /// The relay is reached at another of its addresses: one way is enough, and two would take the session from each other.
-    pub(crate) fn yield_web_socket(&mut self, context: &mut Context<'_>) -> Option<Event> {
-        if self.web_socket.is_closed() {
-            return None;
+    /// The WebSocket is not wanted any more.
+    pub(super) fn close_web_socket(&mut self, context: &mut Context<'_>) {
+        if !self.web_socket.is_closed() {
+            context.outputs.push_back(Output::CloseWebSocket { relay: self.info.address });
         }
-        context.outputs.push_back(Output::CloseWebSocket { relay: self.info.address });
         self.web_socket.close();
-        self.leave_web_socket(context)
     }
 
     /// Takes session and registration off a WebSocket that is closed.
@@ -145,9 +148,8 @@ impl RelayClient {
         let is_udp = server == self.info.address;
         if !is_udp {
             self.web_socket.reset_pause();
-        } else if !self.web_socket.is_closed() {
-            context.outputs.push_back(Output::CloseWebSocket { relay: self.info.address });
-            self.web_socket.close();
+        } else {
+            self.close_web_socket(context);
         }
         is_udp
     }

@@ -60,7 +60,7 @@ fn a_session_that_udp_loses_moves_to_web_socket_and_back_when_udp_answers_for_a_
     world.is_udp_open = true;
     world.run(Duration::from_secs(5));
     world.is_udp_open = false;
-    // A keepalive each 10 s, three of 700 ms unanswered, and the patience with the next registration.
+    // A keepalive each 10 s, five of 250 ms unanswered, and the patience with the next registration.
     world.run(Duration::from_secs(13));
     assert!(world.is_open);
     world.give(Input::WebSocketOpened { relay: udp(), address: stand_in() });
@@ -161,4 +161,25 @@ fn a_relay_with_two_addresses_gets_one_connection_and_none_where_one_of_them_ans
     other.is_udp6_open = true;
     other.run(Duration::from_secs(120));
     assert_eq!((other.server(), other.opened.len()), (Some(udp6()), 0));
+}
+
+#[test]
+fn a_relay_with_two_addresses_holds_one_session_at_the_first_that_answers_and_nothing_takes_it_away() {
+    let mut world = World::with_two_addresses(None);
+    (world.is_udp_open, world.is_udp6_open) = (true, true);
+    world.run(Duration::from_secs(600));
+    assert_eq!((world.server(), world.made), (Some(udp()), 1));
+}
+
+#[test]
+fn a_relay_that_is_lost_at_one_address_is_reached_at_the_other() {
+    let mut world = World::with_two_addresses(None);
+    (world.is_udp_open, world.is_udp6_open) = (true, true);
+    world.run(Duration::from_secs(5));
+    for (is_udp_open, server) in [(false, udp6()), (true, udp()), (false, udp6())] {
+        (world.is_udp_open, world.is_udp6_open) = (is_udp_open, !is_udp_open);
+        // A keepalive each 10 s, and five of 250 ms unanswered.
+        world.run(Duration::from_secs(12));
+        assert_eq!(world.server(), Some(server));
+    }
 }

@@ -48,7 +48,7 @@ pub(crate) struct World {
     pub(crate) is_open: bool,
     /// Where the node's one session lives, and its number.
     session: Option<(SocketAddr, u8)>,
-    made: u8,
+    pub(crate) made: u8,
     pub(crate) path: Option<TunnelPath>,
     pub(crate) believed: Vec<SocketAddr>,
     pub(crate) reported: Vec<SocketAddr>,

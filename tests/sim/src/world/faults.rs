@@ -4,9 +4,8 @@ use std::net::SocketAddr;
 
 use endpoint_selection::SocketId;
 use endpoint_selection::simulation::NatBehaviour;
-use relay::core::RelayCore;
 
-use super::{Event, HTTP_DELAY, NodeId, RelayId, ServerKind, World};
+use super::{Event, HTTP_DELAY, NodeId, ServerKind, World};
 use crate::impairment::Impairments;
 use crate::topology::{Attached, Segment};
 
@@ -106,21 +105,6 @@ impl World {
         if let Some(index) = self.topology.segments[segment.0].gateway {
             self.topology.gateways[index].nat.set_behaviour(behaviour);
             self.reboot_nat(segment);
-        }
-    }
-
-    /// A relay forgets every session, as a restarted process does.
-    pub fn restart_relay(&mut self, relay: RelayId) {
-        let secret = self.rng.bytes();
-        if let ServerKind::Relay { core, config, .. } = &mut self.servers[relay.0].kind {
-            **core = RelayCore::new(config.clone(), secret);
-        }
-    }
-
-    /// A relay answers, or does not.
-    pub fn set_relay_up(&mut self, relay: RelayId, up: bool) {
-        if let ServerKind::Relay { is_up, .. } = &mut self.servers[relay.0].kind {
-            *is_up = up;
         }
     }
 

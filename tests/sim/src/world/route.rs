@@ -149,6 +149,9 @@ impl World {
         if node.engine.is_none() || node.is_asleep() {
             return;
         }
+        if matches!(origin, Origin::Server(server) if self.is_cut_off(index, server)) {
+            return;
+        }
         if let Origin::Node(sender, sender_socket) = origin {
             if self.is_partitioned(sender, index) {
                 return;
@@ -181,7 +184,10 @@ impl World {
     }
 
     pub(super) fn at_server(&mut self, index: usize, packet: Packet) {
-        let Packet { from, mut payload, .. } = packet;
+        let Packet { from, mut payload, origin, .. } = packet;
+        if matches!(origin, Origin::Node(node, _) if self.is_cut_off(node, index)) {
+            return;
+        }
         let (to, answer) = match &mut self.servers[index].kind {
             ServerKind::Stun => match protocol::stun::respond(&payload, from) {
                 Ok(answer) => (from, answer),

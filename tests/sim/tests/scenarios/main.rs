@@ -9,6 +9,7 @@ mod idle;
 mod links;
 mod opening;
 mod random;
+mod relays;
 mod rhythm;
 mod stranger;
 

@@ -1,0 +1,124 @@
+//! Several relays: which one carries the traffic, and what happens where one is gone.
+
+use std::net::SocketAddr;
+
+use engine::TunnelPath;
+use sim::RelayId;
+
+use crate::*;
+
+struct Pair {
+    world: World,
+    relays: Vec<RelayId>,
+    a: NodeId,
+    b: NodeId,
+}
+
+/// Two nodes that only a relay connects, talking for half a minute.
+fn relayed(seed: u64, delays_us: [u64; 2]) -> Pair {
+    let mut world = World::with_relays(seed, 2).with_transcript();
+    let relays = world.relays();
+    for (relay, delay_us) in relays.iter().zip(delays_us) {
+        world.set_relay_delay(*relay, delay_us);
+    }
+    let homes = [0, 1].map(|_| Recipe::Symmetric.place(&mut world));
+    let [a, b] = homes.map(|home| world.node(home));
+    world.connect(a, b);
+    world.run_for(seconds(30));
+    assert!(world.is_relayed(a, b) && world.is_alive(a, b), "{}", world.transcript());
+    world.mark();
+    Pair { world, relays, a, b }
+}
+
+/// The number of the relay that carries what `from` sends.
+fn carrier(world: &World, from: NodeId, to: NodeId) -> Option<u8> {
+    match world.path(from, to) {
+        Some(TunnelPath::Relay { server: SocketAddr::V4(server), .. }) => Some(server.ip().octets()[3] - 100),
+        _ => None,
+    }
+}
+
+#[test]
+fn the_nearest_of_several_relays_carries_the_traffic_of_both_sides() {
+    for seed in 0..5 {
+        for (delays_us, nearest) in [([5_000, 30_000], 0), ([30_000, 5_000], 1)] {
+            let Pair { world, a, b, .. } = relayed(seed, delays_us);
+            let carriers = [carrier(&world, a, b), carrier(&world, b, a)];
+            assert_eq!(carriers, [Some(nearest); 2], "seed {seed}\n{}", world.transcript());
+        }
+    }
+}
+
+#[test]
+fn a_relay_that_is_hardly_nearer_moves_nothing() {
+    for seed in 0..5 {
+        let Pair { mut world, relays, a, b } = relayed(seed, [20_000, 40_000]);
+        let switches = |world: &World| world.peer_status(a, b).map(|status| status.switches);
+        let before = switches(&world);
+        // Four crossings of this link make a round trip: 2 ms of some 80.
+        world.set_relay_delay(relays[1], 19_500);
+        world.run_for(seconds(900));
+        assert_eq!(carrier(&world, a, b), Some(0), "seed {seed}\n{}", world.transcript());
+        assert_eq!(switches(&world), before, "seed {seed}\n{}", world.transcript());
+    }
+}
+
+#[test]
+fn a_relay_that_dies_under_load_is_left_for_another_one_within_two_seconds() {
+    for seed in 0..20 {
+        let Pair { mut world, relays, a, b } = relayed(seed, [5_000, 20_000]);
+        world.set_relay_up(relays[0], false);
+        world.run_for(seconds(40));
+        assert!(world.is_alive(a, b), "{}", world.transcript());
+        assert!(world.gap_max() < seconds(2), "seed {seed}: {:?}\n{}", world.gap_max(), world.transcript());
+        // Back again it is the nearest one, after a while.
+        world.set_relay_up(relays[0], true);
+        let is_back = |world: &World| [carrier(world, a, b), carrier(world, b, a)] == [Some(0); 2];
+        assert!(world.run_until_done(seconds(400), is_back).is_some(), "{}", world.transcript());
+    }
+}
+
+#[test]
+fn both_relays_dead_do_not_touch_a_direct_path() {
+    let mut world = World::with_relays(7, 2).with_transcript();
+    let homes = [0, 1].map(|_| Recipe::PortRestricted.place(&mut world));
+    let [a, b] = homes.map(|home| world.node(home));
+    world.connect(a, b);
+    world.run_for(seconds(30));
+    world.mark();
+    for relay in world.relays() {
+        world.set_relay_up(relay, false);
+    }
+    world.run_for(seconds(600));
+    assert!(world.is_alive_directly(a, b), "{}", world.transcript());
+    assert!(world.gap_max() < millis(400), "{:?}\n{}", world.gap_max(), world.transcript());
+}
+
+#[test]
+fn a_node_that_no_longer_reaches_one_relay_is_reached_over_the_other_by_both_sides() {
+    for seed in 0..20 {
+        let Pair { mut world, relays, a, b } = relayed(seed, [5_000, 20_000]);
+        world.cut_off(a, relays[0]);
+        world.run_for(seconds(60));
+        let carriers = [carrier(&world, a, b), carrier(&world, b, a)];
+        assert_eq!(carriers, [Some(1); 2], "seed {seed}\n{}", world.transcript());
+        assert!(world.is_alive(a, b), "seed {seed}\n{}", world.transcript());
+        // One side notices by its session, the other by questions that nobody answers.
+        assert!(world.gap_max() < seconds(4), "seed {seed}: {:?}\n{}", world.gap_max(), world.transcript());
+    }
+}
+
+#[test]
+fn a_peer_that_is_gone_does_not_make_the_relays_take_turns() {
+    let Pair { mut world, a, b, .. } = relayed(3, [5_000, 20_000]);
+    world.stop(b);
+    world.run_for(seconds(10));
+    let switches = |world: &World| world.peer_status(a, b).map_or(0, |status| status.switches);
+    let before = switches(&world);
+    world.run_for(seconds(110));
+    // Its sessions expire, and the relays say so: then there is no path at all.
+    assert!(switches(&world) <= before + 1, "{}", world.transcript());
+    world.start(b);
+    world.run_for(seconds(5));
+    assert!(world.is_relayed(a, b) && world.is_alive(a, b), "{}", world.transcript());
+}
