@@ -17,6 +17,7 @@ pub(crate) use call_error::CallError;
 pub(crate) use url::CoordinatorUrl;
 pub(crate) use web_socket::WebSocket;
 
+use crate::net::through_nat64;
 use crate::printable::printable;
 use crate::state::Token;
 
@@ -126,8 +127,17 @@ impl CoordinatorClient {
     }
 
     async fn send(&self, call: RequestBuilder) -> Result<Response, CallError> {
-        let answer = call.send().await.map_err(|error| CallError::from_reqwest(&self.url, &error))?;
+        let answer = self.execute(call).await?;
         self.judge(answer).await
+    }
+
+    /// Sends a request the way that this machine's network needs.
+    async fn execute(&self, call: RequestBuilder) -> Result<Response, CallError> {
+        let failed = |error: reqwest::Error| CallError::from_reqwest(&self.url, &error);
+        let (http, request) = call.build_split();
+        let mut request = request.map_err(failed)?;
+        through_nat64(&mut request).await;
+        http.execute(request).await.map_err(failed)
     }
 
     /// Lets a successful answer through.

@@ -1,5 +1,7 @@
 //! What the machine's network looks like.
 
 mod interfaces;
+mod nat64;
 
 pub(crate) use interfaces::{local_address_towards, local_addresses};
+pub(crate) use nat64::{Nat64Watch, through_nat64};

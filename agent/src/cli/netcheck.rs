@@ -42,6 +42,9 @@ fn facts(check: &NetcheckAnswer) -> Vec<Vec<String>> {
         (false, false) => "no global address",
     };
     facts.push(vec!["IPv6".to_owned(), ipv6.to_owned()]);
+    if let Some(prefix) = &check.nat64 {
+        facts.push(vec!["NAT64".to_owned(), format!("no IPv4 here, it is reached through {prefix}")]);
+    }
     let http = match &check.coordinator.error {
         Some(error) => error.clone(),
         None => format!("{} {}", check.coordinator.url, words::rtt(check.coordinator.rtt_us)),

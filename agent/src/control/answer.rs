@@ -260,6 +260,8 @@ pub(crate) struct NetcheckAnswer {
     pub(crate) relays: Vec<RelayAnswer>,
     /// Whether the node has a global IPv6 address, and whether anyone saw it from outside.
     pub(crate) ipv6: Ipv6Answer,
+    /// The prefix of the NAT64 by which a node without IPv4 reaches it, such as `64:ff9b::/96`.
+    pub(crate) nat64: Option<String>,
     /// The coordinator over HTTP.
     pub(crate) coordinator: HttpAnswer,
 }

@@ -41,7 +41,7 @@ impl CoordinatorClient {
             .header(UPGRADE, "websocket")
             .header("Sec-WebSocket-Version", "13")
             .header("Sec-WebSocket-Key", &key);
-        let answer = call.send().await.map_err(|error| CallError::from_reqwest(&self.url, &error))?;
+        let answer = self.execute(call).await?;
         if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
             self.judge(answer).await?;
             return Err(wrong("it does not speak WebSocket"));

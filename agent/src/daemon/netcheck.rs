@@ -19,7 +19,7 @@ pub(crate) async fn measure(client: &CoordinatorClient) -> Result<Duration, Call
     client.rtt().await
 }
 
-/// The whole answer.
+/// The whole answer but for NAT64, which only the node knows of.
 pub(crate) fn answer(
     status: Status,
     addresses: &[LocalAddress],
@@ -50,6 +50,7 @@ pub(crate) fn answer(
         stun,
         relays,
         ipv6,
+        nat64: None,
         coordinator,
     }
 }

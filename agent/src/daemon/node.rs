@@ -18,6 +18,7 @@ use crate::coordinator_client::{CallError, CoordinatorClient};
 use crate::entropy;
 use crate::exit::{Code, Failure};
 use crate::map_stream::{MapStream, StreamNews, StreamWish};
+use crate::net::Nat64Watch;
 use crate::port_mapping::{self, PortMapper};
 use crate::relay_web_sockets::RelayWebSockets;
 use crate::state::{Identity, StateFolder};
@@ -48,6 +49,7 @@ pub(crate) struct Node {
     pub(super) paths: PathLayer,
     /// Absent where the user wants none.
     port_mapper: Option<PortMapper>,
+    nat64: Nat64Watch,
     client: CoordinatorClient,
     web_sockets: RelayWebSockets,
     saver: MapSaver,
@@ -128,6 +130,7 @@ impl Node {
             interface: options.interface.clone(),
             rules: options.offer.rules.clone(),
             clock,
+            nat64: Nat64Watch::start(),
             client,
             datagrams,
             news,
@@ -205,6 +208,7 @@ impl Node {
             Some(news) = self.news.recv() => Happening::Stream(news),
             Some(report) = self.reports.recv() => Happening::Reported(report),
             () = changed(self.port_mapper.as_mut()) => Happening::PortMapping,
+            () = self.nat64.changed() => Happening::Nat64,
             news = self.web_sockets.next() => Happening::WebSocket(news),
             Some(datagram) = self.datagrams.recv() => Happening::Datagram(datagram),
         }
@@ -225,6 +229,7 @@ impl Node {
             }
             Happening::Reported(Err(error)) => self.on_report_failed(error),
             Happening::PortMapping => self.tell_port_mapping(),
+            Happening::Nat64 => self.on_nat64(),
             Happening::WebSocket(news) => {
                 if let Some(input) = self.web_sockets.take_in(news) {
                     self.input(input);

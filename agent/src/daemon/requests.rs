@@ -5,7 +5,7 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use crate::control::answer::{DoneAnswer, PingReply};
+use crate::control::answer::{DoneAnswer, NetcheckAnswer, PingReply};
 use crate::control::{Call, Request};
 use crate::coordinator_client::{CallError, CoordinatorClient};
 use crate::departure;
@@ -126,10 +126,12 @@ impl Daemon {
                 let ((status, now), client) = (node.status(), node.client().clone());
                 let addresses = node.addresses().to_vec();
                 let port_mapping = describe::port_mapping(node, &status.candidates, now);
+                let nat64 = node.nat64().map(|prefix| prefix.to_string());
                 tokio::spawn(async move {
                     let rtt = netcheck::measure(&client).await;
                     let url = client.url().to_string();
-                    send(reply, value(&netcheck::answer(status, &addresses, port_mapping, url, rtt)));
+                    let answer = netcheck::answer(status, &addresses, port_mapping, url, rtt);
+                    send(reply, value(&NetcheckAnswer { nat64, ..answer }));
                 });
             }
         }

@@ -11,6 +11,7 @@ use protocol::key::PublicKey;
 
 use crate::counters::{Counters, Counts};
 use crate::error::TunnelError;
+use crate::nat64::Nat64Prefix;
 use crate::path::{Carried, Path, PathSlot, canonical};
 use crate::receive;
 use crate::socket::UdpPort;
@@ -236,6 +237,12 @@ impl PathLayer {
     pub fn path(&self, peer: &PublicKey) -> Option<Path> {
         let slots = self.state.slots.lock().unwrap_or_else(PoisonError::into_inner);
         slots.get(peer).and_then(|slot| slot.get())
+    }
+
+    /// Sets the prefix of the NAT64 by which IPv4 is reached, for a host that has only IPv6: the main socket sends there
+    /// what is for IPv4 addresses, and what comes from there is from them. Side sockets have IPv4 only and reach nobody.
+    pub fn set_nat64(&self, prefix: Option<Nat64Prefix>) {
+        self.state.sockets.main().nat64().set(prefix);
     }
 
     /// Sets the relays whose Deliver frames are believed, whole: who is not in `relays` is no relay any more.

@@ -111,7 +111,7 @@ fn demultiplex(
     datagram: &[u8],
     events: &mut Vec<Received>,
 ) {
-    let from = canonical(message.from);
+    let from = state.sockets.main().nat64().inward(canonical(message.from));
     match classify(datagram) {
         DatagramClass::WireGuard => {
             hand_over(state, tunnel, Source::Direct { socket, remote: from }, datagram);

@@ -11,6 +11,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{ControlMessage, MsgFlags, SockaddrStorage, sendmsg};
 use socket2::{Domain, Protocol, Socket, Type};
 
+use crate::nat64::Nat64;
 use crate::receive_batch::set_option;
 
 /// Kernel buffer per direction of a port that carries a tunnel, bytes: what a 5 Gbit/s burst of 10 ms needs.
@@ -34,6 +35,7 @@ const PMTU_DISCOVERY_DONT: i32 = 0;
 pub(crate) struct UdpPort {
     v4: Socket,
     v6: Option<Socket>,
+    nat64: Nat64,
     port: u16,
     /// Whether the kernel buffers are those of a port that carries a tunnel.
     is_large: AtomicBool,
@@ -69,8 +71,8 @@ impl UdpPort {
         Ok(Self::new(v4, None, port, false))
     }
 
-    const fn new(v4: Socket, v6: Option<Socket>, port: u16, is_large: bool) -> Self {
-        Self { v4, v6, port, is_large: AtomicBool::new(is_large) }
+    fn new(v4: Socket, v6: Option<Socket>, port: u16, is_large: bool) -> Self {
+        Self { v4, v6, nat64: Nat64::default(), port, is_large: AtomicBool::new(is_large) }
     }
 
     /// The tunnel uses the port from now on: it gets the buffers for it.
@@ -92,16 +94,21 @@ impl UdpPort {
         self.v6.as_ref().map(AsFd::as_fd)
     }
 
+    /// The NAT64 between the port and IPv4.
+    pub(crate) const fn nat64(&self) -> &Nat64 {
+        &self.nat64
+    }
+
     /// Sends one datagram without waiting. `to` is canonical (no IPv4-mapped address).
     pub(crate) fn send(&self, datagram: &[u8], to: SocketAddr) -> io::Result<()> {
-        let socket = self.socket_for(to)?;
+        let (socket, to) = self.way(to)?;
         socket.send_to_with_flags(datagram, &to.into(), libc::MSG_DONTWAIT).map(drop)
     }
 
     /// Sends `bytes` as datagrams of `segment_len` bytes each (the last may be shorter) in one system call, with
     /// UDP segmentation offload (Linux 4.18). Waits a moment where the kernel's buffer is full.
     pub(crate) fn send_segments(&self, bytes: &[u8], segment_len: u16, to: SocketAddr) -> io::Result<()> {
-        let socket = self.socket_for(to)?;
+        let (socket, to) = self.way(to)?;
         let control = [ControlMessage::UdpGsoSegments(&segment_len)];
         let control = if bytes.len() > usize::from(segment_len) { &control[..] } else { &[] };
         let (slices, address) = ([IoSlice::new(bytes)], SockaddrStorage::from(to));
@@ -118,11 +125,14 @@ impl UdpPort {
         }
     }
 
-    fn socket_for(&self, to: SocketAddr) -> io::Result<&Socket> {
+    /// The socket that reaches `to`, and what it is to send to.
+    fn way(&self, to: SocketAddr) -> io::Result<(&Socket, SocketAddr)> {
+        let to = self.nat64.outward(to);
         if to.is_ipv4() {
-            return Ok(&self.v4);
+            return Ok((&self.v4, to));
         }
-        self.v6.as_ref().ok_or_else(|| io::Error::new(io::ErrorKind::Unsupported, "this socket has no IPv6"))
+        let no_ipv6 = || io::Error::new(io::ErrorKind::Unsupported, "this socket has no IPv6");
+        self.v6.as_ref().map(|v6| (v6, to)).ok_or_else(no_ipv6)
     }
 }
 

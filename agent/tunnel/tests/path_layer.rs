@@ -15,7 +15,7 @@ use protocol::frame::{MAGIC, VERSION};
 use protocol::relay::{SessionId, deliver_prefix, encode_keepalive};
 use protocol::stun::encode_request;
 use support::{Node, PATIENCE, direct, eventually};
-use tunnel::{PathLayer, Received};
+use tunnel::{Nat64Prefix, PathLayer, Received};
 
 fn bound() -> (PathLayer, mpsc::Receiver<Received>) {
     let (accept, events) = mpsc::sync_channel(64);
@@ -43,6 +43,29 @@ fn a_wanted_port_is_bound_and_a_taken_one_is_replaced_and_said() {
     drop(first);
     let third = PathLayer::bind(port, |_| true).unwrap();
     assert_eq!((third.local_port(), third.port_was_taken()), (port, false));
+}
+
+#[test]
+fn what_is_for_ipv4_goes_through_nat64_and_what_comes_from_there_is_from_ipv4() {
+    let Ok(socket) = UdpSocket::bind("[::1]:0") else {
+        println!("SKIPPED nat64: this host has no IPv6");
+        return;
+    };
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let (paths, events) = bound();
+    // Below the prefix ::/96 the loopback address stands for 0.0.0.1.
+    let prefix = Nat64Prefix::of_ipv4only(["::c000:aa".parse().unwrap()]).unwrap();
+    let remote = SocketAddr::from(([0, 0, 0, 1], socket.local_addr().unwrap().port()));
+    paths.set_nat64(Some(prefix));
+    paths.send_to(SocketId::MAIN, b"question", remote).unwrap();
+    let mut bytes = [0; 64];
+    let (len, from) = socket.recv_from(&mut bytes).unwrap();
+    assert_eq!((&bytes[..len], from.port()), (&b"question"[..], paths.local_port()));
+    socket.send_to(&encode_request([1; 12]), from).unwrap();
+    assert_eq!(events.recv_timeout(PATIENCE).unwrap().from, remote);
+    paths.set_nat64(None);
+    socket.send_to(&encode_request([2; 12]), from).unwrap();
+    assert_eq!(events.recv_timeout(PATIENCE).unwrap().from, socket.local_addr().unwrap());
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use engine::Input;
+use tunnel::Nat64Prefix;
 
 use crate::clock::Clock;
 use crate::map_stream::StreamWish;
@@ -58,6 +59,7 @@ impl Node {
         };
         let changed = addresses != self.addresses;
         if changed {
+            self.nat64.look_again();
             self.addresses.clone_from(&addresses);
             if let Some(mapper) = &self.port_mapper {
                 mapper.set_addresses(&addresses);
@@ -67,6 +69,22 @@ impl Node {
             self.tell_port_mapping();
         }
         changed
+    }
+
+    /// Reaches IPv4 through the NAT64 that was found, and learns anew what that changes.
+    pub(super) fn on_nat64(&mut self) {
+        let prefix = self.nat64.prefix();
+        match prefix {
+            Some(prefix) => tracing::info!(%prefix, "no IPv4 here: reaching it through NAT64"),
+            None => tracing::info!("IPv4 is not reached through NAT64 any more"),
+        }
+        self.paths.set_nat64(prefix);
+        self.input(Input::Rediscover);
+    }
+
+    /// The prefix of the NAT64 by which IPv4 is reached, where it is.
+    pub(crate) fn nat64(&self) -> Option<Nat64Prefix> {
+        self.nat64.prefix()
     }
 
     /// Tells the engine what the router opened.
