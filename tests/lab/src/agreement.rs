@@ -222,7 +222,7 @@ mod tests {
 
     #[test]
     fn a_node_may_know_nothing_but_must_not_be_wrong() {
-        let truth = recipe("symmetric-seq").unwrap().claim;
+        let truth = recipe("symmetric-seq").unwrap().ipv4().unwrap();
         assert!(contradictions(&json!({}), truth).is_empty());
         let right = json!({ "mapping": "address-and-port-dependent", "hairpin": false,
             "allocation": { "sequential": { "step": 1 } } });

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
 
-use crate::coordinator::HTTP_PORT;
+use crate::coordinator::{HTTP_PORT, OPEN_PORT};
 use crate::daemon::Ran;
 use crate::deadline::wait_for;
 use crate::error::{LabError, Trying};
@@ -68,7 +68,7 @@ fn scenario(context: &Context, name: &str, outcome: Outcome) -> Result<Outcome, 
 fn garbage(mesh: &mut Mesh) -> Result<(), LabError> {
     let [server, second] = mesh.coordinator.addresses.map(IpAddr::V4);
     let mut targets: Vec<SocketAddr> =
-        [(server, 3478), (server, 3479), (second, 3478)].map(SocketAddr::from).to_vec();
+        [(server, OPEN_PORT), (server, 3478), (server, 3479), (second, 3478)].map(SocketAddr::from).to_vec();
     for node in &mesh.nodes {
         let (address, ports) = (mesh.internet.addresses(&node.name)?[0], node.udp_ports()?);
         if ports.is_empty() {

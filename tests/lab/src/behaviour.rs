@@ -69,6 +69,42 @@ pub struct Behaviour {
     pub hairpin: Hairpin,
 }
 
+/// Where a network lets UDP go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Udp {
+    /// Anywhere.
+    Anywhere,
+    /// Only to ports 53 and 443.
+    #[serde(rename = "53-443")]
+    To53And443,
+    /// Nowhere; TCP gets out.
+    Blocked,
+}
+
+/// All that a recipe claims, and all that the classifier can find out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Claim {
+    /// Where UDP may go.
+    pub udp: Udp,
+    /// What becomes of UDP over IPv4, or of UDP to IPv4 addresses through NAT64; `None` where none gets out.
+    pub ipv4: Option<Behaviour>,
+    /// Who may come in over IPv6, which nobody translates; `None` where hosts have none.
+    pub ipv6: Option<Filtering>,
+    /// Whether hosts have no IPv4 and reach it through NAT64 (RFC 6146).
+    pub nat64: bool,
+}
+
+impl std::fmt::Display for Claim {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut parts = vec![format!("udp {}", word(&self.udp))];
+        parts.extend(self.ipv4.map(|ipv4| ipv4.to_string()));
+        parts.extend(self.ipv6.map(|filtering| format!("ipv6 filtering {}", word(&filtering))));
+        parts.extend(self.nat64.then(|| "nat64".to_owned()));
+        formatter.write_str(&parts.join(", "))
+    }
+}
+
 impl std::fmt::Display for Behaviour {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let fields =

@@ -2,7 +2,7 @@
 
 use comfy_table::{Table, presets::NOTHING};
 
-use crate::behaviour::{Behaviour, word};
+use crate::behaviour::{Behaviour, Claim, word};
 use crate::classifier::classify;
 use crate::error::LabError;
 use crate::internet::Internet;
@@ -16,7 +16,7 @@ pub struct Classified {
     /// The recipe with its claim.
     pub recipe: Recipe,
     /// What was found, or why nothing was.
-    pub found: Result<Behaviour, LabError>,
+    pub found: Result<Claim, LabError>,
 }
 
 impl Classified {
@@ -33,22 +33,16 @@ impl Classified {
 /// When a name is unknown or the internet cannot be built. A recipe that fails is a result, not an error.
 pub fn classify_recipes(names: &[&str]) -> Result<Vec<Classified>, LabError> {
     let recipes = names.iter().map(|name| recipe(name)).collect::<Result<Vec<_>, _>>()?;
-    let mut topology = Topology::default().host("stun", 2);
+    let mut topology = Topology::default().dual_host("stun", 2);
     for recipe in &recipes {
         topology = topology.site(recipe.name, recipe.name, &[&host_of(recipe)]);
     }
     let internet = Internet::build(&topology)?;
-    let addresses = internet.addresses("stun")?;
-    let server = StunServer::start(&internet.host("stun")?, [addresses[0], addresses[1]])?;
-    let found: Vec<Result<Behaviour, LabError>> = std::thread::scope(|scope| {
+    let server = StunServer::start(&internet, "stun")?;
+    let found: Vec<Result<Claim, LabError>> = std::thread::scope(|scope| {
         let threads: Vec<_> = recipes
             .iter()
-            .map(|recipe| {
-                scope.spawn(|| {
-                    let host = host_of(recipe);
-                    classify(&internet.host(&host)?, internet.addresses(&host)?[0], &server)
-                })
-            })
+            .map(|recipe| scope.spawn(|| classify(&internet, &host_of(recipe), &server)))
             .collect();
         let panicked = || Err(LabError::Unmet("the classifier panicked".to_owned()));
         threads.into_iter().map(|thread| thread.join().unwrap_or_else(|_| panicked())).collect()
@@ -61,16 +55,30 @@ pub fn classify_recipes(names: &[&str]) -> Result<Vec<Classified>, LabError> {
 pub fn table(results: &[Classified]) -> String {
     let mut table = Table::new();
     table.load_style(NOTHING);
-    table.set_header(["recipe", "mapping", "filtering", "ports", "hairpin", "as claimed"]);
+    table.set_header([
+        "recipe",
+        "udp",
+        "mapping",
+        "filtering",
+        "ports",
+        "hairpin",
+        "ipv6 filtering",
+        "as claimed",
+    ]);
     for result in results {
         let name = result.recipe.name.to_owned();
         let verdict = if result.holds() { "yes".to_owned() } else { format!("NO: {}", result.recipe.claim) };
         table.add_row(match &result.found {
-            Ok(found) => {
-                let Behaviour { mapping, filtering, allocation, hairpin } = found;
-                vec![name, word(mapping), word(filtering), word(allocation), word(hairpin), verdict]
+            Ok(Claim { udp, ipv4, ipv6, nat64 }) => {
+                let none = || vec![String::new(); 4];
+                let ipv4 = ipv4.map_or_else(none, |Behaviour { mapping, filtering, allocation, hairpin }| {
+                    vec![word(&mapping), word(&filtering), word(&allocation), word(&hairpin)]
+                });
+                let udp = if *nat64 { format!("{}, nat64", word(udp)) } else { word(udp) };
+                let ipv6 = ipv6.map(|filtering| word(&filtering)).unwrap_or_default();
+                [vec![name, udp], ipv4, vec![ipv6, verdict]].concat()
             }
-            Err(error) => vec![name, error.to_string(), String::new(), String::new(), String::new(), verdict],
+            Err(error) => [vec![name, error.to_string()], vec![String::new(); 5], vec![verdict]].concat(),
         });
     }
     table.to_string()

@@ -16,6 +16,8 @@ use crate::scenario::Context;
 
 /// The port of its API and dashboard.
 pub(crate) const HTTP_PORT: u16 = 8080;
+/// A UDP port that networks let through when they let through little: that of the relay, and of STUN once more.
+pub(crate) const OPEN_PORT: u16 = 443;
 /// How long it may take to answer on a busy machine.
 const READY: Duration = Duration::from_secs(20);
 
@@ -59,9 +61,9 @@ impl Coordinator {
         command.args(["--listen", &format!("{one}:{HTTP_PORT}"), "--public-url", &public_url]);
         command.args([
             "--stun",
-            &format!("{one}:3478,{one}:3479,{two}:3478"),
+            &format!("{one}:3478,{one}:3479,{two}:3478,{one}:{OPEN_PORT},{two}:{OPEN_PORT}"),
             "--relay",
-            &format!("{one}:3478"),
+            &format!("{one}:{OPEN_PORT}"),
         ]);
         let daemon = Daemon::start(&mut command, &log)?;
         let mut coordinator =

@@ -143,11 +143,9 @@ fn connect(
 
 /// Classifies the very routers of this demonstration before they judge anything.
 fn check_routers(internet: &Internet) -> Result<(), LabError> {
-    let addresses = internet.addresses("stun")?;
-    let server = StunServer::start(&internet.host("stun")?, [addresses[0], addresses[1]])?;
+    let server = StunServer::start(internet, "stun")?;
     let wrong = side_by_side(NODES.to_vec(), NODES.len(), |(host, site, name)| {
-        let (claim, found) =
-            (recipe(name)?.claim, classify(&internet.host(host)?, internet.addresses(host)?[0], &server)?);
+        let (claim, found) = (recipe(name)?.claim, classify(internet, host, &server)?);
         if found == claim {
             Ok(())
         } else {

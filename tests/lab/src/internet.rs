@@ -1,7 +1,7 @@
 //! Building a planned internet in this machine, changing it, and taking it down.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::process::Command;
 use std::sync::Mutex;
 
@@ -9,6 +9,7 @@ use crate::error::LabError;
 use crate::namespace::{Namespace, run_with_input};
 use crate::plan::{CORE, Link, Plan, Setup};
 use crate::topology::Topology;
+use crate::translator::Translator;
 use crate::wire::Wire;
 
 /// Namespaces that are set up at the same time.
@@ -19,6 +20,7 @@ const WORKERS: usize = 4;
 pub struct Internet {
     plan: Mutex<Plan>,
     wires: BTreeMap<String, Wire>,
+    translators: Vec<Translator>,
 }
 
 impl Internet {
@@ -28,7 +30,8 @@ impl Internet {
     /// When the description is wrong or the machine refuses.
     pub fn build(topology: &Topology) -> Result<Self, LabError> {
         let plan = Plan::of(topology)?;
-        let mut internet = Self { plan: Mutex::new(Plan::default()), wires: BTreeMap::new() };
+        let mut internet =
+            Self { plan: Mutex::new(Plan::default()), wires: BTreeMap::new(), translators: Vec::new() };
         let mut batch: Vec<String> = plan.setups.keys().map(|name| format!("netns add {name}")).collect();
         let (wired, plain): (Vec<&Link>, Vec<&Link>) =
             plan.links.iter().partition(|link| link.wire.is_some());
@@ -53,11 +56,16 @@ impl Internet {
                 });
             }
         });
+        let translated = plan.setups.iter().filter(|(_, setup)| setup.translates_ipv6);
+        let translated: Vec<Namespace> = translated.map(|(name, _)| Namespace::named(name)).collect();
         internet.plan = Mutex::new(plan);
-        match failures.into_inner().unwrap_or_default().into_iter().next() {
-            Some(error) => Err(error),
-            None => Ok(internet),
+        if let Some(error) = failures.into_inner().unwrap_or_default().into_iter().next() {
+            return Err(error);
         }
+        for router in &translated {
+            internet.translators.push(Translator::start(router)?);
+        }
+        Ok(internet)
     }
 
     /// The internet's core router.
@@ -76,12 +84,20 @@ impl Internet {
         ))
     }
 
-    /// The addresses of a host, public or private as its site has it.
+    /// The IPv4 addresses of a host, public or private as its site has it; none behind NAT64.
     ///
     /// # Errors
     /// [`LabError::Description`] when the host does not exist.
     pub fn addresses(&self, name: &str) -> Result<Vec<Ipv4Addr>, LabError> {
         Ok(locked(&self.plan).hosts.get(name).ok_or_else(|| unknown("host", name))?.addresses.clone())
+    }
+
+    /// The IPv6 addresses of a host; none unless it is public and has them, or its site's recipe says so.
+    ///
+    /// # Errors
+    /// [`LabError::Description`] when the host does not exist.
+    pub fn ipv6_addresses(&self, name: &str) -> Result<Vec<Ipv6Addr>, LabError> {
+        Ok(locked(&self.plan).hosts.get(name).ok_or_else(|| unknown("host", name))?.ipv6.clone())
     }
 
     /// The site of a host; `None` for a public one.
@@ -130,6 +146,7 @@ impl Internet {
 impl Drop for Internet {
     fn drop(&mut self) {
         self.wires.clear();
+        self.translators.clear();
         let lines: Vec<String> =
             locked(&self.plan).setups.keys().map(|name| format!("netns del {name}")).collect();
         // Whatever stays behind goes away with the sandbox.
@@ -142,6 +159,7 @@ fn set_up(namespace: &Namespace, setup: &Setup) -> Result<(), LabError> {
     if setup.forwards {
         settings.extend([
             ("ipv4/ip_forward", "1"),
+            ("ipv6/conf/all/forwarding", "1"),
             ("ipv4/conf/all/rp_filter", "0"),
             ("ipv4/conf/default/rp_filter", "0"),
             // A redirect would teach hosts of a hairpin to bypass the router.
@@ -154,6 +172,9 @@ fn set_up(namespace: &Namespace, setup: &Setup) -> Result<(), LabError> {
     }
     namespace.set(&settings)?;
     namespace.configure(&setup.lines)?;
+    if let Some(names) = &setup.names {
+        namespace.set_names(names)?;
+    }
     match &setup.rules {
         Some(rules) => namespace.load_rules(rules),
         None => Ok(()),

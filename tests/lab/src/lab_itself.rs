@@ -95,15 +95,15 @@ fn loss(name: &str) -> Result<Outcome, LabError> {
 fn rebinding(name: &str) -> Result<Outcome, LabError> {
     let topology = Topology::default().host("stun", 2).site("home", "port-restricted", &["laptop"]);
     let internet = Internet::build(&topology)?;
-    let addresses = internet.addresses("stun")?;
-    let server = StunServer::start(&internet.host("stun")?, [addresses[0], addresses[1]])?;
+    let server = StunServer::start(&internet, "stun")?;
     let (before, after, new) = internet.host("laptop")?.within(|| {
-        let socket = crate::classifier::socket()?;
-        let before = crate::classifier::seen_by(&socket, server.endpoints[0][0])?;
+        let endpoint = server.endpoints[0][0];
+        let socket = crate::classifier::socket(endpoint)?;
+        let before = crate::classifier::seen_by(&socket, endpoint)?;
         let new = internet.rebind("home")?;
-        Ok((before, crate::classifier::seen_by(&socket, server.endpoints[0][0])?, new))
+        Ok((before, crate::classifier::seen_by(&socket, endpoint)?, new))
     })?;
-    let verdict = if *after.ip() == new && *before.ip() != new {
+    let verdict = if after.ip() == new && before.ip() != new {
         Ok(format!("{before} became {after}"))
     } else {
         Err(format!("{before} became {after}, not {new}"))

@@ -1,7 +1,8 @@
-//! Every pair of NAT classes, and every order of starting, in one internet with one coordinator.
+//! Every pair of classes of networks, and every order of starting.
 
 use std::time::{Duration, Instant};
 
+use crate::behaviour::Udp;
 use crate::coordinator::Coordinator;
 use crate::deadline::side_by_side;
 use crate::error::LabError;
@@ -14,11 +15,34 @@ use crate::scenario::{Context, Group, Outcome};
 use crate::topology::Topology;
 
 /// The classes of the matrix.
-const CLASSES: [&str; 5] = ["public", "full-cone", "address-restricted", "port-restricted", "symmetric"];
+const CLASSES: [&str; 14] = [
+    "public",
+    "firewall",
+    "full-cone",
+    "address-restricted",
+    "port-restricted",
+    "address-dependent",
+    "symmetric-seq",
+    "symmetric",
+    "double-nat",
+    "double-nat-no-hairpin",
+    "udp-blocked",
+    "udp-53-443",
+    "ipv6-firewall",
+    "nat64",
+];
 /// Pairs whose start is also tried in other orders.
-const ORDERED: [(&str, &str); 2] = [("port-restricted", "port-restricted"), ("public", "symmetric")];
+const ORDERED: [(&str, &str); 5] = [
+    ("port-restricted", "port-restricted"),
+    ("public", "symmetric"),
+    ("port-restricted", "udp-blocked"),
+    ("ipv6-firewall", "ipv6-firewall"),
+    ("port-restricted", "nat64"),
+];
 /// Pairs at the same time: agents share this machine's processors, and figures have limits.
 const AT_ONCE: usize = 2;
+/// Pairs in one internet with one coordinator: each has a network of its own, and a coordinator has 64 ranges for them.
+const PAIRS_MAX: usize = 60;
 /// From both agents up to the first answered ping.
 const FIRST_PING_MAX_MS: f64 = 1000.0;
 /// From both agents up to a direct path on both ends.
@@ -89,8 +113,14 @@ fn hosts(index: usize) -> [String; 2] {
 }
 
 fn run(context: &Context, wanted: &[String]) -> Result<Vec<Outcome>, LabError> {
-    let context = context.within("matrix")?;
     let pairs: Vec<Pair> = pairs().into_iter().filter(|pair| wanted.contains(&pair.name)).collect();
+    let internets = pairs.chunks(PAIRS_MAX).enumerate();
+    let outcomes =
+        internets.map(|(number, pairs)| in_one_internet(&context.within(&format!("matrix{number}"))?, pairs));
+    Ok(outcomes.collect::<Result<Vec<_>, LabError>>()?.concat())
+}
+
+fn in_one_internet(context: &Context, pairs: &[Pair]) -> Result<Vec<Outcome>, LabError> {
     let mut topology = Topology::default().host("coordinator", 2);
     for (index, pair) in pairs.iter().enumerate() {
         for (host, recipe) in hosts(index).iter().zip(pair.recipes) {
@@ -98,10 +128,10 @@ fn run(context: &Context, wanted: &[String]) -> Result<Vec<Outcome>, LabError> {
         }
     }
     let internet = Internet::build(&topology)?;
-    let mut coordinator = Coordinator::start(&context, &internet, "coordinator")?;
+    let mut coordinator = Coordinator::start(context, &internet, "coordinator")?;
     let outcomes = side_by_side(pairs.iter().enumerate().collect(), AT_ONCE, |(index, pair)| {
         let logs = || hosts(index).map(|host| context.run_dir.join(format!("{host}.log"))).to_vec();
-        attempt(&pair.name, |outcome| meet(&context, &internet, &coordinator, index, pair, outcome), logs)
+        attempt(&pair.name, |outcome| meet(context, &internet, &coordinator, index, pair, outcome), logs)
     });
     coordinator.must_run()?;
     Ok(outcomes)
@@ -145,6 +175,8 @@ fn meet(
     ping_all_ways(one, other, PATIENCE)?;
     let last_start = start + pair.delays.into_iter().max().unwrap_or_default();
     let from_start = since.saturating_duration_since(last_start) + opened.first_ping;
+    check_relay_leg(one, other, pair.recipes[0])?;
+    check_relay_leg(other, one, pair.recipes[1])?;
     let outcome = outcome.limited("first_ping_ms", ms(opened.first_ping), FIRST_PING_MAX_MS);
     let outcome = outcome.figure("process_start_to_ping_ms", ms(from_start));
     let outcome = match expected {
@@ -158,14 +190,32 @@ fn meet(
     Ok(outcome.judged(Ok(expected.kind().to_owned())))
 }
 
+/// A network that limits UDP shows in how its node reaches the relay: not over UDP where none gets out, and over UDP
+/// where it may go to the relay's port.
+fn check_relay_leg(node: &Node, peer: &Node, site: &str) -> Result<(), LabError> {
+    let wanted = match recipe(site)?.claim.udp {
+        Udp::Anywhere => return Ok(()),
+        Udp::To53And443 => "udp",
+        Udp::Blocked => "web-socket",
+    };
+    let path = node.status()?.path_to(&peer.name);
+    if path.relay_transport.as_deref() == Some(wanted) {
+        return Ok(());
+    }
+    Err(LabError::Unmet(format!("{} is not at the relay by `{wanted}`: {path:?}", node.name)))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::pairs;
+    use super::{CLASSES, pairs};
 
     #[test]
-    fn the_matrix_has_every_unordered_pair_of_five_classes_once() {
+    fn the_matrix_has_every_unordered_pair_of_its_classes_once() {
         let names: Vec<String> = pairs().into_iter().map(|pair| pair.name).collect();
-        assert_eq!(names.iter().filter(|name| name.starts_with("matrix/")).count(), 15);
+        assert_eq!(
+            names.iter().filter(|name| name.starts_with("matrix/")).count(),
+            CLASSES.len() * (CLASSES.len() + 1) / 2
+        );
         assert_eq!(names.iter().collect::<std::collections::BTreeSet<_>>().len(), names.len());
     }
 }

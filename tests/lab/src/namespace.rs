@@ -9,6 +9,11 @@ use nix::sched::{CloneFlags, setns};
 
 use crate::error::{LabError, Trying};
 
+/// Where namespaces with names of their own keep them; `/run` is the sandbox's own.
+const NAMES_DIR: &str = "/run/lab-names";
+/// Puts the names into place for one program: `ip netns exec` has given it mounts of its own.
+const WITH_NAMES: &str = "mount --bind \"$0\" /etc/hosts && exec \"$@\"";
+
 /// A named network namespace. Dropping the value does not remove it: the internet that made it does.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Namespace {
@@ -28,12 +33,31 @@ impl Namespace {
         &self.name
     }
 
-    /// A command that runs inside the namespace, with `/sys` of that namespace.
+    /// A command that runs inside the namespace, with `/sys` and the names of that namespace.
     #[must_use]
     pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new("ip");
-        command.args(["netns", "exec", &self.name]).arg(program);
+        command.args(["netns", "exec", &self.name]);
+        let names = self.names_file();
+        if names.is_file() {
+            command.args(["sh", "-c", WITH_NAMES]).arg(names);
+        }
+        command.arg(program);
         command
+    }
+
+    /// Gives the programs that start inside from now on an `/etc/hosts` of their own.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn set_names(&self, names: &str) -> Result<(), LabError> {
+        let path = self.names_file();
+        let written = std::fs::create_dir_all(NAMES_DIR).and_then(|()| std::fs::write(&path, names));
+        written.map_err(|error| LabError::at_path("write", &path, error))
+    }
+
+    fn names_file(&self) -> PathBuf {
+        PathBuf::from(NAMES_DIR).join(&self.name)
     }
 
     /// Runs a closure in a thread that lives inside the namespace. Sockets it opens stay there for good.

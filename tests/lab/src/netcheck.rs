@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::behaviour::word;
+use crate::behaviour::{Udp, word};
 use crate::coordinator::Coordinator;
 use crate::deadline::{side_by_side, wait_for};
 use crate::error::LabError;
 use crate::internet::Internet;
-use crate::node::Node;
+use crate::ipv6::nat64_prefix;
+use crate::node::{Node, UDP_BLOCKED};
 use crate::opening::{PATIENCE, ms};
 use crate::recipe::{Recipe, recipe, recipe_names};
 use crate::report::attempt;
@@ -61,10 +62,18 @@ fn check(
     node.join(&coordinator.url(), &key)?;
     node.start()?;
     node.wait_until_up(PATIENCE)?;
+    if recipe.claim.udp == Udp::Blocked {
+        let (_, taken) = wait_for("the agent's word that UDP is blocked", PATIENCE, || {
+            Ok(node.netcheck_says(UDP_BLOCKED)?.then_some(()))
+        })?;
+        node.must_run()?;
+        node.stop()?;
+        return Ok(outcome.figure("verdict_ms", ms(taken)).judged(Ok(UDP_BLOCKED.to_owned())));
+    }
     let known = |nat: &BTreeMap<String, Value>| nat.get("mapping").is_some_and(Value::is_string);
     let look = || Ok(Some(node.status()?.own.nat).filter(known));
     let (nat, taken) = wait_for("the agent's knowledge of its NAT's mapping", PATIENCE, look)?;
-    let claim = recipe.claim;
+    let claim = recipe.ipv4()?;
     let truth = [
         ("mapping", word(&claim.mapping)),
         ("filtering", word(&claim.filtering)),
@@ -78,6 +87,9 @@ fn check(
         Some(format!("{field} is `{truth}`, the agent says `{said}`"))
     };
     let wrong: Vec<String> = truth.iter().filter_map(wrong).collect();
+    if recipe.claim.nat64 && !node.netcheck_says(&nat64_prefix())? {
+        return Err(LabError::Unmet(format!("netcheck does not name the NAT64 prefix {}", nat64_prefix())));
+    }
     node.must_run()?;
     node.stop()?;
     let outcome = outcome.limited("mapping_known_ms", ms(taken), KNOWN_MAX_MS);

@@ -18,6 +18,9 @@ const INTERFACE: &str = "wrn0";
 /// The longest path of a Unix socket (`sun_path` of unix(7), with its final zero).
 const SOCKET_PATH_MAX: usize = 107;
 
+/// What `warren netcheck` says where no UDP gets out.
+pub(crate) const UDP_BLOCKED: &str = "UDP is blocked, the relay over WebSocket works";
+
 /// One node: its place, its folder and, once started, its daemon.
 #[derive(Debug)]
 pub(crate) struct Node {
@@ -77,6 +80,11 @@ impl Node {
     pub(crate) fn try_join(&self, url: &str, key: &str) -> Result<Ran, LabError> {
         let mut command = self.command(&["join", url, "--name", &self.name]);
         run_logged(command.env("WARREN_ENROLLMENT_KEY", key), &self.log)
+    }
+
+    /// Whether `warren netcheck --json` holds these words.
+    pub(crate) fn netcheck_says(&self, words: &str) -> Result<bool, LabError> {
+        Ok(self.warren(&["netcheck", "--json"])?.stdout.contains(words))
     }
 
     /// Joins, or fails.

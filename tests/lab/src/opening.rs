@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use crate::behaviour::{Behaviour, Filtering, Mapping};
+use crate::behaviour::{Allocation, Behaviour, Claim, Filtering, Mapping, Udp};
 use crate::deadline::wait_for;
 use crate::error::LabError;
 use crate::node::Node;
@@ -29,14 +29,30 @@ pub(crate) enum Expected {
 }
 
 impl Expected {
+    /// Where a side's UDP gets no further than a relay, so does the pair: the other side's port is one of its own choice, and
+    /// neither 53 nor 443. Where both have IPv6, which nobody translates, plain opening works whatever filters it. Else
+    /// IPv4 decides, which a host without it reaches through NAT64.
+    pub(crate) fn between(one: Claim, other: Claim) -> Self {
+        let (Some(one_ipv4), Some(other_ipv4)) = (one.ipv4, other.ipv4) else { return Self::Relay };
+        if one.udp != Udp::Anywhere || other.udp != Udp::Anywhere {
+            Self::Relay
+        } else if one.ipv6.is_some() && other.ipv6.is_some() {
+            Self::Direct
+        } else {
+            Self::over_ipv4(one_ipv4, other_ipv4)
+        }
+    }
+
     /// Plain opening works unless the port of one side cannot be known to the other, and the other filters by port or
     /// has the same trouble (measured for every pair of classes in this lab's own kind of NATs). Where only one side has
-    /// it, the port can be searched for.
-    pub(crate) fn between(one: Behaviour, other: Behaviour) -> Self {
+    /// it, the port can be searched for, and where both count their ports up, each can predict the other's.
+    fn over_ipv4(one: Behaviour, other: Behaviour) -> Self {
         let unknowable = |side: Behaviour| side.mapping >= Mapping::AddressDependent;
         let by_port = |side: Behaviour| side.filtering == Filtering::AddressAndPortDependent;
+        let is_counted = |side: Behaviour| side.allocation == Allocation::Sequential;
         let closed = |side, far| unknowable(side) && (unknowable(far) || by_port(far));
-        match (closed(one, other) || closed(other, one), unknowable(one) && unknowable(other)) {
+        let hopeless = unknowable(one) && unknowable(other) && !(is_counted(one) && is_counted(other));
+        match (closed(one, other) || closed(other, one), hopeless) {
             (false, _) => Self::Direct,
             (true, false) => Self::RelayFirst,
             (true, true) => Self::Relay,
@@ -143,6 +159,21 @@ mod tests {
     }
 
     #[test]
+    fn ipv6_opens_where_ipv4_does_not_and_a_network_without_udp_never_does() {
+        assert_eq!(between("ipv6-firewall", "ipv6-firewall"), Expected::Direct);
+        assert_eq!(between("ipv6-firewall", "nat64"), Expected::Direct);
+        assert_eq!(between("ipv6-firewall", "symmetric"), Expected::Relay);
+        assert_eq!(between("nat64", "port-restricted"), Expected::Direct);
+        assert_eq!(between("nat64", "symmetric"), Expected::RelayFirst);
+        assert_eq!(between("address-dependent", "address-restricted"), Expected::Direct);
+        assert_eq!(between("address-dependent", "address-dependent"), Expected::Relay);
+        for limited in ["udp-blocked", "udp-53-443"] {
+            assert_eq!(between(limited, "public"), Expected::Relay);
+            assert_eq!(between("ipv6-firewall", limited), Expected::Relay);
+        }
+    }
+
+    #[test]
     fn only_a_symmetric_side_against_port_filtering_or_another_one_needs_the_relay() {
         let names = ["public", "full-cone", "address-restricted", "port-restricted", "symmetric"];
         let pairs: Vec<_> = names
@@ -155,6 +186,8 @@ mod tests {
         assert_eq!(between("port-restricted", "symmetric"), Expected::RelayFirst);
         assert_eq!(between("symmetric", "firewall"), Expected::RelayFirst);
         assert_eq!(between("symmetric", "symmetric"), Expected::Relay);
+        assert_eq!(between("symmetric-seq", "symmetric-seq"), Expected::RelayFirst);
+        assert_eq!(between("symmetric-seq", "symmetric"), Expected::Relay);
     }
 
     #[test]

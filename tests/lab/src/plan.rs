@@ -1,9 +1,10 @@
 //! From a description to addresses and commands, without touching the machine.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::error::LabError;
+use crate::ipv6;
 use crate::recipe::{Recipe, recipe};
 use crate::topology::{Site, Topology, WireSettings};
 
@@ -27,6 +28,10 @@ pub(crate) struct Setup {
     pub(crate) forwards: bool,
     pub(crate) lines: Vec<String>,
     pub(crate) rules: Option<String>,
+    /// Whether a translator between IPv6 and IPv4 runs there.
+    pub(crate) translates_ipv6: bool,
+    /// Names of its own, in the form of `/etc/hosts`.
+    pub(crate) names: Option<String>,
 }
 
 /// A host of the plan.
@@ -34,6 +39,7 @@ pub(crate) struct Setup {
 pub(crate) struct PlannedHost {
     pub(crate) namespace: String,
     pub(crate) addresses: Vec<Ipv4Addr>,
+    pub(crate) ipv6: Vec<Ipv6Addr>,
     pub(crate) site: Option<String>,
 }
 
@@ -46,6 +52,18 @@ pub(crate) struct PlannedRouter {
     pub(crate) lan: String,
     /// Its cable's name at the core; absent behind another router.
     pub(crate) uplink: Option<String>,
+}
+
+/// What the hosts of one site share.
+struct Place<'a> {
+    router: &'a str,
+    recipe: &'a Recipe,
+    wan: Ipv4Addr,
+    uplink: Option<&'a str>,
+    bits: u8,
+    gateway: Ipv4Addr,
+    /// The number of its IPv6 network, where it has one.
+    ipv6: Option<u8>,
 }
 
 /// Everything the lab is going to build.
@@ -84,8 +102,17 @@ impl Plan {
             let addresses =
                 (0..host.addresses.max(1)).map(|_| plan.take(0)).collect::<Result<Vec<_>, _>>()?;
             plan.setup(&namespace)?;
-            plan.uplink(&namespace, "eth0", &addresses, host.wire);
-            plan.hosts.insert(host.name.clone(), PlannedHost { namespace, addresses, site: None });
+            let at_core = plan.uplink(&namespace, "eth0", &addresses, host.wire);
+            let mut ipv6 = Vec::new();
+            if host.ipv6 {
+                ipv6.extend(addresses.iter().map(|address| ipv6::address(0, address.octets()[3])));
+                plan.lines(CORE, [ipv6::gateway_line(&at_core)]);
+            }
+            for address in &ipv6 {
+                plan.lines(&namespace, ipv6::host_lines("eth0", *address, 128));
+                plan.lines(CORE, [format!("route add {address}/128 dev {at_core}")]);
+            }
+            plan.hosts.insert(host.name.clone(), PlannedHost { namespace, addresses, ipv6, site: None });
         }
         for site in &topology.sites {
             match recipe(&site.recipe)?.behind {
@@ -119,7 +146,8 @@ impl Plan {
                 (wan, Some(self.uplink(&router, "wan", &[wan], site.wire)))
             }
             Some((carrier, wan, gateway)) => {
-                self.on_lan(carrier, &router, "wan", wan, 16, gateway, site.wire);
+                self.on_lan(carrier, &router, "wan", site.wire);
+                self.lines(&router, inside_lines("wan", wan, 16, gateway));
                 (wan, None)
             }
         };
@@ -135,28 +163,23 @@ impl Plan {
             "link set lan up".into(),
         ]);
         setup.rules = Some(recipe.script(wan, &lan));
-        if !recipe.translates() && outer.is_some() {
+        setup.translates_ipv6 = recipe.claim.nat64;
+        if (!recipe.translates() || recipe.claim.ipv6.is_some()) && outer.is_some() {
             return Err(LabError::Description(format!(
                 "site `{}` is behind another one and must translate: choose another recipe than `{}`",
                 site.name, site.recipe
             )));
         }
+        let ipv6 = recipe.claim.ipv6.map(|_| self.lans);
+        if let Some(network) = ipv6 {
+            setup.lines.extend(ipv6::router_lines(network));
+            setup.lines.extend(ipv6::translator_lines().into_iter().filter(|_| recipe.claim.nat64));
+            self.lines(CORE, ipv6::core_lines(network, uplink.as_deref().unwrap_or_default()));
+        }
+        let place =
+            Place { router: &router, recipe: &recipe, wan, uplink: uplink.as_deref(), bits, gateway, ipv6 };
         for (index, name) in site.hosts.iter().enumerate() {
-            let host = namespace_name("h", name)?;
-            self.setup(&host)?;
-            let inside = inside_address(gateway, index)?;
-            let address = if recipe.translates() { inside } else { self.take(2)? };
-            if recipe.translates() {
-                self.on_lan(&router, &host, "eth0", address, bits, gateway, None);
-            } else {
-                self.on_lan(&router, &host, "eth0", address, 32, gateway, None);
-                self.lines(&router, [format!("route add {address}/32 dev lan")]);
-                let uplink = uplink.clone().unwrap_or_default();
-                self.lines(CORE, [format!("route add {address}/32 via {wan} dev {uplink}")]);
-            }
-            let planned =
-                PlannedHost { namespace: host, addresses: vec![address], site: Some(site.name.clone()) };
-            self.hosts.insert(name.clone(), planned);
+            self.inside_host(&site.name, name, index, &place)?;
         }
         for (index, inner) in site.sites.iter().enumerate() {
             let address = inside_address(gateway, site.hosts.len() + index)?;
@@ -164,6 +187,41 @@ impl Plan {
         }
         let planned = PlannedRouter { namespace: router, recipe, wan, lan, uplink };
         self.routers.insert(site.name.clone(), planned);
+        Ok(())
+    }
+
+    /// Plans the host with this number on the LAN of a site.
+    fn inside_host(&mut self, site: &str, name: &str, index: usize, place: &Place) -> Result<(), LabError> {
+        let host = namespace_name("h", name)?;
+        self.setup(&host)?;
+        self.on_lan(place.router, &host, "eth0", None);
+        let (recipe, gateway) = (place.recipe, place.gateway);
+        let inside = inside_address(gateway, index)?;
+        let ipv6 = place.ipv6.map(|network| ipv6::address(network, inside.octets()[3]));
+        if let Some(address) = ipv6 {
+            self.lines(&host, ipv6::host_lines("eth0", address, 64));
+        }
+        let addresses = if recipe.claim.nat64 {
+            self.setups.entry(host.clone()).or_default().names = Some(ipv6::names());
+            Vec::new()
+        } else if recipe.translates() {
+            self.lines(&host, inside_lines("eth0", inside, place.bits, gateway));
+            vec![inside]
+        } else {
+            let address = self.take(2)?;
+            self.lines(&host, inside_lines("eth0", address, 32, gateway));
+            self.lines(place.router, [format!("route add {address}/32 dev lan")]);
+            let uplink = place.uplink.unwrap_or_default();
+            self.lines(CORE, [format!("route add {address}/32 via {} dev {uplink}", place.wan)]);
+            vec![address]
+        };
+        let planned = PlannedHost {
+            namespace: host,
+            addresses,
+            ipv6: Vec::from_iter(ipv6),
+            site: Some(site.to_owned()),
+        };
+        self.hosts.insert(name.to_owned(), planned);
         Ok(())
     }
 
@@ -188,22 +246,11 @@ impl Plan {
     }
 
     /// Connects a namespace to the LAN bridge of a router.
-    #[expect(clippy::too_many_arguments, reason = "one call describes one cable and one address")]
-    fn on_lan(
-        &mut self,
-        router: &str,
-        namespace: &str,
-        interface: &str,
-        address: Ipv4Addr,
-        bits: u8,
-        gateway: Ipv4Addr,
-        wire: Option<WireSettings>,
-    ) {
+    fn on_lan(&mut self, router: &str, namespace: &str, interface: &str, wire: Option<WireSettings>) {
         let port = format!("port{}", self.links.len());
         self.link((router, &port), (namespace, interface), wire);
         self.lines(router, [format!("link set {port} master lan"), format!("link set {port} up")]);
-        self.lines(namespace, [format!("addr add {address}/{bits} dev {interface}")]);
-        self.lines(namespace, gateway_lines(interface, gateway));
+        self.lines(namespace, ["link set lo up".to_owned(), format!("link set {interface} up")]);
     }
 
     fn link(&mut self, one: (&str, &str), other: (&str, &str), wire: Option<WireSettings>) {
@@ -240,6 +287,12 @@ fn inside_address(gateway: Ipv4Addr, index: usize) -> Result<Ipv4Addr, LabError>
     let [a, b, c, _] = gateway.octets();
     let last = u8::try_from(index).ok().filter(|index| *index < 240).ok_or_else(full)?;
     Ok(Ipv4Addr::new(a, b, c, 10 + last))
+}
+
+/// An address on a LAN and the way out.
+fn inside_lines(interface: &str, address: Ipv4Addr, bits: u8, gateway: Ipv4Addr) -> Vec<String> {
+    let address = format!("addr add {address}/{bits} dev {interface}");
+    std::iter::once(address).chain(gateway_lines(interface, gateway)).collect()
 }
 
 fn gateway_lines(interface: &str, gateway: Ipv4Addr) -> [String; 4] {
@@ -303,6 +356,18 @@ mod tests {
                 .iter()
                 .any(|line| line == "route add 192.0.2.10/32 via 203.0.113.10 dev up0")
         );
+    }
+
+    #[test]
+    fn hosts_behind_nat64_have_ipv6_alone_and_names_of_their_own() {
+        let plan = Plan::of(&Topology::default().site("mobile", "nat64", &["a"]).dual_host("b", 1)).unwrap();
+        let host = &plan.hosts["a"];
+        assert!(host.addresses.is_empty());
+        assert_eq!(host.ipv6[0].to_string(), "2001:db8:1:1::a");
+        assert!(plan.setups["h-a"].names.as_ref().unwrap().contains("ipv4only.arpa"));
+        assert!(plan.setups["h-a"].lines.iter().all(|line| !line.contains("192.168")));
+        assert!(plan.setups["r-mobile"].translates_ipv6);
+        assert_eq!(plan.hosts["b"].ipv6[0].to_string(), "2001:db8:1::a");
     }
 
     #[test]

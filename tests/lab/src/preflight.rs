@@ -8,12 +8,13 @@ use std::process::{Command, Stdio};
 use crate::error::LabError;
 
 /// Programs the lab cannot do without, and the Debian package of each.
-const TOOLS: [(&str, &str); 5] = [
+const TOOLS: [(&str, &str); 6] = [
     ("ip", "iproute2"),
     ("nft", "nftables"),
     ("conntrack", "conntrack"),
     ("ping", "iputils-ping"),
     ("unshare", "util-linux"),
+    ("tayga", "tayga"),
 ];
 
 /// Checks tools, the TUN device and, for a caller who is not root, user namespaces.

@@ -5,14 +5,14 @@ use std::net::Ipv4Addr;
 
 use serde::de::DeserializeOwned;
 
-use crate::behaviour::Behaviour;
+use crate::behaviour::{Behaviour, Claim, Mapping, Udp};
 use crate::error::LabError;
 
 /// What every router does, loaded before the recipe itself.
 const BASE: &str = include_str!("../recipes/base.nft");
 
 /// All recipes, in the order in which they are listed.
-const FILES: [(&str, &str); 15] = [
+const FILES: [(&str, &str); 20] = [
     ("public", include_str!("../recipes/public.nft")),
     ("firewall", include_str!("../recipes/firewall.nft")),
     ("full-cone", include_str!("../recipes/full-cone.nft")),
@@ -21,6 +21,7 @@ const FILES: [(&str, &str); 15] = [
     ("port-restricted", include_str!("../recipes/port-restricted.nft")),
     ("port-restricted-hairpin", include_str!("../recipes/port-restricted-hairpin.nft")),
     ("port-restricted-random", include_str!("../recipes/port-restricted-random.nft")),
+    ("address-dependent", include_str!("../recipes/address-dependent.nft")),
     ("symmetric", include_str!("../recipes/symmetric.nft")),
     ("symmetric-seq", include_str!("../recipes/symmetric-seq.nft")),
     ("symmetric-port-block", include_str!("../recipes/symmetric-port-block.nft")),
@@ -28,6 +29,10 @@ const FILES: [(&str, &str); 15] = [
     ("cgnat-port-restricted", include_str!("../recipes/cgnat-port-restricted.nft")),
     ("double-nat", include_str!("../recipes/double-nat.nft")),
     ("double-nat-no-hairpin", include_str!("../recipes/double-nat-no-hairpin.nft")),
+    ("udp-blocked", include_str!("../recipes/udp-blocked.nft")),
+    ("udp-53-443", include_str!("../recipes/udp-53-443.nft")),
+    ("ipv6-firewall", include_str!("../recipes/ipv6-firewall.nft")),
+    ("nat64", include_str!("../recipes/nat64.nft")),
 ];
 
 /// One recipe: its claim and its rules.
@@ -38,7 +43,7 @@ pub struct Recipe {
     /// One line for people.
     pub about: String,
     /// What the classifier must find.
-    pub claim: Behaviour,
+    pub claim: Claim,
     /// The recipe of a carrier's router in front of this one.
     pub behind: Option<String>,
     /// Is the inside network the carrier's shared address space of RFC 6598?
@@ -85,17 +90,27 @@ fn parse(name: &'static str, text: &'static str) -> Result<Recipe, LabError> {
     Ok(Recipe {
         name,
         about: (*head.get("about").ok_or_else(|| wrong(name, "about", "one line of text"))?).to_owned(),
-        claim: Behaviour {
-            mapping: claim(name, &head, "mapping")?,
-            filtering: claim(name, &head, "filtering")?,
-            allocation: claim(name, &head, "allocation")?,
-            hairpin: claim(name, &head, "hairpin")?,
-        },
+        claim: whole_claim(name, &head)?,
         behind: head.get("behind").map(|outer| (*outer).to_owned()),
         carrier: head.get("lan") == Some(&"carrier"),
         ports,
         rules: text,
     })
+}
+
+fn whole_claim(name: &str, head: &BTreeMap<&str, &str>) -> Result<Claim, LabError> {
+    let udp = if head.contains_key("udp") { claim(name, head, "udp")? } else { Udp::Anywhere };
+    let ipv4 = match udp {
+        Udp::Blocked => None,
+        Udp::Anywhere | Udp::To53And443 => Some(Behaviour {
+            mapping: claim(name, head, "mapping")?,
+            filtering: claim(name, head, "filtering")?,
+            allocation: claim(name, head, "allocation")?,
+            hairpin: claim(name, head, "hairpin")?,
+        }),
+    };
+    let ipv6 = if head.contains_key("ipv6") { Some(claim(name, head, "ipv6")?) } else { None };
+    Ok(Claim { udp, ipv4, ipv6, nat64: head.get("ipv4") == Some(&"nat64") })
 }
 
 fn claim<T: DeserializeOwned>(name: &str, head: &BTreeMap<&str, &str>, key: &str) -> Result<T, LabError> {
@@ -108,10 +123,19 @@ fn wrong(name: &str, key: &str, wanted: &str) -> LabError {
 }
 
 impl Recipe {
-    /// Does the router translate addresses, so that hosts have private ones?
+    /// Does the router translate IPv4 addresses, so that hosts have private ones?
     #[must_use]
     pub fn translates(&self) -> bool {
-        self.claim.mapping != crate::behaviour::Mapping::None
+        self.claim.ipv4.is_none_or(|ipv4| ipv4.mapping != Mapping::None)
+    }
+
+    /// What becomes of UDP over IPv4.
+    ///
+    /// # Errors
+    /// [`LabError::Description`] for a recipe that lets no UDP out.
+    pub fn ipv4(&self) -> Result<Behaviour, LabError> {
+        let none = || LabError::Description(format!("the recipe `{}` lets no UDP out", self.name));
+        self.claim.ipv4.ok_or_else(none)
     }
 
     /// The whole nft script for a router with this outside address and inside network.
@@ -134,7 +158,7 @@ impl Recipe {
 #[cfg(test)]
 mod tests {
     use super::{parse, recipe, recipe_names};
-    use crate::behaviour::{Filtering, Mapping};
+    use crate::behaviour::{Filtering, Mapping, Udp};
 
     #[test]
     fn every_recipe_states_its_claim() {
@@ -146,9 +170,18 @@ mod tests {
 
     #[test]
     fn a_port_restricted_nat_claims_the_words_of_rfc_4787() {
-        let claim = recipe("port-restricted").unwrap().claim;
+        let claim = recipe("port-restricted").unwrap().ipv4().unwrap();
         assert_eq!(claim.mapping, Mapping::EndpointIndependent);
         assert_eq!(claim.filtering, Filtering::AddressAndPortDependent);
+    }
+
+    #[test]
+    fn a_network_without_udp_claims_no_mapping_and_one_behind_nat64_has_ipv6() {
+        let blocked = recipe("udp-blocked").unwrap();
+        assert_eq!((blocked.claim.udp, blocked.claim.ipv4), (Udp::Blocked, None));
+        assert!(blocked.translates() && blocked.ipv4().is_err());
+        let nat64 = recipe("nat64").unwrap().claim;
+        assert!(nat64.nat64 && nat64.ipv6 == Some(Filtering::AddressAndPortDependent));
     }
 
     #[test]

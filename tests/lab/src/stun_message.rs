@@ -1,7 +1,7 @@
 //! The few bytes of STUN (RFC 5389, RFC 5780) that the lab's own classifier needs, written apart from the product's
 //! code so that one cannot hide a mistake of the other.
 
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 const MAGIC: [u8; 4] = [0x21, 0x12, 0xa4, 0x42];
 const BINDING_REQUEST: [u8; 2] = [0x00, 0x01];
@@ -42,15 +42,15 @@ pub(crate) fn read_request(bytes: &[u8]) -> Option<(TransactionId, Change)> {
 /// An answer: whom the server saw, from where it answers, and its other endpoint.
 pub(crate) fn response(
     id: TransactionId,
-    seen: SocketAddrV4,
-    origin: SocketAddrV4,
-    other: SocketAddrV4,
+    seen: SocketAddr,
+    origin: SocketAddr,
+    other: SocketAddr,
 ) -> Vec<u8> {
     let mut mapped = endpoint(seen);
     for (byte, mask) in mapped[2..4].iter_mut().zip(MAGIC) {
         *byte ^= mask;
     }
-    for (byte, mask) in mapped[4..8].iter_mut().zip(MAGIC) {
+    for (byte, mask) in mapped[4..].iter_mut().zip(address_mask(id)) {
         *byte ^= mask;
     }
     let attributes =
@@ -59,20 +59,33 @@ pub(crate) fn response(
 }
 
 /// Reads whom the server saw out of an answer to this transaction.
-pub(crate) fn read_response(bytes: &[u8], id: TransactionId) -> Option<SocketAddrV4> {
+pub(crate) fn read_response(bytes: &[u8], id: TransactionId) -> Option<SocketAddr> {
     let (found, attributes) = dissect(BINDING_RESPONSE, bytes)?;
     let (_, value) =
         attributes.iter().find(|(kind, _)| *kind == XOR_MAPPED_ADDRESS).filter(|_| found == id)?;
-    let [_, 1, p0, p1, a, b, c, d]: [u8; 8] = (*value).try_into().ok()? else { return None };
+    let ([_, family, p0, p1], address) = value.split_first_chunk::<4>()?;
     let port = u16::from_be_bytes([p0 ^ MAGIC[0], p1 ^ MAGIC[1]]);
-    let address = Ipv4Addr::new(a ^ MAGIC[0], b ^ MAGIC[1], c ^ MAGIC[2], d ^ MAGIC[3]);
-    Some(SocketAddrV4::new(address, port))
+    let address: Vec<u8> = address.iter().zip(address_mask(id)).map(|(byte, mask)| byte ^ mask).collect();
+    let ip = match (family, address.len()) {
+        (1, 4) => IpAddr::from(Ipv4Addr::from(<[u8; 4]>::try_from(address).ok()?)),
+        (2, 16) => IpAddr::from(Ipv6Addr::from(<[u8; 16]>::try_from(address).ok()?)),
+        _ => return None,
+    };
+    Some(SocketAddr::new(ip, port))
 }
 
-fn endpoint(address: SocketAddrV4) -> Vec<u8> {
-    let mut value = vec![0, 1];
+/// What addresses are hidden with: the magic cookie, and for IPv6 the transaction id behind it.
+fn address_mask(id: TransactionId) -> impl Iterator<Item = u8> {
+    MAGIC.into_iter().chain(id)
+}
+
+fn endpoint(address: SocketAddr) -> Vec<u8> {
+    let mut value = vec![0, if address.is_ipv4() { 1 } else { 2 }];
     value.extend(address.port().to_be_bytes());
-    value.extend(address.ip().octets());
+    match address.ip() {
+        IpAddr::V4(ip) => value.extend(ip.octets()),
+        IpAddr::V6(ip) => value.extend(ip.octets()),
+    }
     value
 }
 
@@ -145,6 +158,13 @@ mod tests {
         );
         assert_eq!(read_response(&bytes, [1; 12]), Some(seen));
         assert_eq!(read_response(&bytes, [2; 12]), None);
+    }
+
+    #[test]
+    fn an_address_of_ipv6_is_hidden_with_the_transaction_id_as_well() {
+        let seen = "[2001:db8::9]:4242".parse().unwrap();
+        let bytes = response([7; 12], seen, seen, seen);
+        assert_eq!(read_response(&bytes, [7; 12]), Some(seen));
     }
 
     #[test]

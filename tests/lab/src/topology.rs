@@ -23,6 +23,9 @@ pub struct PublicHost {
     /// How many public addresses it has.
     #[serde(default = "one")]
     pub addresses: usize,
+    /// Whether it also has as many addresses of IPv6.
+    #[serde(default)]
+    pub ipv6: bool,
     /// What its uplink does to packets; nothing if absent.
     #[serde(default)]
     pub wire: Option<WireSettings>,
@@ -73,7 +76,14 @@ impl Topology {
     /// Adds a public host.
     #[must_use]
     pub fn host(mut self, name: &str, addresses: usize) -> Self {
-        self.hosts.push(PublicHost { name: name.to_owned(), addresses, wire: None });
+        self.hosts.push(PublicHost { name: name.to_owned(), addresses, ipv6: false, wire: None });
+        self
+    }
+
+    /// Adds a public host that also has IPv6.
+    #[must_use]
+    pub fn dual_host(mut self, name: &str, addresses: usize) -> Self {
+        self.hosts.push(PublicHost { name: name.to_owned(), addresses, ipv6: true, wire: None });
         self
     }
 

@@ -9,7 +9,7 @@ use crate::deadline::wait_for;
 use crate::error::{LabError, Trying};
 use crate::internet::Internet;
 use crate::mesh::{folder, one_by_one};
-use crate::node::Node;
+use crate::node::{Node, UDP_BLOCKED};
 use crate::opening::{Expected, PATIENCE, ms, ping_all_ways, watch};
 use crate::scenario::{Context, Group, Outcome};
 use crate::topology::Topology;
@@ -192,12 +192,10 @@ fn open(internet: &Internet, ada: &Node, ben: &Node) -> Result<(Duration, Durati
 
 /// `warren netcheck` must say what is the matter.
 fn check_verdict(node: &Node) -> Result<(), LabError> {
-    let ran = node.warren(&["netcheck", "--json"])?;
-    let wanted = "UDP is blocked, the relay over WebSocket works";
-    if ran.stdout.contains(wanted) {
+    if node.netcheck_says(UDP_BLOCKED)? {
         return Ok(());
     }
-    Err(LabError::Unmet(format!("netcheck of {} does not say `{wanted}`: {}", node.name, ran.stdout)))
+    Err(LabError::Unmet(format!("netcheck of {} does not say `{UDP_BLOCKED}`", node.name)))
 }
 
 /// What a TCP connection through the mesh carries, in Mbit/s.

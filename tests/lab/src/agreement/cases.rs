@@ -109,6 +109,7 @@ impl Case {
                 topology.hosts.extend(hosts.into_iter().map(|name| PublicHost {
                     name,
                     addresses: 1,
+                    ipv6: false,
                     wire: Some(wire()),
                 }));
                 continue;
@@ -131,7 +132,7 @@ impl Case {
     /// The same for a simulator.
     pub(super) fn description(&self) -> Result<Description, LabError> {
         let claims = |names: &[&str]| -> Result<Vec<Behaviour>, LabError> {
-            names.iter().map(|name| Ok(recipe(name)?.claim)).collect()
+            names.iter().map(|name| recipe(name)?.ipv4()).collect()
         };
         Ok(Description {
             nodes: [claims(self.nodes[0])?, claims(self.nodes[1])?],
@@ -146,8 +147,8 @@ impl Case {
     pub(super) fn only_box(&self, node: usize) -> Result<Option<Behaviour>, LabError> {
         let own = if self.same_network { self.nodes[0] } else { self.nodes[node] };
         match (own, self.shared) {
-            ([], []) => recipe("public").map(|recipe| Some(recipe.claim)),
-            ([name], []) => recipe(name).map(|recipe| Some(recipe.claim)),
+            ([], []) => recipe("public")?.ipv4().map(Some),
+            ([name], []) => recipe(name)?.ipv4().map(Some),
             _ => Ok(None),
         }
     }
