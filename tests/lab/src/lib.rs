@@ -12,6 +12,7 @@ mod coordinator;
 mod daemon;
 mod deadline;
 pub mod demo;
+pub mod distribution;
 pub mod error;
 pub mod internet;
 mod ipv6;

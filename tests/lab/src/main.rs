@@ -9,7 +9,7 @@ use lab::demo::Hold;
 use lab::error::{LabError, Trying};
 use lab::output::{complain, say};
 use lab::scenario::Context;
-use lab::{demo, preflight, recipe, runner, sandbox, scenario};
+use lab::{demo, distribution, preflight, recipe, runner, sandbox, scenario};
 
 /// Real Warren programs in network namespaces behind real NATs.
 #[derive(Debug, Parser)]
@@ -43,6 +43,17 @@ enum Task {
         #[arg(long)]
         json: Option<PathBuf>,
     },
+    /// Run scenarios many times and show how their figures spread.
+    Bench {
+        /// Scenarios to run, as for `run` [default: a pair of each kind].
+        names: Vec<String>,
+        /// How many times.
+        #[arg(long, default_value_t = 40)]
+        runs: usize,
+        /// Also write the distributions to this file.
+        #[arg(long)]
+        json: Option<PathBuf>,
+    },
     /// Connect five nodes behind different NATs and show how each pair met.
     Demo {
         /// Keep everything up until Ctrl-C and show how to open the dashboard.
@@ -63,8 +74,10 @@ fn main() -> ExitCode {
             Ok(ExitCode::SUCCESS)
         }
         _ if sandbox::is_inside() => sandbox::settle_in().and_then(|()| perform(&cli)),
-        Task::Classify { .. } | Task::Run { .. } | Task::Demo { .. } => before_entering(&cli)
-            .and_then(|()| sandbox::run_inside(matches!(cli.task, Task::Demo { hold: true, .. }))),
+        Task::Classify { .. } | Task::Run { .. } | Task::Bench { .. } | Task::Demo { .. } => {
+            before_entering(&cli)
+                .and_then(|()| sandbox::run_inside(matches!(cli.task, Task::Demo { hold: true, .. })))
+        }
     };
     ended.unwrap_or_else(|error| {
         complain(&error);
@@ -78,11 +91,12 @@ fn before_entering(cli: &Cli) -> Result<(), LabError> {
         Task::List | Task::Demo { .. } => {}
         Task::Classify { recipes } => recipes.iter().try_for_each(|name| recipe::recipe(name).map(|_| ()))?,
         Task::Run { names, .. } => runner::choose(&runner::groups(), names).map(|_| ())?,
+        Task::Bench { names, .. } => runner::choose(&runner::groups(), &or_usual(names)).map(|_| ())?,
     }
     let needs_programs = match &cli.task {
         Task::List | Task::Classify { .. } => false,
         Task::Run { names, .. } => runner::needs_programs(names),
-        Task::Demo { .. } => true,
+        Task::Bench { .. } | Task::Demo { .. } => true,
     };
     if needs_programs {
         let bin_dir = bin_dir(cli)?;
@@ -91,6 +105,11 @@ fn before_entering(cli: &Cli) -> Result<(), LabError> {
             .try_for_each(|name| scenario::program(&bin_dir, name).map(|_| ()))?;
     }
     preflight::check()
+}
+
+/// The scenarios named, or the usual ones.
+fn or_usual(names: &[String]) -> Vec<String> {
+    if names.is_empty() { distribution::USUAL.map(str::to_owned).to_vec() } else { names.to_vec() }
 }
 
 fn list() {
@@ -110,6 +129,9 @@ fn perform(cli: &Cli) -> Result<ExitCode, LabError> {
         Task::Demo { json: false, .. } => demo::run(&context(cli)?, Some(Hold::UntilInterrupted))?,
         Task::Demo { json: true, .. } => demo::run(&context(cli)?, Some(Hold::UntilInputEnds))?,
         Task::Run { names, json } => runner::run(&context(cli)?, names, json.as_deref())?,
+        Task::Bench { names, runs, json } => {
+            runner::bench(&context(cli)?, &or_usual(names), *runs, json.as_deref()).map(|()| true)?
+        }
     };
     Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::classification::classify_recipes;
+use crate::distribution;
 use crate::error::LabError;
 use crate::output::{complain, say};
 use crate::report::fail_all;
@@ -59,14 +60,7 @@ pub fn needs_programs(names: &[String]) -> bool {
 /// # Errors
 /// When a name is unknown or the JSON file cannot be written.
 pub fn run(context: &Context, names: &[String], json: Option<&Path>) -> Result<bool, LabError> {
-    let groups = groups();
-    let chosen = choose(&groups, names)?;
-    let mut results = Results::default();
-    trust_recipes(&groups, &chosen)?;
-    for (group, names) in groups.iter().zip(&chosen).filter(|(_, names)| !names.is_empty()) {
-        let outcomes = (group.run)(context, names).unwrap_or_else(|error| fail_all(names, &error));
-        results.scenarios.extend(outcomes);
-    }
+    let results = run_times(context, names, 1)?;
     let passed = results.scenarios.iter().filter(|outcome| outcome.passed).count();
     let failed = results.scenarios.len() - passed;
     if let Some(path) = json {
@@ -79,6 +73,44 @@ pub fn run(context: &Context, names: &[String], json: Option<&Path>) -> Result<b
     }
     say(format!("{passed} passed, {failed} failed"));
     Ok(failed == 0)
+}
+
+/// Runs the chosen scenarios so many times and prints how each went, then how their figures spread; `file` gets the same as
+/// JSON.
+///
+/// # Errors
+/// When a name is unknown or the JSON file cannot be written.
+pub fn bench(context: &Context, names: &[String], times: usize, file: Option<&Path>) -> Result<(), LabError> {
+    let results = run_times(context, names, times)?;
+    say(format!("\n{}", distribution::table(&results.scenarios)));
+    let Some(path) = file else { return Ok(()) };
+    let report = distribution::report(&results.scenarios, &machine());
+    let text = serde_json::to_string_pretty(&report).map_err(|error| LabError::Unmet(error.to_string()))?;
+    std::fs::write(path, text + "\n").map_err(|error| LabError::at_path("write", path, error))
+}
+
+/// Runs the chosen scenarios so many times.
+fn run_times(context: &Context, names: &[String], times: usize) -> Result<Results, LabError> {
+    let groups = groups();
+    let chosen = choose(&groups, names)?;
+    trust_recipes(&groups, &chosen)?;
+    let mut results = Results::default();
+    for time in 0..times {
+        let context = if times == 1 { context.clone() } else { context.within(&format!("run-{time}"))? };
+        for (group, names) in groups.iter().zip(&chosen).filter(|(_, names)| !names.is_empty()) {
+            let outcomes = (group.run)(&context, names).unwrap_or_else(|error| fail_all(names, &error));
+            results.scenarios.extend(outcomes);
+        }
+    }
+    Ok(results)
+}
+
+/// What figures depend on.
+fn machine() -> String {
+    let cpus = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = cpus.lines().find_map(|line| line.strip_prefix("model name")?.split(": ").nth(1));
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    format!("{}, {cores} cores", model.unwrap_or("unknown processor"))
 }
 
 /// A NAT that is not what it claims must not judge anything: unless the recipes are a scenario of this run anyway, they
