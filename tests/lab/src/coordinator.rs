@@ -30,7 +30,8 @@ pub(crate) struct Coordinator {
     public_url: String,
     program: PathBuf,
     data_dir: PathBuf,
-    daemon: Daemon,
+    /// Absent while it is down.
+    daemon: Option<Daemon>,
 }
 
 impl Coordinator {
@@ -56,23 +57,35 @@ impl Coordinator {
         let (data_dir, log) = (context.run_dir.join("coordinator"), context.run_dir.join("coordinator.log"));
         admin(&namespace, &program, &data_dir, &log, &["init", "--json"])?;
         let public_url = public_url.map_or_else(|| format!("http://{one}:{HTTP_PORT}"), str::to_owned);
-        let mut command = product_command(&namespace, &program);
-        command.arg("serve").arg("--data-dir").arg(&data_dir);
-        command.args(["--listen", &format!("{one}:{HTTP_PORT}"), "--public-url", &public_url]);
+        let mut coordinator =
+            Self { namespace, addresses: [one, two], log, public_url, program, data_dir, daemon: None };
+        coordinator.serve()?;
+        Ok(coordinator)
+    }
+
+    /// Starts the server on the data folder, for the first time or again, and waits for it.
+    pub(crate) fn serve(&mut self) -> Result<(), LabError> {
+        let [one, two] = self.addresses;
+        let mut command = product_command(&self.namespace, &self.program);
+        command.arg("serve").arg("--data-dir").arg(&self.data_dir);
+        command.args(["--listen", &format!("{one}:{HTTP_PORT}"), "--public-url", &self.public_url]);
         command.args([
             "--stun",
             &format!("{one}:3478,{one}:3479,{two}:3478,{one}:{OPEN_PORT},{two}:{OPEN_PORT}"),
             "--relay",
             &format!("{one}:{OPEN_PORT}"),
         ]);
-        let daemon = Daemon::start(&mut command, &log)?;
-        let mut coordinator =
-            Self { namespace, addresses: [one, two], log, public_url, program, data_dir, daemon };
+        self.daemon = Some(Daemon::start(&mut command, &self.log)?);
         wait_for("GET /healthz with status 200", READY, || {
-            coordinator.daemon.must_run().map_err(|error| LabError::Description(error.to_string()))?;
-            Ok(coordinator.healthy().then_some(()))
+            self.must_run().map_err(|error| LabError::Description(error.to_string()))?;
+            Ok(self.healthy().then_some(()))
         })?;
-        Ok(coordinator)
+        Ok(())
+    }
+
+    /// Kills the server with its relay and its STUN server: it can say goodbye to nobody.
+    pub(crate) fn kill(&mut self) {
+        self.daemon = None;
     }
 
     /// Its address for people and agents.
@@ -103,7 +116,10 @@ impl Coordinator {
 
     /// Fails if the process ended.
     pub(crate) fn must_run(&mut self) -> Result<(), LabError> {
-        self.daemon.must_run()
+        match &mut self.daemon {
+            Some(daemon) => daemon.must_run(),
+            None => Err(LabError::Unmet("the coordinator was killed".to_owned())),
+        }
     }
 
     /// Runs `warren-coordinator admin …` on the data folder and reads its JSON.
@@ -122,7 +138,13 @@ impl Coordinator {
         self.enrollment_key_of(name, true, "1h")
     }
 
-    fn enrollment_key_of(&self, network: &str, reusable: bool, lifetime: &str) -> Result<String, LabError> {
+    /// A new enrollment key of a network.
+    pub(crate) fn enrollment_key_of(
+        &self,
+        network: &str,
+        reusable: bool,
+        lifetime: &str,
+    ) -> Result<String, LabError> {
         let mut arguments =
             vec!["enrollment-key", "create", "--network", network, "--expires", lifetime, "--json"];
         if reusable {

@@ -47,10 +47,24 @@ impl Daemon {
         }
     }
 
+    /// Sends it a signal, such as one that stops it for a while.
+    pub(crate) fn signal(&self, signal: nix::sys::signal::Signal) -> Result<(), LabError> {
+        let pid = nix::unistd::Pid::from_raw(self.child.id().cast_signed());
+        nix::sys::signal::kill(pid, signal).trying(format!("send {signal} to a process"))
+    }
+
+    /// How long processors have worked for it so far, in `/proc/…/stat`'s ticks of 10 ms.
+    pub(crate) fn processor_time(&self) -> Result<Duration, LabError> {
+        let path = std::path::PathBuf::from(format!("/proc/{}/stat", self.child.id()));
+        let text = std::fs::read_to_string(&path).map_err(|error| LabError::at_path("read", &path, error))?;
+        ticks(&text)
+            .map(|ticks| Duration::from_millis(ticks * 10))
+            .ok_or_else(|| LabError::Unmet(format!("{} cannot be read: {text}", path.display())))
+    }
+
     /// Asks it to end (SIGTERM) and waits; gives how it ended.
     pub(crate) fn stop(mut self) -> Result<ExitStatus, LabError> {
-        let pid = nix::unistd::Pid::from_raw(self.child.id().cast_signed());
-        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).trying("ask a process to end")?;
+        self.signal(nix::sys::signal::Signal::SIGTERM)?;
         let what = format!("the end of {}", self.log.display());
         wait_for(&what, FAREWELL, || self.ended()).map(|(status, _)| status)
     }
@@ -61,6 +75,12 @@ impl Drop for Daemon {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The ticks in user and in system mode, out of proc_pid_stat(5).
+fn ticks(stat: &str) -> Option<u64> {
+    let mut fields = stat.rsplit_once(") ")?.1.split(' ').skip(11);
+    Some(fields.next()?.parse::<u64>().ok()? + fields.next()?.parse::<u64>().ok()?)
 }
 
 /// The last lines of a log.
@@ -104,4 +124,16 @@ pub(crate) fn product_command(namespace: &crate::namespace::Namespace, program: 
     }
     command.env("RUST_BACKTRACE", "1");
     command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ticks;
+
+    #[test]
+    fn processor_time_is_read_whatever_the_name_of_the_program() {
+        let stat = "9 (a) b) S 1 9 9 0 -1 4194560 2700 0 0 0 17 5 0 0 20 0 4 0 4551 230 1300";
+        assert_eq!(ticks(stat), Some(22));
+        assert_eq!(ticks("9 (a"), None);
+    }
 }

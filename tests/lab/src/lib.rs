@@ -6,6 +6,7 @@ mod agreement;
 mod bad_input;
 pub mod behaviour;
 mod capture;
+mod change;
 pub mod classification;
 mod classifier;
 mod coordinator;

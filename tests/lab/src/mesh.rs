@@ -76,7 +76,8 @@ pub(crate) fn folder(name: &str) -> String {
     name.replace('/', "-")
 }
 
-fn logs_in(folder: &std::path::Path) -> Vec<PathBuf> {
+/// All logs of a folder.
+pub(crate) fn logs_in(folder: &std::path::Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let mut logs: Vec<PathBuf> = entries
         .map(|entry| entry.path())

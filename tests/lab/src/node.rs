@@ -99,6 +99,22 @@ impl Node {
         }
     }
 
+    /// Joins under another name with another state folder, from the same host: a node that is known and never runs.
+    pub(crate) fn register_another(&self, name: &str, url: &str, key: &str) -> Result<(), LabError> {
+        let mut command = product_command(&self.namespace, &self.program);
+        let dir = self.dir.join(name);
+        command.arg("--state-dir").arg(&dir).arg("--socket").arg(dir.join("warren.sock"));
+        command.args(["join", url, "--name", name]).env("WARREN_ENROLLMENT_KEY", key);
+        let ran = run_logged(&mut command, &self.log)?;
+        match ran.code {
+            0 => Ok(()),
+            code => Err(LabError::Command {
+                command: format!("warren join {url} --name {name}"),
+                output: format!("exit {code}: {}", ran.stderr.trim()),
+            }),
+        }
+    }
+
     /// Starts the agent.
     pub(crate) fn start(&mut self) -> Result<(), LabError> {
         self.daemon = Some(Daemon::start(&mut self.command(&["agent"]), &self.log)?);
@@ -113,6 +129,12 @@ impl Node {
     /// Kills the agent, if it runs: it can say goodbye to nobody.
     pub(crate) fn kill(&mut self) {
         self.daemon = None;
+    }
+
+    /// The running agent.
+    pub(crate) fn agent(&self) -> Result<&Daemon, LabError> {
+        let missing = || LabError::Unmet(format!("the agent of {} was not started", self.name));
+        self.daemon.as_ref().ok_or_else(missing)
     }
 
     /// Fails unless the agent runs.

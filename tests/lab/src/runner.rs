@@ -19,6 +19,7 @@ pub fn groups() -> Vec<Group> {
         crate::wireguard_go::group(),
         crate::relay_secrecy::group(),
         crate::rebinding::group(),
+        crate::change::group(),
         crate::port_mapping::group(),
         crate::udp_blocked::group(),
         crate::bad_input::group(),

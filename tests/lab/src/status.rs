@@ -80,6 +80,9 @@ pub(crate) struct Peer {
     pub(crate) name: String,
     #[serde(default)]
     pub(crate) path: Path,
+    /// How often the path changed while it was used.
+    #[serde(default)]
+    pub(crate) switches: u32,
 }
 
 /// The path in use.
@@ -104,6 +107,11 @@ impl Status {
         self.own.addresses.iter().filter_map(bare).find(|address| address.is_ipv6() == ipv6)
     }
 
+    /// How often the path to a peer changed while it was used.
+    pub(crate) fn switches_to(&self, peer: &str) -> u32 {
+        self.peers.iter().find(|one| one.name == peer).map_or(0, |peer| peer.switches)
+    }
+
     /// The path to a peer; one of kind `none` if it is not known yet.
     pub(crate) fn path_to(&self, peer: &str) -> Path {
         let found = self.peers.iter().find(|one| one.name == peer).map(|one| one.path.clone());
@@ -126,5 +134,6 @@ mod tests {
         assert_eq!(status.mesh_address(true), Some("fd00::1".parse().unwrap()));
         assert_eq!(status.path_to("b").rtt_us, Some(210));
         assert_eq!(status.path_to("c").kind, "none");
+        assert_eq!((status.switches_to("b"), status.switches_to("c")), (1, 0));
     }
 }
