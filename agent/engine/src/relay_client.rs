@@ -48,6 +48,12 @@ const NO_COOKIE: [u8; COOKIE_LEN] = [0; COOKIE_LEN];
 const RETRY_MIN: Duration = Duration::from_millis(200);
 const RETRY_MAX: Duration = Duration::from_secs(10);
 
+/// The longest pause while a relay has been away for [`RESTART_MAX`] only: what restarts is used again within seconds.
+const RETRY_SOON_MAX: Duration = Duration::from_millis(1_600);
+
+/// A restart, even of a whole machine, hardly takes longer.
+const RESTART_MAX: Duration = Duration::from_secs(60);
+
 pub(crate) struct RelayClient {
     info: RelayInfo,
     key: RelayKey,
@@ -382,7 +388,9 @@ impl RelayClient {
         let (Some(registration), Some(token)) = (&mut self.registration, &self.token) else { return };
         registration.sent_at = context.now;
         registration.retry_at = context.now + registration.pause;
-        registration.pause = (registration.pause * 2).min(RETRY_MAX);
+        let is_restart = context.now.since(registration.since) < RESTART_MAX;
+        let pause_max = if is_restart { RETRY_SOON_MAX } else { RETRY_MAX };
+        registration.pause = (registration.pause * 2).min(pause_max);
         let request = self.key.encode_register(registration.cookie, registration.nonce, &token.bytes);
         if registration.server == self.info.address {
             self.web_socket.note_asked(context.now);

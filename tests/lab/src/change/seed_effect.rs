@@ -33,7 +33,7 @@ pub(super) fn cases() -> Vec<Case> {
 fn places(mut topology: Topology) -> Topology {
     let wire = |delay_ms| Some(WireSettings { delay_ms, ..WireSettings::default() });
     let (name, addresses) = ("seed-relay".to_owned(), 2);
-    topology.hosts.push(PublicHost { name, addresses, wire: wire(RELAY_DELAY_MS) });
+    topology.hosts.push(PublicHost { name, addresses, wire: wire(RELAY_DELAY_MS), ipv6: false });
     for (name, delay_ms) in ["seed-a", "seed-b"].into_iter().zip(DELAYS_MS) {
         let hosts = vec![name.to_owned()];
         let (name, recipe) = (name.to_owned(), "port-restricted".to_owned());
