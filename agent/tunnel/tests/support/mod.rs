@@ -3,6 +3,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part")]
 #![allow(clippy::allow_attributes, reason = "expect would fail in the binaries that use everything")]
 
+pub mod hosts;
 pub mod namespaces;
 pub mod relay;
 pub mod tap;
