@@ -48,7 +48,8 @@ pub enum Message {
     Request {
         /// Names the request; random.
         transaction: u64,
-        /// Bytes of padding, at most [`PADDING_MAX`]: shows whether datagrams of that size pass.
+        /// Bytes of padding, at most [`PADDING_MAX`]: shows whether datagrams of that size pass this way. The reply has none,
+        /// because the way back may be narrower.
         padding: u16,
     },
     /// Yes.
@@ -61,8 +62,6 @@ pub enum Message {
         /// Bytes of the asker's tunnel packets that the replier has received in its life: whether data arrives, and not
         /// only probes.
         heard_bytes: u64,
-        /// As much padding as the request had.
-        padding: u16,
     },
     /// Sent over a relay: these are my candidates, please probe them now, as I probe yours.
     Call {
@@ -126,7 +125,7 @@ impl PairKeys {
         self.tag_in
     }
 
-    /// Seals a probe under a random `nonce`. A request is as long as its reply, so nobody gains from asking
+    /// Seals a probe under a random `nonce`. A reply is never longer than its request, so nobody gains from asking
     /// with a forged source.
     #[must_use]
     pub fn seal(&self, probe: &Probe, nonce: [u8; NONCE_LEN]) -> Vec<u8> {
@@ -175,11 +174,10 @@ fn encode(probe: &Probe) -> Vec<u8> {
             bytes.extend_from_slice(&transaction.to_be_bytes());
             bytes.resize(FIXED_LEN + ANSWER_LEN + usize::from((*padding).min(PADDING_MAX)), 0);
         }
-        Message::Reply { transaction, observed, heard_bytes, padding } => {
+        Message::Reply { transaction, observed, heard_bytes } => {
             bytes.extend_from_slice(&transaction.to_be_bytes());
             bytes.extend_from_slice(&observed.map_or([0; ADDRESS_LEN], encode_address));
             bytes.extend_from_slice(&heard_bytes.to_be_bytes());
-            bytes.resize(FIXED_LEN + ANSWER_LEN + usize::from((*padding).min(PADDING_MAX)), 0);
         }
         Message::Call { is_direct, candidates } => {
             bytes.push(u8::from(*is_direct));
@@ -236,7 +234,7 @@ fn decode(bytes: &[u8]) -> Option<Probe> {
                 Message::Request { transaction, padding }
             } else {
                 let observed = (address != &[0; ADDRESS_LEN]).then(|| decode_address(address));
-                Message::Reply { transaction, observed, heard_bytes: u64::from_be_bytes(*heard), padding }
+                Message::Reply { transaction, observed, heard_bytes: u64::from_be_bytes(*heard) }
             }
         }
         3 => {
@@ -278,8 +276,8 @@ mod tests {
         for message in [
             Message::Request { transaction: 7, padding: 0 },
             Message::Request { transaction: 7, padding: PADDING_MAX },
-            Message::Reply { transaction: 7, observed: Some(address), heard_bytes: u64::MAX, padding: 0 },
-            Message::Reply { transaction: 7, observed: None, heard_bytes: 0, padding: 9 },
+            Message::Reply { transaction: 7, observed: Some(address), heard_bytes: u64::MAX },
+            Message::Reply { transaction: 7, observed: None, heard_bytes: 0 },
             Message::Punch(Punch { outside: address, kind: PunchKind::Prediction { step: -2, window: 16 } }),
             Message::Punch(Punch {
                 outside: address,
@@ -331,13 +329,13 @@ mod tests {
     }
 
     #[test]
-    fn a_request_is_as_long_as_its_reply() {
+    fn a_request_is_never_shorter_than_its_reply() {
         let (a, _) = pair();
         let observed = Some("[2001:db8::1]:9".parse().unwrap());
         for padding in [0, 1, PADDING_MAX, u16::MAX] {
             let request = a.seal(&probe(Message::Request { transaction: 7, padding }), [9; 24]);
-            let reply = Message::Reply { transaction: 7, observed, heard_bytes: 5, padding };
-            assert_eq!(request.len(), a.seal(&probe(reply), [9; 24]).len());
+            let reply = Message::Reply { transaction: 7, observed, heard_bytes: 5 };
+            assert_eq!(a.seal(&probe(reply), [9; 24]).len(), usize::from(REQUEST_LEN));
             assert_eq!(request.len(), usize::from(REQUEST_LEN + padding.min(PADDING_MAX)));
         }
     }

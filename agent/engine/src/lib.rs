@@ -36,3 +36,4 @@ pub use engine::Engine;
 pub use input::{Input, LocalAddress, PeerTraffic, PortMapping};
 pub use output::{Output, PingAnswer, SIDE_SOCKETS_MAX, TunnelPath};
 pub use status::{PathState, PeerStatus, RelayStatus, RelayTransport, Status, StunStatus};
+pub use wanted_tunnel::{TUNNEL_MTU_BASE, TUNNEL_MTU_MAX};

@@ -26,6 +26,15 @@ pub enum Output {
         /// The bytes.
         datagram: Vec<u8>,
     },
+    /// Send this datagram, and let nobody fragment it (DF): whether it arrives shows whether the path carries its length.
+    TransmitWhole {
+        /// The socket that it leaves from, which is open.
+        socket: SocketId,
+        /// Where to.
+        to: SocketAddr,
+        /// The bytes.
+        datagram: Vec<u8>,
+    },
     /// Open a side socket at a random port, for IPv4 only; [`crate::Input::SocketOpened`] answers. At most
     /// [`SIDE_SOCKETS_MAX`] are open at one time. An id is better used again late than soon: datagrams to the socket
     /// before may still be on their way in.
@@ -39,6 +48,14 @@ pub enum Output {
         peer: PublicKey,
         /// The way.
         path: Option<TunnelPath>,
+    },
+    /// Packets of up to so many bytes reach a peer in one piece on the path that was set last. Each path begins with
+    /// [`crate::TUNNEL_MTU_BASE`].
+    SetTunnelMtu {
+        /// The peer.
+        peer: PublicKey,
+        /// Bytes, at most [`crate::TUNNEL_MTU_MAX`].
+        mtu: u16,
     },
     /// Believe packets delivered from these addresses of relays, and no others.
     SetRelays(Vec<SocketAddr>),

@@ -22,6 +22,7 @@ use crate::schedule::{Due, Schedule};
 
 mod activity;
 mod data_check;
+mod path_mtu;
 mod probing;
 mod punching;
 mod receive;
@@ -320,7 +321,7 @@ impl Peer {
         let sent = path.map(|path| context.as_sent(path));
         context.outputs.push_back(Output::SetPath { peer: self.info.public_key, path: sent });
         if before.map(ends) == path.map(ends) {
-            return;
+            return self.tell_tunnel_mtu(context);
         }
         let is_switch = before.is_some() && !self.is_idle(context.now);
         self.switches = self.switches.saturating_add(u32::from(is_switch));

@@ -99,6 +99,8 @@ pub struct PathState {
     pub candidate_kind: Option<CandidateKind>,
     /// Smoothed RTT to the peer in microseconds.
     pub rtt_us: Option<u32>,
+    /// The longest tunnel packet that the path carries in one piece, in bytes, as far as that is known; `None` without a path.
+    pub tunnel_mtu: Option<u16>,
     /// Since when this path is in use.
     pub since: Timestamp,
 }

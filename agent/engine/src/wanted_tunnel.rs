@@ -9,9 +9,13 @@ use protocol::key::PrivateKey;
 
 use crate::tunnel_config::{PeerConfig, TunnelConfig};
 
-/// The tunnel's MTU: the least that IPv6 allows (RFC 8200 §5). With WireGuard (32 bytes), a relay frame (44) and UDP over
-/// IPv6 (48) it makes 1404, which fits every usual underlay; a larger one per path is measured, not guessed.
-pub(crate) const TUNNEL_MTU: u16 = 1280;
+/// The tunnel MTU of a path of which nothing is known, in bytes: the least that IPv6 allows (RFC 8200 §5). With WireGuard (32
+/// bytes), a relay frame (44) and UDP over IPv6 (48) it makes 1404, which fits every usual underlay.
+pub const TUNNEL_MTU_BASE: u16 = 1_280;
+
+/// The interface's MTU, which no path's can exceed, in bytes: what fits an Ethernet link of 1500 over UDP and IPv6 (48) with
+/// WireGuard (32).
+pub const TUNNEL_MTU_MAX: u16 = 1_420;
 
 /// The tunnel that `map` asks for. A prefix that two peers claim goes to the first by public key, so that one bad row
 /// can never redirect another peer's traffic twice.
@@ -29,7 +33,7 @@ pub(crate) fn tunnel_config(map: &NetworkMap, private_key: &PrivateKey) -> Tunne
     TunnelConfig {
         private_key: private_key.clone(),
         addresses: map.own.addresses.clone(),
-        mtu: TUNNEL_MTU,
+        mtu: TUNNEL_MTU_MAX,
         peers,
     }
 }

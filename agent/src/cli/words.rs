@@ -166,6 +166,7 @@ mod tests {
             relay: Some("main".into()),
             relay_transport: transport,
             rtt_us: None,
+            tunnel_mtu: None,
             since_ms: 0,
         };
         assert_eq!(path(&relayed(Some(RelayTransport::WebSocket))), "relay main over WebSocket");

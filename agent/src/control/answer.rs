@@ -182,6 +182,9 @@ pub(crate) struct PathAnswer {
     pub(crate) relay_transport: Option<RelayTransport>,
     /// Smoothed RTT in microseconds.
     pub(crate) rtt_us: Option<u32>,
+    /// The longest tunnel packet that the path carries in one piece, in bytes: 1280 until more, or less, was measured.
+    #[serde(default)]
+    pub(crate) tunnel_mtu: Option<u16>,
     /// How long this path is in use, in milliseconds.
     pub(crate) since_ms: u64,
 }

@@ -230,6 +230,7 @@ fn path_answer(peer: &PeerStatus, relays: &[RelayStatus], port: u16, now: Timest
         relay: relay.map(|relay| printable(&relay.name)),
         relay_transport: relay.map(|relay| relay.transport),
         rtt_us: path.rtt_us,
+        tunnel_mtu: path.tunnel_mtu,
         since_ms: u64::try_from(now.since(path.since).as_millis()).unwrap_or(u64::MAX),
     }
 }
@@ -273,6 +274,7 @@ fn dropped(counts: &Counts) -> BTreeMap<String, u64> {
         ("source_not_allowed", counts.source_not_allowed),
         ("no_route", counts.no_route),
         ("no_path", counts.no_path),
+        ("too_big", counts.too_big),
         ("send_failed", counts.send_failed),
         ("interface_failed", counts.interface_failed),
     ];

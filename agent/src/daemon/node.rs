@@ -263,6 +263,13 @@ impl Node {
                         tracing::trace!(%error, %to, "not sent");
                     }
                 }
+                Output::TransmitWhole { socket, to, datagram } => {
+                    if let Err(error) = self.paths.send_whole(socket, &datagram, to) {
+                        // Usual where it is too long for the first link already.
+                        tracing::trace!(%error, %to, len = datagram.len(), "not sent in one piece");
+                    }
+                }
+                Output::SetTunnelMtu { peer, mtu } => self.paths.set_tunnel_mtu(&peer, mtu),
                 Output::OpenSocket(socket) => {
                     let port = self.paths.open_socket(socket);
                     let port = port.inspect_err(|error| tracing::debug!(%error, "no side socket")).ok();

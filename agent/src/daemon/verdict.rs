@@ -85,6 +85,7 @@ mod tests {
             relay,
             relay_transport: None,
             rtt_us: None,
+            tunnel_mtu: None,
             since_ms: 0,
         };
         PeerAnswer {

@@ -72,8 +72,13 @@ impl WriteBatch {
     pub(crate) const HEADROOM: usize = VIRTIO_NET_HDR_LEN;
 
     pub(crate) fn new() -> Self {
-        let buffer = || BytesMut::with_capacity(Self::HEADROOM + PACKET_LEN_MAX);
-        Self { buffers: (0..WRITE_PACKETS).map(|_| buffer()).collect(), used: 0, table: GROTable::new() }
+        Self::of(WRITE_PACKETS, PACKET_LEN_MAX)
+    }
+
+    /// A batch of so many packets of up to `len` bytes each.
+    pub(crate) fn of(packets: usize, len: usize) -> Self {
+        let buffer = || BytesMut::with_capacity(Self::HEADROOM + len);
+        Self { buffers: (0..packets).map(|_| buffer()).collect(), used: 0, table: GROTable::new() }
     }
 
     pub(crate) fn push(&mut self, packet: &[u8]) {
@@ -86,7 +91,7 @@ impl WriteBatch {
     }
 
     pub(crate) const fn is_full(&self) -> bool {
-        self.used >= WRITE_PACKETS
+        self.used >= self.buffers.len()
     }
 
     pub(crate) const fn is_empty(&self) -> bool {

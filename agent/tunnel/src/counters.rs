@@ -45,6 +45,8 @@ counters! {
     no_route,
     /// Sealed packets for a peer that has no path.
     no_path,
+    /// Packets from the interface that were too long for their peer's path; all but a flood of them was answered by ICMP.
+    too_big,
     /// Datagrams that the kernel would not send.
     send_failed,
     /// Batches or packets that the interface refused.

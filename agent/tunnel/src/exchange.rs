@@ -11,16 +11,22 @@ use protocol::key::{PrivateKey, PublicKey};
 
 use crate::backend::PeerStats;
 use crate::batch::{ReadBatch, WriteBatch};
+use crate::fitting::{Fitted, fit};
 use crate::inner_packet::InnerPacket;
 use crate::interface::Interface;
+use crate::mss;
 use crate::noise::{Admission, Identity, Owner, kind, limit_address, own_index};
 use crate::outbound::Outbound;
 use crate::path::Path;
 use crate::path_layer::{Attachment, PathState, Source};
 use crate::peer::{Peer, PeerState, Peers};
+use crate::too_big;
 
 /// Ticks between two sweeps for session indices that ended: 5 s.
 const SWEEP_TICKS: u32 = 20;
+
+/// Answers to packets that are too long per batch read: a batch is mostly of one sender, who needs one.
+const ANSWERS_MAX: usize = 16;
 
 /// A running tunnel. Its transmit thread and the path layer's receive thread share it.
 pub(crate) struct Exchange {
@@ -44,6 +50,20 @@ struct Inbound {
     packets: WriteBatch,
     outbound: Outbound,
     messages: Vec<BytesMut>,
+}
+
+/// What the transmit thread gathers.
+pub(crate) struct Outgoing {
+    pub(crate) outbound: Outbound,
+    messages: Vec<BytesMut>,
+    answers: WriteBatch,
+}
+
+impl Outgoing {
+    pub(crate) fn new() -> Self {
+        let answers = WriteBatch::of(ANSWERS_MAX, too_big::ANSWER_MAX);
+        Self { outbound: Outbound::default(), messages: Vec::new(), answers }
+    }
 }
 
 impl Exchange {
@@ -112,10 +132,11 @@ impl Exchange {
         self.gone.store(true, Ordering::Relaxed);
     }
 
-    /// Seals what the interface had and puts it on its way; the caller flushes `outbound` before it waits.
-    pub(crate) fn transmit(&self, batch: &ReadBatch, outbound: &mut Outbound, messages: &mut Vec<BytesMut>) {
+    /// Seals what the interface had and puts it on its way; the caller flushes `outbound` before it waits. Senders of packets
+    /// that are too long are answered through the interface.
+    pub(crate) fn transmit(&self, batch: &ReadBatch, outgoing: &mut Outgoing) {
         let keyed = self.keyed();
-        let mtu = self.mtu();
+        let Outgoing { outbound, messages, answers } = outgoing;
         // One lock for a run of packets to the same peer, which is what a batch mostly is.
         let mut current: Option<(&Arc<Peer>, MutexGuard<'_, PeerState>)> = None;
         for packet in batch.packets() {
@@ -131,9 +152,36 @@ impl Exchange {
                 current = Some((peer, peer.lock()));
             }
             if let Some((_, state)) = &mut current {
-                state.noise.seal(packet, mtu, messages);
+                self.seal(state, packet, peer.slot.tunnel_mtu(), (messages, answers));
             }
             self.send_all(&keyed.peers, peer, messages, outbound);
+        }
+        drop(current);
+        self.write(answers);
+    }
+
+    /// Seals a packet as it fits the peer's path, or answers its sender.
+    fn seal(
+        &self,
+        state: &mut PeerState,
+        packet: &[u8],
+        tunnel_mtu: u16,
+        (messages, answers): (&mut Vec<BytesMut>, &mut WriteBatch),
+    ) {
+        match fit(packet, tunnel_mtu) {
+            Fitted::Packet(packet) => state.noise.seal(&packet, tunnel_mtu, messages),
+            Fitted::Pieces(pieces) => {
+                pieces.iter().for_each(|piece| state.noise.seal(piece, tunnel_mtu, messages));
+            }
+            Fitted::TooBig(limit) => {
+                self.paths.counters.too_big.add(1);
+                if !answers.is_full()
+                    && state.may_tell_too_big(Instant::now())
+                    && let Some(answer) = too_big::answer(packet, limit)
+                {
+                    answers.push(&answer);
+                }
+            }
         }
     }
 
@@ -158,8 +206,8 @@ impl Exchange {
         let counters = &self.paths.counters;
         let Some((peer, message)) = self.owner_of(keyed, inbound, source, message) else { return false };
         let mut state = peer.lock();
-        let mtu = self.mtu.load(Ordering::Relaxed);
-        let Ok(packet) = state.noise.open(message, mtu, &mut inbound.messages) else {
+        let tunnel_mtu = peer.slot.tunnel_mtu();
+        let Ok(packet) = state.noise.open(message, tunnel_mtu, &mut inbound.messages) else {
             inbound.messages.clear();
             counters.rejected.add(1);
             return false;
@@ -175,7 +223,9 @@ impl Exchange {
         state.received(address, Instant::now());
         drop(state);
         self.answer(&keyed.peers, &peer, source, inbound);
-        if let Some(packet) = packet {
+        if let Some(mut packet) = packet {
+            // What the peer's end of a connection offers to take is what ours will send over our path.
+            mss::clamp(&mut packet, tunnel_mtu);
             self.deliver(&keyed.peers, &peer, &packet, &mut inbound.packets);
         }
         peer.slot.get().is_none()

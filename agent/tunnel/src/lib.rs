@@ -12,13 +12,17 @@
 mod allowed_ips;
 mod backend;
 mod batch;
+mod checksum;
 mod counters;
 mod embedded;
 mod error;
 mod exchange;
+mod fitting;
+mod fragment;
 mod inner_packet;
 mod interface;
 mod memory;
+mod mss;
 mod nat64;
 mod noise;
 mod outbound;
@@ -29,6 +33,7 @@ mod receive;
 mod receive_batch;
 mod socket;
 mod sockets;
+mod too_big;
 mod transmit;
 mod tun;
 

@@ -1,11 +1,12 @@
 //! By which way a peer is reached: one slot per peer, replaced in one store.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::time::{Duration, Instant};
 
 use endpoint_selection::SocketId;
+use engine::TUNNEL_MTU_BASE;
 use protocol::relay::SEND_PREFIX_LEN;
 
 use crate::socket::UdpPort;
@@ -91,15 +92,28 @@ pub(crate) fn canonical(address: SocketAddr) -> SocketAddr {
 const HELD_MAX: Duration = Duration::from_secs(5);
 
 /// A peer's current path. It lives as long as someone cares for the peer, whether the tunnel is up or not.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct PathSlot {
     path: RwLock<Option<Carried>>,
+    /// The longest packet that the path carries in one piece, bytes.
+    tunnel_mtu: AtomicU16,
     /// The kernel refused to cut a batch into segments on this path (no checksum offload, or a segment longer
     /// than the path MTU): plain sends from then on, until the path changes.
     segmentation_refused: AtomicBool,
     /// The last handshake message that found no path. A peer often hears of us, and answers, a moment before its
     /// own search has found a way; without this, both would wait for WireGuard's retry.
     held: Mutex<Option<(Instant, Vec<u8>)>>,
+}
+
+impl Default for PathSlot {
+    fn default() -> Self {
+        Self {
+            path: RwLock::default(),
+            tunnel_mtu: AtomicU16::new(TUNNEL_MTU_BASE),
+            segmentation_refused: AtomicBool::default(),
+            held: Mutex::default(),
+        }
+    }
 }
 
 impl PathSlot {
@@ -122,9 +136,21 @@ impl PathSlot {
         let changed = *current != path;
         if changed {
             *current = path;
+            self.tunnel_mtu.store(TUNNEL_MTU_BASE, Ordering::Relaxed);
             self.segmentation_refused.store(false, Ordering::Relaxed);
         }
         changed
+    }
+
+    /// The longest packet that the path carries in one piece, bytes.
+    pub(crate) fn tunnel_mtu(&self) -> u16 {
+        self.tunnel_mtu.load(Ordering::Relaxed)
+    }
+
+    /// Another length passes now; batches of such segments may pass again, too.
+    pub(crate) fn set_tunnel_mtu(&self, mtu: u16) {
+        self.tunnel_mtu.store(mtu, Ordering::Relaxed);
+        self.segmentation_refused.store(false, Ordering::Relaxed);
     }
 
     /// Keeps a handshake message until there is a path.

@@ -76,6 +76,13 @@ impl PathState {
             .map_err(|error| io::Error::new(io::ErrorKind::NotConnected, error))?
     }
 
+    /// Sends one datagram that nobody may fragment. `to` is canonical.
+    fn send_whole(&self, socket: SocketId, datagram: &[u8], to: SocketAddr) -> io::Result<()> {
+        self.sockets
+            .with(socket, |port| port.send_whole(datagram, to))
+            .map_err(|error| io::Error::new(io::ErrorKind::NotConnected, error))?
+    }
+
     /// Stores a peer's path; tells whether it differs from the one before.
     fn set_path(&self, peer: &PublicKey, path: Option<Path>) -> Result<bool, TunnelError> {
         let slot = self.slot(peer);
@@ -209,6 +216,21 @@ impl PathLayer {
     /// [`io::ErrorKind::NotConnected`] where the socket is not open.
     pub fn send_to(&self, socket: SocketId, datagram: &[u8], to: SocketAddr) -> io::Result<()> {
         self.state.send(socket, datagram, canonical(to))
+    }
+
+    /// The same for a datagram that nobody may fragment (DF): not this host, and no router on the way.
+    ///
+    /// # Errors
+    /// As [`Self::send_to`], and where the datagram is longer than the first link takes.
+    pub fn send_whole(&self, socket: SocketId, datagram: &[u8], to: SocketAddr) -> io::Result<()> {
+        self.state.send_whole(socket, datagram, canonical(to))
+    }
+
+    /// Says how long packets to `peer` may be to pass its present path in one piece, in bytes; each path begins with
+    /// [`engine::TUNNEL_MTU_BASE`]. TCP connections agree on segments that fit, senders of longer packets are told by ICMP, and
+    /// what may be fragmented is, above the tunnel. IPv6 packets of up to 1280 bytes pass in any case.
+    pub fn set_tunnel_mtu(&self, peer: &PublicKey, mtu: u16) {
+        self.state.slot(peer).set_tunnel_mtu(mtu);
     }
 
     /// Makes `path` the way to `peer` in one store: packets sealed before take the old path, packets after the new

@@ -17,6 +17,10 @@ use crate::path::PathSlot;
 /// make us storm, and WireGuard's own retry (5 s) is too slow to wait for.
 const POKE_INTERVAL: Duration = Duration::from_millis(500);
 
+/// Answers per second and peer to packets that are too long (RFC 4443 §2.4 f asks for a limit): many hosts behind a node may
+/// have to learn of a narrow path at once, each of them once.
+const TOO_BIG_ANSWERS_MAX: u8 = 64;
+
 /// One peer of a running tunnel.
 pub(crate) struct Peer {
     pub(crate) key: PublicKey,
@@ -31,6 +35,8 @@ pub(crate) struct PeerState {
     received_at: Option<Instant>,
     poked_at: Option<Instant>,
     poke_due: bool,
+    /// Answers to packets that were too long that may still be made in this second, and when it began.
+    too_big: (u8, Option<Instant>),
 }
 
 impl Peer {
@@ -63,6 +69,17 @@ impl PeerState {
             self.poked_at = Some(now);
         }
         wanted
+    }
+
+    /// Whether one more sender of a packet that was too long may be told so.
+    pub(crate) fn may_tell_too_big(&mut self, now: Instant) -> bool {
+        let (left, since) = &mut self.too_big;
+        if since.is_none_or(|since| now.saturating_duration_since(since) >= Duration::from_secs(1)) {
+            (*left, *since) = (TOO_BIG_ANSWERS_MAX, Some(now));
+        }
+        let may = *left > 0;
+        *left = left.saturating_sub(1);
+        may
     }
 
     fn stats(&self, now: Instant) -> PeerStats {
@@ -103,6 +120,7 @@ impl Peers {
                 received_at: None,
                 poked_at: None,
                 poke_due: false,
+                too_big: (0, None),
             };
             Arc::new(Peer { key: *key, slot: slot(), state: Mutex::new(state) })
         });

@@ -4,6 +4,7 @@ use std::io::{self, IoSlice};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -31,6 +32,9 @@ const SEND_PATIENCE: Duration = Duration::from_millis(50);
 /// packet that is too long for some link is fragmented and not lost.
 const PMTU_DISCOVERY_DONT: i32 = 0;
 
+/// `IP_PMTUDISC_PROBE` and `IPV6_PMTUDISC_PROBE`: set the DF bit, and believe no path MTU that ICMP, perhaps a stranger's, told.
+const PMTU_DISCOVERY_PROBE: i32 = 3;
+
 #[derive(Debug)]
 pub(crate) struct UdpPort {
     v4: Socket,
@@ -39,6 +43,8 @@ pub(crate) struct UdpPort {
     port: u16,
     /// Whether the kernel buffers are those of a port that carries a tunnel.
     is_large: AtomicBool,
+    /// Held while datagrams leave unfragmented.
+    whole: Mutex<()>,
 }
 
 impl UdpPort {
@@ -72,7 +78,8 @@ impl UdpPort {
     }
 
     fn new(v4: Socket, v6: Option<Socket>, port: u16, is_large: bool) -> Self {
-        Self { v4, v6, nat64: Nat64::default(), port, is_large: AtomicBool::new(is_large) }
+        let (nat64, is_large) = (Nat64::default(), AtomicBool::new(is_large));
+        Self { v4, v6, nat64, port, is_large, whole: Mutex::new(()) }
     }
 
     /// The tunnel uses the port from now on: it gets the buffers for it.
@@ -103,6 +110,19 @@ impl UdpPort {
     pub(crate) fn send(&self, datagram: &[u8], to: SocketAddr) -> io::Result<()> {
         let (socket, to) = self.way(to)?;
         socket.send_to_with_flags(datagram, &to.into(), libc::MSG_DONTWAIT).map(drop)
+    }
+
+    /// Sends one datagram that nobody may fragment, without waiting.
+    ///
+    /// The kernel has no such wish for a single datagram, only for the socket. What another thread sends in these microseconds
+    /// gets the DF bit as well, which loses it only where it would have been fragmented.
+    pub(crate) fn send_whole(&self, datagram: &[u8], to: SocketAddr) -> io::Result<()> {
+        let socket = self.socket_for(to)?.as_fd();
+        let _alone = self.whole.lock().unwrap_or_else(PoisonError::into_inner);
+        forbid_fragments(socket, to.is_ipv6(), true)?;
+        let sent = self.send(datagram, to);
+        forbid_fragments(socket, to.is_ipv6(), false)?;
+        sent
     }
 
     /// Sends `bytes` as datagrams of `segment_len` bytes each (the last may be shorter) in one system call, with
@@ -141,10 +161,10 @@ fn open(domain: Domain, address: SocketAddr, buffer_len: i32) -> io::Result<Sock
     let fd = socket.as_fd();
     if domain == Domain::IPV6 {
         socket.set_only_v6(true)?;
-        set_option(fd, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, PMTU_DISCOVERY_DONT)?;
+        forbid_fragments(fd, true, false)?;
         set_option(fd, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, 1)?;
     } else {
-        set_option(fd, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, PMTU_DISCOVERY_DONT)?;
+        forbid_fragments(fd, false, false)?;
         set_option(fd, libc::IPPROTO_IP, libc::IP_PKTINFO, 1)?;
     }
     set_buffers(fd, buffer_len);
@@ -152,6 +172,16 @@ fn open(domain: Domain, address: SocketAddr, buffer_len: i32) -> io::Result<Sock
     let _ = set_option(fd, libc::SOL_UDP, libc::UDP_GRO, 1);
     socket.bind(&address.into())?;
     Ok(socket)
+}
+
+/// Whether what the socket sends may be fragmented by routers and, as IPv6 has it, by this host.
+fn forbid_fragments(fd: BorrowedFd<'_>, is_ipv6: bool, forbidden: bool) -> io::Result<()> {
+    let discovery = if forbidden { PMTU_DISCOVERY_PROBE } else { PMTU_DISCOVERY_DONT };
+    if !is_ipv6 {
+        return set_option(fd, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, discovery);
+    }
+    set_option(fd, libc::IPPROTO_IPV6, libc::IPV6_DONTFRAG, forbidden.into())?;
+    set_option(fd, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, discovery)
 }
 
 fn set_buffers(fd: BorrowedFd<'_>, len: i32) {

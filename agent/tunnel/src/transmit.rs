@@ -12,8 +12,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::batch::ReadBatch;
 use crate::error::TunnelError;
-use crate::exchange::Exchange;
-use crate::outbound::Outbound;
+use crate::exchange::{Exchange, Outgoing};
 
 /// How long to rest when the interface gives nothing but errors, so that one that stays does not spin.
 const ERROR_REST: Duration = Duration::from_millis(10);
@@ -65,8 +64,7 @@ impl Drop for Transmit {
 
 fn run(exchange: &Exchange, stopped: &PipeReader, stopping: &AtomicBool) {
     let mut batch = ReadBatch::new(exchange.mtu());
-    let mut outbound = Outbound::default();
-    let mut messages = Vec::new();
+    let mut outgoing = Outgoing::new();
     let mut errors = 0;
     let counters = &exchange.paths.counters;
     while !stopping.load(Ordering::Relaxed) {
@@ -76,11 +74,11 @@ fn run(exchange: &Exchange, stopped: &PipeReader, stopping: &AtomicBool) {
         match exchange.interface.receive(&mut batch) {
             Ok(()) => {
                 errors = 0;
-                exchange.transmit(&batch, &mut outbound, &mut messages);
+                exchange.transmit(&batch, &mut outgoing);
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                outbound.flush(counters);
+                outgoing.outbound.flush(counters);
                 wait(exchange, stopped);
             }
             Err(error) if exchange.interface.is_gone(&error) => {
@@ -98,7 +96,7 @@ fn run(exchange: &Exchange, stopped: &PipeReader, stopping: &AtomicBool) {
             }
         }
     }
-    outbound.flush(counters);
+    outgoing.outbound.flush(counters);
 }
 
 /// Waits for a packet or the end. Errors do not matter: the caller looks at both again.

@@ -25,6 +25,10 @@ pub struct Impairments {
     pub duplicate_ppm: u32,
     /// Packets that later ones may overtake.
     pub reorder_ppm: u32,
+    /// Longer IP packets, in bytes, are fragmented, or lost without a word where nobody may; `None`: all lengths pass.
+    pub mtu: Option<u16>,
+    /// Whether fragments are lost, too.
+    pub loses_fragments: bool,
 }
 
 /// What becomes of one packet: the extra delay of each copy that arrives.
@@ -34,7 +38,28 @@ impl Impairments {
     /// Loses this many packets in a million, and nothing else.
     #[must_use]
     pub const fn loss(loss_ppm: u32) -> Self {
-        Self { loss_ppm, burst_begin_ppm: 0, burst_end_ppm: 0, duplicate_ppm: 0, reorder_ppm: 0 }
+        Self { loss_ppm, ..Self::NONE }
+    }
+
+    /// Carries no longer IP packets than this, in bytes; shorter fragments of them it does.
+    #[must_use]
+    pub const fn narrow(mtu: u16) -> Self {
+        Self { mtu: Some(mtu), ..Self::NONE }
+    }
+
+    const NONE: Self = Self {
+        loss_ppm: 0,
+        burst_begin_ppm: 0,
+        burst_end_ppm: 0,
+        duplicate_ppm: 0,
+        reorder_ppm: 0,
+        mtu: None,
+        loses_fragments: false,
+    };
+
+    /// Whether an IP packet of so many bytes is short enough; `is_whole`: nobody may fragment it.
+    pub(crate) fn is_short_enough(&self, len: usize, is_whole: bool) -> bool {
+        self.mtu.is_none_or(|mtu| len <= usize::from(mtu)) || !(is_whole || self.loses_fragments)
     }
 
     /// A packet crosses a link that is `in_burst` or not.

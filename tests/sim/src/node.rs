@@ -50,6 +50,8 @@ pub(crate) struct Node {
     woken: (Timestamp, u32),
     /// What the path layer was told.
     pub(crate) paths: BTreeMap<PublicKey, TunnelPath>,
+    /// What it was told of their lengths since.
+    pub(crate) tunnel_mtus: BTreeMap<PublicKey, u16>,
     pub(crate) relays: BTreeSet<SocketAddr>,
     /// Bytes received and sent per peer, by this life's tunnel.
     pub(crate) traffic: BTreeMap<PublicKey, (u64, u64)>,
@@ -78,6 +80,7 @@ impl Node {
             in_burst: false,
             woken: (Timestamp::default(), 0),
             paths: BTreeMap::new(),
+            tunnel_mtus: BTreeMap::new(),
             relays: BTreeSet::new(),
             traffic: BTreeMap::new(),
             is_look_planned: false,
@@ -110,6 +113,7 @@ impl Node {
         self.wake_at = None;
         self.side_ports.clear();
         self.paths.clear();
+        self.tunnel_mtus.clear();
         self.relays.clear();
         self.traffic.clear();
         self.is_look_planned = false;

@@ -118,6 +118,15 @@ struct Packet {
     origin: Origin,
     /// Where its sender meant it to go, before any translation.
     sent_to: SocketAddr,
+    /// Nobody may fragment it.
+    is_whole: bool,
+}
+
+impl Packet {
+    /// The length of the IP packet, in bytes.
+    fn ip_len(&self) -> usize {
+        self.payload.len() + if self.to.is_ipv4() { 28 } else { 48 }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -58,7 +58,7 @@ impl Peer {
     pub(super) fn note_use(&mut self, now: Timestamp) -> bool {
         let is_woken = self.activity.note(now);
         if is_woken {
-            self.upkeep.restart(now);
+            self.upkeep.resume(now);
             self.search(now);
         }
         is_woken

@@ -3,11 +3,12 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use endpoint_selection::ObservationKind;
 use endpoint_selection::traversal::TriggeredChecks;
+use endpoint_selection::{ObservationKind, SocketId};
 use protocol::api::PathKind;
-use protocol::probe::{Message, Probe};
+use protocol::probe::{Message, Probe, REQUEST_LEN};
 
+use super::upkeep::LONG_LEN;
 use super::{Peer, REPLY_TIMEOUT, Route, Sent};
 use crate::context::Context;
 use crate::output::{Output, PingAnswer};
@@ -83,6 +84,26 @@ impl Peer {
         route: Route,
         padding: u16,
     ) -> Option<u64> {
+        let (transaction, request) = self.request(context, route, padding)?;
+        self.send(context, route, request)?;
+        Some(transaction)
+    }
+
+    /// The same, which nobody may fragment.
+    pub(super) fn send_whole_request(
+        &mut self,
+        context: &mut Context<'_>,
+        route: Route,
+        padding: u16,
+    ) -> Option<u64> {
+        let (transaction, request) = self.request(context, route, padding)?;
+        let (socket, to, datagram) = self.seal(context, route, request)?;
+        context.outputs.push_back(Output::TransmitWhole { socket, to, datagram });
+        Some(transaction)
+    }
+
+    /// A request whose answer is awaited from now on. `None` where too many are.
+    fn request(&mut self, context: &mut Context<'_>, route: Route, padding: u16) -> Option<(u64, Message)> {
         let transaction = context.entropy.number();
         let now = context.now;
         if self.outstanding.len() >= OUTSTANDING_MAX {
@@ -91,16 +112,26 @@ impl Peer {
                 return None;
             }
         }
-        self.send(context, route, Message::Request { transaction, padding })?;
-        self.outstanding.insert(
-            transaction,
-            Sent { route, at: now, receiver_epoch: self.claimed_epoch, is_long: padding > 0 },
-        );
-        Some(transaction)
+        let is_long = padding >= LONG_LEN - REQUEST_LEN && matches!(route, Route::Direct(..));
+        let sent = Sent { route, at: now, receiver_epoch: self.claimed_epoch, is_long };
+        self.outstanding.insert(transaction, sent);
+        Some((transaction, Message::Request { transaction, padding }))
     }
 
     /// Seals and sends a message. `None` where there is no way: the peer's key is unusable, or no relay session.
     pub(super) fn send(&mut self, context: &mut Context<'_>, route: Route, message: Message) -> Option<()> {
+        let (socket, to, datagram) = self.seal(context, route, message)?;
+        context.transmit_from(socket, to, datagram);
+        Some(())
+    }
+
+    /// A message as it travels: from where, to where, and its bytes.
+    fn seal(
+        &mut self,
+        context: &mut Context<'_>,
+        route: Route,
+        message: Message,
+    ) -> Option<(SocketId, SocketAddr, Vec<u8>)> {
         let keys = self.keys.as_ref()?;
         self.counter += 1;
         let probe = Probe {
@@ -111,13 +142,13 @@ impl Peer {
         };
         let sealed = keys.seal(&probe, context.entropy.bytes());
         match route {
-            Route::Direct(socket, remote) => context.transmit_from(socket, remote, sealed),
+            Route::Direct(socket, remote) => Some((socket, remote, sealed)),
             Route::Relay(relay) => {
                 let prefix = context.relay_prefix(relay, &self.info.public_key)?;
-                context.transmit(context.relay_server(relay), [&prefix[..], &sealed].concat());
+                let framed = [&prefix[..], &sealed].concat();
+                Some((SocketId::MAIN, context.relay_server(relay), framed))
             }
         }
-        Some(())
     }
 
     pub(super) fn finish_ping(

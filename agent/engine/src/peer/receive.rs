@@ -30,12 +30,12 @@ impl Peer {
         }
         let is_for_this_life = probe.receiver_epoch == context.epoch;
         match probe.message {
-            Message::Request { transaction, padding } => {
-                self.on_request(context, route, (transaction, padding), freshness);
+            Message::Request { transaction, .. } => {
+                self.on_request(context, route, transaction, freshness);
             }
             // A reply counts once because its request does, not because of its counter: a copy that a neighbour sent
             // ahead over another path must not spoil the reply over the right one.
-            Message::Reply { transaction, observed, heard_bytes, .. } if is_for_this_life => {
+            Message::Reply { transaction, observed, heard_bytes } if is_for_this_life => {
                 self.on_reply(context, route, transaction, (observed, heard_bytes));
             }
             Message::Call { is_direct, candidates }
@@ -57,14 +57,14 @@ impl Peer {
         true
     }
 
-    /// Answers, a copy too: the copy may have come first, and the reply is no longer than the request. A fresh request from an
+    /// Answers, a copy too: the copy may have come first, and the reply is never longer than the request. A fresh request from an
     /// address that we do not use yet is a candidate (RFC 8445 §7.3.1.3), and is probed at once (§7.3.1.4): its mapping is
     /// open right now.
     fn on_request(
         &mut self,
         context: &mut Context<'_>,
         route: Route,
-        (transaction, padding): (u64, u16),
+        transaction: u64,
         freshness: Freshness,
     ) {
         let observed = match route {
@@ -72,7 +72,7 @@ impl Peer {
             Route::Relay(_) => None,
         };
         let heard_bytes = self.traffic.map_or(0, |traffic| traffic.rx_bytes);
-        self.send(context, route, Message::Reply { transaction, observed, heard_bytes, padding });
+        self.send(context, route, Message::Reply { transaction, observed, heard_bytes });
         if let (Route::Direct(socket, address), Freshness::Fresh) = (route, freshness) {
             self.note_heard(context, address);
             self.trigger_check(context, socket, address);
@@ -124,6 +124,7 @@ impl Peer {
             self.observe(context, remote, ObservationKind::PayloadMeasured { payload_max: LONG_LEN });
         }
         self.on_upkeep_reply(context.now, transaction);
+        self.on_path_mtu_reply(context, transaction);
         self.check_data(context, route, heard_bytes);
         if sent.receiver_epoch != self.claimed_epoch {
             // The peer could not tell our request from a replay; this one it can.

@@ -7,9 +7,10 @@ use std::time::Duration;
 use endpoint_selection::{Health, ObservationKind, Timestamp};
 use protocol::probe::REQUEST_LEN;
 
+use super::path_mtu::{PathMtu, WIREGUARD_LEN};
 use super::{Peer, REPLY_TIMEOUT, Route, Sent};
 use crate::context::Context;
-use crate::wanted_tunnel::TUNNEL_MTU;
+use crate::wanted_tunnel::TUNNEL_MTU_BASE;
 
 /// How often a path in use is asked. Some NATs forget a mapping after 15 s, so every third question may be lost.
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -31,8 +32,8 @@ const LONG_EVERY: u32 = 6;
 /// Long questions in a row without an answer that show a narrow path, while short ones are answered.
 const LONG_UNANSWERED_MAX: u8 = 3;
 
-/// The UDP payload of the tunnel's longest packet: WireGuard adds a header of 16 and a tag of 16 bytes.
-pub(super) const LONG_LEN: u16 = TUNNEL_MTU + 32;
+/// The UDP payload of the longest packet that the tunnel sends on any path, whether or not it takes fragments.
+pub(super) const LONG_LEN: u16 = TUNNEL_MTU_BASE + WIREGUARD_LEN;
 
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Upkeep {
@@ -44,6 +45,7 @@ pub(super) struct Upkeep {
     /// Short questions since the last long one; none has been asked on a new path.
     short_questions: Option<u32>,
     long_unanswered: u8,
+    pub(super) path_mtu: PathMtu,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -56,6 +58,7 @@ struct Asked {
 
 impl Upkeep {
     pub(super) fn ask_now(&mut self, now: Timestamp) {
+        self.path_mtu.doubt(now);
         let earliest = self.doubted_at.map_or(now, |at| (at + DOUBT_SPACING).max(now));
         if self.asked.is_none() && self.at.is_some_and(|at| at > earliest) {
             self.at = Some(earliest);
@@ -65,17 +68,33 @@ impl Upkeep {
 
     /// There is a new path: the question on the old one counts no more.
     pub(super) fn restart(&mut self, now: Timestamp) {
-        *self = Self { at: Some(now + INTERVAL), doubted_at: self.doubted_at, ..Self::default() };
+        let path_mtu = PathMtu::begin(now);
+        *self = Self { at: Some(now + INTERVAL), doubted_at: self.doubted_at, path_mtu, ..Self::default() };
     }
 
-    /// Nothing is asked any more until [`Self::restart`].
+    /// Nothing is asked any more until [`Self::restart`] or [`Self::resume`].
     pub(super) fn stop(&mut self) {
-        *self = Self { doubted_at: self.doubted_at, ..Self::default() };
+        self.path_mtu.stop();
+        *self = Self { doubted_at: self.doubted_at, path_mtu: self.path_mtu, ..Self::default() };
+    }
+
+    /// The pair talks again, over the path that it had.
+    pub(super) fn resume(&mut self, now: Timestamp) {
+        let mut path_mtu = self.path_mtu;
+        path_mtu.resume(now);
+        self.restart(now);
+        self.path_mtu = path_mtu;
+    }
+
+    /// A datagram as long as a long question, or longer, was answered.
+    pub(super) const fn on_long_answered(&mut self) {
+        self.short_questions = Some(0);
+        self.long_unanswered = 0;
     }
 
     pub(super) fn next_at(&self) -> Option<Timestamp> {
         let question = self.asked.map(|asked| asked.deadline).or(self.at);
-        [question, self.ailing_at].into_iter().flatten().min()
+        [question, self.ailing_at, self.path_mtu.next_at()].into_iter().flatten().min()
     }
 
     /// Whether the next question is a long one. After one that was not answered, a short one shows first that the path
@@ -112,6 +131,7 @@ impl Peer {
             self.rest(context);
         }
         self.ask_ailing(context);
+        self.measure_path_mtu(context);
         let due = self.upkeep.asked.is_none() && self.upkeep.at.is_some_and(|at| at <= context.now);
         if !due {
             return;
@@ -123,16 +143,20 @@ impl Peer {
         let padding = if is_long { LONG_LEN - REQUEST_LEN } else { 0 };
         let Some(transaction) = self.send_padded_request(context, route, padding) else { return };
         let (Route::Direct(_, remote) | Route::Relay(remote)) = route;
-        let patience = self.selector.rtt_us(remote).map_or(TIMEOUT_MAX, |rtt_us| {
-            Duration::from_micros(u64::from(rtt_us) * 4).clamp(TIMEOUT_MIN, TIMEOUT_MAX)
-        });
-        let deadline = context.now + patience;
+        let deadline = context.now + self.patience(remote);
         self.upkeep.asked = Some(Asked { transaction, route, deadline, is_long });
         self.upkeep.short_questions = Some(match self.upkeep.short_questions {
             _ if is_long => 0,
             before => before.unwrap_or(0).saturating_add(1),
         });
         self.compare_with_relay(context, remote);
+    }
+
+    /// How long an answer may take on the path to `remote`.
+    pub(super) fn patience(&self, remote: SocketAddr) -> Duration {
+        self.selector.rtt_us(remote).map_or(TIMEOUT_MAX, |rtt_us| {
+            Duration::from_micros(u64::from(rtt_us) * 4).clamp(TIMEOUT_MIN, TIMEOUT_MAX)
+        })
     }
 
     /// A direct path that answers but loses too much, or lets no long packets through, is asked on while a relay carries the

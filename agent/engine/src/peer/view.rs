@@ -5,6 +5,8 @@ use endpoint_selection::{
     Candidate, CandidateKind, CandidateSource, PathQuality, PathStatus, Reason, Verdict,
 };
 
+use protocol::api::PathKind;
+
 use super::Peer;
 use crate::status::{PathState, PeerStatus};
 
@@ -28,6 +30,7 @@ impl Peer {
                 remote,
                 candidate_kind: chosen.map(|verdict| verdict.candidate.kind),
                 rtt_us: remote.and_then(|remote| self.selector.rtt_us(remote)),
+                tunnel_mtu: (kind != PathKind::None).then(|| self.upkeep.path_mtu.tunnel_mtu()),
                 since: self.since,
             },
             switches: self.switches,

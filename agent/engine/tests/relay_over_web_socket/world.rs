@@ -118,7 +118,9 @@ impl World {
     fn settle(&mut self) {
         while let Some(output) = self.engine.poll_output() {
             match output {
-                Output::Transmit { to, datagram, .. } => self.deliver(to, &datagram),
+                Output::Transmit { to, datagram, .. } | Output::TransmitWhole { to, datagram, .. } => {
+                    self.deliver(to, &datagram);
+                }
                 Output::OpenWebSocket { relay, url } => {
                     assert_eq!((relay, url.as_str()), (udp(), "https://c.example/api/v1/relay"));
                     self.opened.push(self.now);
@@ -136,6 +138,7 @@ impl World {
                 Output::OpenSocket(_)
                 | Output::CloseSocket(_)
                 | Output::SetTunnel(_)
+                | Output::SetTunnelMtu { .. }
                 | Output::SaveMap
                 | Output::RequestSnapshot
                 | Output::Pinged { .. }

@@ -83,14 +83,12 @@ impl World {
 
     pub(super) fn carry_out(&mut self, index: usize, output: Output) {
         match output {
-            Output::Transmit { socket, to, datagram } => {
-                let verdict = self.safety.judge_datagram(self.now, (index, socket), to, &datagram);
-                self.judge(verdict);
-                self.transcript.note(self.now, 2, &datagram, || {
-                    let class = protocol::frame::classify(&datagram);
-                    format!("n{index} sends {} bytes of {class:?} from {socket} to {to}", datagram.len())
-                });
-                self.send_from_node(index, socket, to, datagram);
+            Output::Transmit { socket, to, datagram } => self.transmit((index, socket), to, datagram, false),
+            Output::TransmitWhole { socket, to, datagram } => {
+                self.transmit((index, socket), to, datagram, true);
+            }
+            Output::SetTunnelMtu { peer, mtu } => {
+                self.nodes[index].tunnel_mtus.insert(peer, mtu);
             }
             Output::OpenSocket(socket) => self.open_socket(index, socket),
             Output::CloseSocket(socket) => self.close_socket(index, socket),
@@ -122,6 +120,22 @@ impl World {
         }
     }
 
+    fn transmit(
+        &mut self,
+        (index, socket): (usize, SocketId),
+        to: SocketAddr,
+        datagram: Vec<u8>,
+        is_whole: bool,
+    ) {
+        let verdict = self.safety.judge_datagram(self.now, (index, socket), to, &datagram);
+        self.judge(verdict);
+        self.transcript.note(self.now, 2, &datagram, || {
+            let class = protocol::frame::classify(&datagram);
+            format!("n{index} sends {} bytes of {class:?} from {socket} to {to}", datagram.len())
+        });
+        self.send_as(index, socket, to, datagram, is_whole);
+    }
+
     fn set_path(&mut self, index: usize, peer: PublicKey, path: Option<TunnelPath>) {
         let Some(&other) = self.node_of_key.get(&peer) else {
             self.judge(Err(format!("node {index} set a path to a stranger, {peer}")));
@@ -144,7 +158,9 @@ impl World {
             let now = self.local_time(index);
             let verdict = self.safety.judge_path(now, index, (other, &peer), &path);
             self.judge(verdict);
-            self.nodes[index].paths.insert(peer, path);
+            if self.nodes[index].paths.insert(peer, path) != Some(path) {
+                self.nodes[index].tunnel_mtus.remove(&peer);
+            }
         } else {
             self.nodes[index].paths.remove(&peer);
         }

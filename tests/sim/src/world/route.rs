@@ -32,25 +32,41 @@ impl World {
         to: SocketAddr,
         payload: Vec<u8>,
     ) {
+        self.send_as(index, socket, to, payload, false);
+    }
+
+    /// The same, of a datagram that nobody may fragment where `is_whole`.
+    pub(super) fn send_as(
+        &mut self,
+        index: usize,
+        socket: SocketId,
+        to: SocketAddr,
+        payload: Vec<u8>,
+        is_whole: bool,
+    ) {
         let node = &self.nodes[index];
         self.judge(node.judge_socket(socket, to));
         let (Some(port), Some(interface)) = (node.port_of(socket), node.interface_to(to)) else { return };
         let from = SocketAddr::new(interface.address, port);
         let origin = Origin::Node(index, socket);
-        let packet = Box::new(Packet { from, to, payload, origin, sent_to: to });
+        let packet = Box::new(Packet { from, to, payload, origin, sent_to: to, is_whole });
         let (segment, now) = (interface.segment, self.now);
-        let copies = self.cross(interface.link, (segment == INTERNET).then_some(End::Node(index)));
+        let end = (segment == INTERNET).then_some(End::Node(index));
+        let copies = self.cross(interface.link, end, &packet);
         self.each_copy(copies, packet, |world, delay, packet| world.in_segment(now + delay, segment, packet));
     }
 
     /// What becomes of a packet on a link, which leads to the internet where `impaired` says whose it is.
-    fn cross(&mut self, link: Link, impaired: Option<End>) -> Copies {
+    fn cross(&mut self, link: Link, impaired: Option<End>, packet: &Packet) -> Copies {
         let Some(delay) = link.pass(&mut self.rng) else { return [None, None] };
         let in_burst = match impaired {
             None => return [Some(delay), None],
             Some(End::Node(index)) => &mut self.nodes[index].in_burst,
             Some(End::Gateway(index)) => &mut self.topology.gateways[index].in_burst,
         };
+        if !self.impairments.is_short_enough(packet.ip_len(), packet.is_whole) {
+            return [None, None];
+        }
         self.impairments.cross(in_burst, &mut self.rng).map(|copy| copy.map(|extra| delay + extra))
     }
 
@@ -76,13 +92,15 @@ impl World {
         match (state.attached.get(&packet.to.ip()).copied(), state.gateway) {
             (Some(Attached::Node(index)), _) => {
                 let Some(interface) = self.nodes[index].interface_to(packet.to) else { return };
-                let copies = self.cross(interface.link, (segment == INTERNET).then_some(End::Node(index)));
+                let end = (segment == INTERNET).then_some(End::Node(index));
+                let copies = self.cross(interface.link, end, &packet);
                 self.each_copy(copies, packet, |world, delay, packet| {
                     world.queue.push(at + delay, Event::AtNode(index, packet));
                 });
             }
             (Some(Attached::Gateway(index)), _) => {
-                let copies = self.cross(self.topology.gateways[index].link, Some(End::Gateway(index)));
+                let link = self.topology.gateways[index].link;
+                let copies = self.cross(link, Some(End::Gateway(index)), &packet);
                 self.each_copy(copies, packet, |world, delay, packet| {
                     world.queue.push(at + delay, Event::AtGateway(index, packet));
                 });
@@ -120,7 +138,7 @@ impl World {
         let Some(from) = gateway.nat.outbound(at, packet.from, packet.to, &mut self.rng) else { return };
         self.note_outside(&packet, from);
         packet.from = from;
-        let copies = self.cross(link, Some(End::Gateway(index)));
+        let copies = self.cross(link, Some(End::Gateway(index)), &packet);
         self.each_copy(copies, packet, |world, delay, packet| world.in_segment(at + delay, outer, packet));
     }
 
@@ -143,7 +161,7 @@ impl World {
 
     /// A packet is at a host: the tunnel's, or the engine's.
     pub(super) fn at_node(&mut self, index: usize, packet: Packet) {
-        let Packet { from, to, payload, origin, sent_to } = packet;
+        let Packet { from, to, payload, origin, sent_to, .. } = packet;
         let node = &self.nodes[index];
         let Some(socket) = node.socket_at(to.port()) else { return };
         if node.engine.is_none() || node.is_asleep() {
@@ -208,7 +226,8 @@ impl World {
         let (from, segment) = (server.address, server.segment);
         if let Some(delay) = server.link.pass(&mut self.rng) {
             let origin = Origin::Server(index);
-            let packet = Box::new(Packet { from, to, payload: answer, origin, sent_to: to });
+            let is_whole = false;
+            let packet = Box::new(Packet { from, to, payload: answer, origin, sent_to: to, is_whole });
             self.in_segment(self.now + delay, segment, packet);
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use endpoint_selection::Timestamp;
 use endpoint_selection::nat::NatProfile;
 use endpoint_selection::traversal::{Plan, Side, plan};
-use engine::{PeerStatus, TunnelPath};
+use engine::{PeerStatus, TUNNEL_MTU_BASE, TunnelPath};
 
 use super::{NodeId, RelayId, World};
 use crate::flow::FlowStats;
@@ -25,6 +25,13 @@ impl World {
     #[must_use]
     pub fn path(&self, from: NodeId, to: NodeId) -> Option<TunnelPath> {
         self.nodes[from.0].paths.get(&self.nodes[to.0].public_key).copied()
+    }
+
+    /// The longest tunnel packet that `from`'s path layer sends to `to` in one piece.
+    #[must_use]
+    pub fn tunnel_mtu(&self, from: NodeId, to: NodeId) -> u16 {
+        let told = self.nodes[from.0].tunnel_mtus.get(&self.nodes[to.0].public_key);
+        told.copied().unwrap_or(TUNNEL_MTU_BASE)
     }
 
     /// Whether both directions of a pair are direct.

@@ -2,7 +2,7 @@
 
 use std::num::{NonZeroI16, NonZeroU16};
 
-use sim::{Impairments, RelayId, Rng, SleepClock};
+use sim::{RelayId, Rng, SleepClock};
 
 use crate::*;
 
@@ -92,6 +92,7 @@ fn impairments(rng: &mut Rng) -> Impairments {
         burst_end_ppm: one_of(rng, &[100_000, 300_000]),
         duplicate_ppm: one_of(rng, &[0, 0, 50_000]),
         reorder_ppm: one_of(rng, &[0, 0, 100_000]),
+        ..Impairments::default()
     }
 }
 

@@ -1,7 +1,5 @@
 //! Links that lose in bursts, repeat and reorder.
 
-use sim::Impairments;
-
 use crate::*;
 
 #[test]
@@ -53,6 +51,7 @@ fn relayed_traffic_survives_links_that_do_everything_wrong_at_once() {
             burst_end_ppm: 200_000,
             duplicate_ppm: 50_000,
             reorder_ppm: 100_000,
+            ..Impairments::default()
         });
         world.mark();
         world.run_for(seconds(600));

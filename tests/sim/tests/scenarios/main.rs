@@ -7,6 +7,7 @@ mod draw;
 mod faults;
 mod idle;
 mod links;
+mod mtu;
 mod opening;
 mod random;
 mod relays;
@@ -16,7 +17,8 @@ mod stranger;
 use std::time::Duration;
 
 use sim::{
-    Addresses, Dependence, Hairpinning, Haste, INTERNET, NatBehaviour, NodeId, PortAllocation, Segment, World,
+    Addresses, Dependence, Hairpinning, Haste, INTERNET, Impairments, NatBehaviour, NodeId, PortAllocation,
+    Segment, World,
 };
 
 const fn seconds(seconds: u64) -> Duration {

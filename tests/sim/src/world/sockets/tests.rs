@@ -32,7 +32,7 @@ fn world() -> World {
 /// A probe from one node to another that nobody answers: the reply to a question that was never asked, broken.
 fn probe(world: &World, from: usize, to: usize) -> Vec<u8> {
     let keys = PairKeys::derive(&world.nodes[from].private_key, &world.nodes[to].public_key).unwrap();
-    let message = Message::Reply { transaction: 1, observed: None, heard_bytes: 0, padding: 0 };
+    let message = Message::Reply { transaction: 1, observed: None, heard_bytes: 0 };
     let mut sealed = keys.seal(&Probe { sender_epoch: 1, receiver_epoch: 1, counter: 1, message }, [0; 24]);
     sealed.pop();
     sealed
