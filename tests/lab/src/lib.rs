@@ -21,6 +21,7 @@ mod lab_itself;
 mod lying_router;
 mod matrix;
 mod mesh;
+mod mtu;
 pub mod namespace;
 mod netcheck;
 mod node;

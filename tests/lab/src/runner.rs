@@ -22,6 +22,7 @@ pub fn groups() -> Vec<Group> {
         crate::change::group(),
         crate::port_mapping::group(),
         crate::udp_blocked::group(),
+        crate::mtu::group(),
         crate::bad_input::group(),
         crate::agreement::group(),
     ]

@@ -96,6 +96,8 @@ pub(crate) struct Path {
     pub(crate) rtt_us: Option<u64>,
     /// How the relay is reached: `udp` or `web-socket`.
     pub(crate) relay_transport: Option<String>,
+    /// The longest tunnel packet that it carries in one piece.
+    pub(crate) tunnel_mtu: Option<u16>,
     /// How long it has been in use.
     pub(crate) since_ms: Option<u64>,
 }
