@@ -17,11 +17,12 @@ use crate::topology::Topology;
 /// Says how many megabytes each transfer has.
 const TRANSFER_VARIABLE: &str = "WARREN_LAB_TRANSFER_MB";
 /// Unless that says otherwise: programs without optimisation carry so much within a few seconds.
-const TRANSFER_MB: usize = 20;
+const TRANSFER_MB: usize = 10;
 /// From both agents up until both know what the path carries: a wide one takes one request, a narrow one some lost ones.
 const MEASURED_MAX: Duration = Duration::from_secs(20);
-/// The agents' own long questions, one each half minute, are fragmented on a link of 1280; no packet of a transfer is.
-const FRAGMENTS_MAX: f64 = 16.0;
+/// The agents' own long questions, one each half minute and end, are fragmented on a link of 1280; a transfer that was would
+/// make ten thousands of fragments.
+const FRAGMENTS_MAX: f64 = 40.0;
 /// The longest pause of a transfer whose path became a black hole: doubt, five requests, and TCP's own pauses.
 const STALL_MAX_MS: f64 = 15_000.0;
 
