@@ -117,11 +117,11 @@ impl UdpPort {
     /// The kernel has no such wish for a single datagram, only for the socket. What another thread sends in these microseconds
     /// gets the DF bit as well, which loses it only where it would have been fragmented.
     pub(crate) fn send_whole(&self, datagram: &[u8], to: SocketAddr) -> io::Result<()> {
-        let socket = self.socket_for(to)?.as_fd();
+        let (socket, to) = self.way(to)?;
         let _alone = self.whole.lock().unwrap_or_else(PoisonError::into_inner);
-        forbid_fragments(socket, to.is_ipv6(), true)?;
-        let sent = self.send(datagram, to);
-        forbid_fragments(socket, to.is_ipv6(), false)?;
+        forbid_fragments(socket.as_fd(), to.is_ipv6(), true)?;
+        let sent = socket.send_to_with_flags(datagram, &to.into(), libc::MSG_DONTWAIT).map(drop);
+        forbid_fragments(socket.as_fd(), to.is_ipv6(), false)?;
         sent
     }
 
