@@ -25,6 +25,7 @@ mod expiry;
 mod idle;
 mod loss;
 mod reboot;
+mod relays;
 mod roaming;
 mod rules;
 mod seed_effect;
@@ -67,6 +68,7 @@ fn cases() -> Vec<Case> {
         roaming::cases(),
         idle::cases(),
         seed_effect::cases(),
+        relays::cases(),
         clock::cases(),
     ];
     all.into_iter().flatten().collect()

@@ -94,6 +94,8 @@ pub(crate) struct Path {
     pub(crate) local: Option<String>,
     pub(crate) remote: Option<String>,
     pub(crate) rtt_us: Option<u64>,
+    /// The relay's name.
+    pub(crate) relay: Option<String>,
     /// How the relay is reached: `udp` or `web-socket`.
     pub(crate) relay_transport: Option<String>,
     /// The longest tunnel packet that it carries in one piece.

@@ -1,0 +1,112 @@
+//! A second relay: nearer ones are used, and one that dies under load is left.
+
+use std::time::Duration;
+
+use super::echoes::{Echoes, now_s};
+use super::{Case, Stage, part};
+use crate::coordinator::{Coordinator, text};
+use crate::daemon::{Daemon, product_command};
+use crate::deadline::wait_for;
+use crate::error::LabError;
+use crate::node::Node;
+use crate::opening::Expected;
+use crate::scenario::Outcome;
+use crate::topology::{PublicHost, Topology, WireSettings};
+
+/// What the coordinator's cable takes, each way: four times in a round trip through the relay in it.
+const FAR_MS: u32 = 20;
+/// The same of the other relay's.
+const NEAR_MS: u32 = 2;
+/// From `admin relay add` to both sides using it: a second until the coordinator notices, a registration, and one of the rounds in
+/// which relays are compared; their pauses grow while nothing changes, but a new relay begins one.
+const ADOPTED_MAX_MS: f64 = 8_000.0;
+/// The longest silence when a relay dies: a look at the traffic each 250 ms, and five questions 250 ms apart.
+const GAP_MAX_MS: f64 = 2_000.0;
+const INTERVAL: Duration = Duration::from_millis(50);
+
+pub(super) fn cases() -> Vec<Case> {
+    vec![Case {
+        name: "relay/second",
+        about: "an administrator names a nearer relay: pairs use it; it is killed under load: they use the other one",
+        places,
+        play,
+    }]
+}
+
+fn places(mut topology: Topology) -> Topology {
+    for (name, addresses, delay_ms) in [("second", 2, FAR_MS), ("second-relay", 1, NEAR_MS)] {
+        let wire = Some(WireSettings { delay_ms, ..WireSettings::default() });
+        topology.hosts.push(PublicHost { name: name.to_owned(), addresses, wire, ipv6: false });
+    }
+    topology.site("second-a", "symmetric", &["second-a"]).site("second-b", "symmetric", &["second-b"])
+}
+
+/// A relay alone, and what nodes know it by.
+struct Relay {
+    daemon: Daemon,
+    public_key: String,
+    address: String,
+}
+
+impl Relay {
+    fn start(stage: &Stage<'_>, coordinator: &Coordinator, host: &str) -> Result<Self, LabError> {
+        let unknown = || LabError::Description(format!("`{host}` has no address"));
+        let ip = *stage.internet.addresses(host)?.first().ok_or_else(unknown)?;
+        let (address, log) = (format!("{ip}:3478"), stage.context.run_dir.join(format!("{host}.log")));
+        let verify_key = text(&coordinator.admin(&["relay", "list", "--json"])?, "verify_key")?;
+        let mut command =
+            product_command(&stage.internet.host(host)?, &stage.context.program("warren-coordinator")?);
+        command.args(["relay", "--listen", &address, "--log-format", "json", "--verify-key", &verify_key]);
+        let daemon = Daemon::start(
+            command.arg("--private-key-file").arg(stage.context.run_dir.join("relay.key")),
+            &log,
+        )?;
+        let (public_key, _) = wait_for("the relay's public key in its log", Duration::from_secs(10), || {
+            let said = std::fs::read_to_string(&log).unwrap_or_default();
+            let key = said.split("\"public_key\":\"").nth(1).and_then(|rest| rest.split('"').next());
+            Ok(key.map(str::to_owned))
+        })?;
+        Ok(Self { daemon, public_key, address })
+    }
+}
+
+/// Waits until both send through this relay; gives how long that took in milliseconds.
+fn until_relay(nodes: &[Node; 2], relay: &str, limit: Duration) -> Result<f64, LabError> {
+    let what = format!("both at the relay `{relay}`");
+    let (_, taken) = wait_for(&what, limit, || {
+        std::thread::sleep(Duration::from_millis(80));
+        let used = |node: &Node, peer: &Node| Ok(node.status()?.path_to(&peer.name).relay);
+        let used: [Option<String>; 2] = [used(&nodes[0], &nodes[1])?, used(&nodes[1], &nodes[0])?];
+        Ok(used.iter().all(|name| name.as_deref() == Some(relay)).then_some(()))
+    })?;
+    Ok(taken.as_secs_f64() * 1000.0)
+}
+
+fn play(stage: &Stage<'_>, outcome: Outcome) -> Result<Outcome, LabError> {
+    let mut coordinator = Coordinator::start(&stage.context.within("own")?, stage.internet, "second")?;
+    let nodes = stage.pair_at(&coordinator, ["second-a", "second-b"], Expected::Relay)?;
+    let far = nodes[1].mesh_address(false)?;
+    let row = Echoes::start(&stage.context, &nodes[0].namespace, far, INTERVAL, 56)?;
+    std::thread::sleep(Duration::from_secs(2));
+    let mut relay = Relay::start(stage, &coordinator, "second-relay")?;
+    let add = ["relay", "add", "--name", "near", "--public-key", &relay.public_key, "--address"];
+    coordinator.admin(&[&add[..], &[&relay.address, "--json"]].concat())?;
+    let named = now_s();
+    let adopted_ms = until_relay(&nodes, "near", Duration::from_secs(30))?;
+    std::thread::sleep(Duration::from_secs(2));
+    relay.daemon.must_run()?;
+    let killed = now_s();
+    drop(relay);
+    std::thread::sleep(Duration::from_secs(5));
+    until_relay(&nodes, "coordinator", Duration::from_secs(5))?;
+    let row = row.stop()?;
+    coordinator.must_run()?;
+    part(nodes)?;
+    let (before, after) = (row.rtt_ms(named - 1.5, named), row.rtt_ms(killed - 1.5, killed));
+    Ok(outcome
+        .limited("adopted_ms", adopted_ms, ADOPTED_MAX_MS)
+        .figure("rtt_before_ms", before)
+        .limited("rtt_near_ms", after, before / 2.0)
+        .limited("gap_ms", row.gap_ms(killed - 0.5, killed + 5.0), GAP_MAX_MS)
+        .judged(Ok("near, then the coordinator's again".to_owned())))
+}
