@@ -83,7 +83,7 @@ pub struct PathQuality {
     /// When data was last seen to be lost, though probes were answered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data_lost_at: Option<Timestamp>,
-    /// How often that was so.
+    /// How often in a row that was so when the path was given a chance.
     pub data_losses: u8,
 }
 
@@ -103,8 +103,8 @@ impl PathQuality {
             }
             ObservationKind::PayloadMeasured { payload_max } => self.payload_max = Some(payload_max),
             ObservationKind::DataLost => {
+                self.data_losses = self.data_losses_with_one_at(at, policy);
                 self.data_lost_at = Some(at);
-                self.data_losses = self.data_losses.saturating_add(1);
             }
             ObservationKind::ProbeSent
             | ObservationKind::RelayRegistered { rtt_us: None }
@@ -119,13 +119,28 @@ impl PathQuality {
         self.rtt.map(SmoothedRtt::as_micros)
     }
 
+    /// For how long a path is held back after it lost data.
+    fn hold(&self, policy: &Policy) -> Duration {
+        Duration::from_micros(policy.data_hold_us << u32::from(self.data_losses.saturating_sub(1)).min(6))
+    }
+
+    /// How often data will have been lost after one more loss at `at`. Only a chance that was missed makes the next one
+    /// later: a path that is held back has none, and is used for want of another. One that served for as long as it was
+    /// held back starts anew.
+    fn data_losses_with_one_at(&self, at: Timestamp, policy: &Policy) -> u8 {
+        let hold = self.hold(policy);
+        match self.data_lost_at.map(|lost_at| at.since(lost_at)) {
+            Some(since) if since < hold => self.data_losses,
+            Some(since) if since < hold * 2 => self.data_losses.saturating_add(1),
+            Some(_) | None => 1,
+        }
+    }
+
     /// How well the path serves at `now`. A path that lost data is given another chance after a minute, and after twice as
-    /// long each time that it does so again.
+    /// long each time that it misses it.
     #[must_use]
     pub fn health(&self, now: Timestamp, policy: &Policy) -> Health {
-        let hold_us = policy.data_hold_us << u32::from(self.data_losses.saturating_sub(1)).min(6);
-        let is_held = |at: Timestamp| now.since(at) < Duration::from_micros(hold_us);
-        if self.data_lost_at.is_some_and(is_held) {
+        if self.data_lost_at.is_some_and(|at| now.since(at) < self.hold(policy)) {
             Health::DataLost
         } else if self.payload_max.is_some_and(|payload| payload < policy.payload_min) {
             Health::Narrow
@@ -173,18 +188,36 @@ mod tests {
         assert_eq!(health(&after(&[ObservationKind::ProbeLost; 15]), 0), Health::Sound);
     }
 
+    /// What is left of the hold after data was lost at each of these times, in multiples of the first hold.
+    fn held_until(losses: &[u64]) -> u64 {
+        let (policy, hold_us) = (Policy::default(), Policy::default().data_hold_us);
+        let at = |holds: u64| Timestamp::from_micros(holds * hold_us);
+        let lose =
+            |quality: PathQuality, holds: &u64| quality.after(ObservationKind::DataLost, at(*holds), &policy);
+        let quality = losses.iter().fold(PathQuality::default(), lose);
+        (losses[losses.len() - 1]..)
+            .find(|holds| quality.health(at(*holds), &policy) == Health::Sound)
+            .unwrap()
+    }
+
     #[test]
-    fn a_path_that_loses_data_is_held_back_twice_as_long_each_time() {
-        let hold_s = Policy::default().data_hold_us / 1_000_000;
-        let once = after(&[ANSWERED, ObservationKind::DataLost]);
-        assert_eq!((health(&once, hold_s - 1), health(&once, hold_s)), (Health::DataLost, Health::Sound));
-        let twice = after(&[ObservationKind::DataLost; 2]);
-        assert_eq!(
-            (health(&twice, 2 * hold_s - 1), health(&twice, 2 * hold_s)),
-            (Health::DataLost, Health::Sound)
-        );
-        let often = after(&[ObservationKind::DataLost; 255]);
-        assert_eq!(health(&often, 64 * hold_s), Health::Sound);
+    fn a_path_that_misses_its_chances_is_held_back_twice_as_long_each_time() {
+        assert_eq!(held_until(&[0]), 1);
+        assert_eq!(held_until(&[0, 1]), 1 + 2);
+        assert_eq!(held_until(&[0, 1, 3, 7, 15, 31]), 31 + 32);
+        assert_eq!(held_until(&[0, 1, 3, 7, 15, 31, 63, 127, 191]), 191 + 64, "no longer than that");
+    }
+
+    #[test]
+    fn data_lost_on_a_path_that_is_held_back_anyway_makes_it_no_worse() {
+        assert_eq!(held_until(&[5, 5, 5, 5]), 6);
+        assert_eq!(held_until(&[0, 1, 2, 2, 2]), 2 + 2, "held from the last loss on");
+    }
+
+    #[test]
+    fn a_path_that_served_for_as_long_as_it_was_held_back_starts_anew() {
+        assert_eq!(held_until(&[0, 1, 4]), 4 + 4);
+        assert_eq!(held_until(&[0, 1, 5]), 5 + 1);
     }
 
     #[test]
