@@ -32,6 +32,8 @@ struct Path {
     unusable: Option<Unusable>,
 }
 
+mod learnt;
+
 impl Path {
     /// What lost data there may still do so; the rest has to be measured anew.
     fn forget(&mut self) {
@@ -68,7 +70,8 @@ impl Selector {
 
     /// Adds one candidate. A known address only improves its kind; an address that we learnt ourselves (peer-reflexive)
     /// says nothing new about a known one, and a relay's address is never a direct one. Beyond the bound a new address
-    /// takes the place of one that nothing speaks for; where there is none, it is refused. Returns whether it is new.
+    /// takes the place of one that nothing speaks for; where there is none, it is refused. A learnt one takes the place of
+    /// another: its mapping is open right now. Returns whether it is new.
     pub fn add_candidate(&mut self, candidate: Candidate) -> bool {
         let relayed = candidate.kind == CandidateKind::Relayed;
         if let Some(path) = self.paths.get_mut(&candidate.address) {
@@ -80,7 +83,7 @@ impl Selector {
             }
             return false;
         }
-        if self.paths.len() >= self.policy.candidates_max && !self.evict() {
+        if !self.make_room(candidate.kind) {
             return false;
         }
         self.insert(PathEvidence {
@@ -101,28 +104,6 @@ impl Selector {
     /// Removes the candidate with this address, for instance because the relay is gone.
     pub fn remove_candidate(&mut self, address: SocketAddr) {
         self.paths.remove(&address);
-    }
-
-    /// Forgets peer-reflexive candidates that left this many probes unanswered and never answered one: nobody names them any
-    /// more, and whoever is there shows up again.
-    pub fn forget_learnt(&mut self, unanswered: u32) {
-        self.paths.retain(|_, path| {
-            let is_dead = matches!(path.status, PathStatus::Probing { sent } if sent >= unanswered);
-            !(is_dead && path.candidate.kind == CandidateKind::PeerReflexive)
-        });
-    }
-
-    /// Makes room: an address that never answered or fell silent goes, learnt ones first.
-    fn evict(&mut self) -> bool {
-        let dead = self.paths.iter().filter(|(address, path)| {
-            !path.status.is_usable()
-                && path.candidate.kind != CandidateKind::Relayed
-                && self.current != Some(**address)
-                && (path.candidate.kind == CandidateKind::PeerReflexive
-                    || matches!(path.status, PathStatus::Silent { .. }))
-        });
-        let Some(address) = dead.map(|(address, _)| *address).next() else { return false };
-        self.paths.remove(&address).is_some()
     }
 
     /// Takes in one fact. A fact about an address that is no candidate, or about a relay where there is none, is

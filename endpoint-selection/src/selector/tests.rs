@@ -145,11 +145,84 @@ fn a_mesh_address_is_never_chosen() {
     assert_eq!(reason(&selection, &inside), Reason::Unusable { why: Unusable::InsideMesh });
 }
 
+fn learnt(port: u16) -> Candidate {
+    candidate(CandidateKind::PeerReflexive, &format!("203.0.113.1:{port}"))
+}
+
+fn addresses(selector: &mut Selector) -> Vec<SocketAddr> {
+    selector.select(NOW).verdicts.into_iter().map(|verdict| verdict.candidate.address).collect()
+}
+
+#[test]
+fn a_learnt_address_takes_the_place_of_one_that_never_answered_or_did_so_longest_ago() {
+    let mut selector = Selector::default();
+    for port in 1..=16 {
+        selector.add_candidate(learnt(port));
+        let at = NOW + Duration::from_secs(u64::from(port));
+        if port != 7 {
+            let kind = ObservationKind::ProbeAnswered { rtt_us: 10_000 };
+            selector.observe(Observation { remote: learnt(port).address, at, kind });
+        }
+    }
+    for (new, gone) in [(17, 7), (18, 17), (19, 18)] {
+        assert!(selector.add_candidate(learnt(new)));
+        let left = addresses(&mut selector);
+        assert!(left.len() == 16 && !left.contains(&learnt(gone).address), "{left:?}");
+    }
+    // All answered: the first did so before all others.
+    answer(&mut selector, &learnt(19), 10_000);
+    selector.observe(Observation {
+        remote: learnt(19).address,
+        at: NOW + Duration::from_secs(60),
+        kind: ObservationKind::ProbeAnswered { rtt_us: 10_000 },
+    });
+    selector.current = None;
+    selector.add_candidate(learnt(20));
+    assert!(!selector.paths.contains_key(&learnt(1).address));
+}
+
+#[test]
+fn a_flood_of_learnt_addresses_leaves_the_path_in_use_and_all_that_others_told() {
+    let mut selector = selector(&[host(), reflexive(1), relay()]);
+    selector.add_candidate(learnt(1));
+    answer(&mut selector, &learnt(1), 10_000);
+    assert_eq!(selector.select(NOW).chosen, Some(learnt(1)));
+    for port in 2..1_000 {
+        assert!(selector.add_candidate(learnt(port)));
+        answer(&mut selector, &learnt(port), 10_000);
+        assert_eq!(selector.select(NOW).chosen, Some(learnt(1)));
+    }
+    assert_eq!(addresses(&mut selector).len(), 3 + 16);
+}
+
+#[test]
+fn a_learnt_address_that_answers_no_longer_is_forgotten_after_one_more_round() {
+    let mut selector = selector(&[reflexive(1)]);
+    for candidate in [learnt(1), learnt(2), reflexive(1)] {
+        selector.add_candidate(candidate.clone());
+        answer(&mut selector, &candidate, 10_000);
+    }
+    let later = NOW + Duration::from_secs(60);
+    for _ in 0..2 {
+        selector.forget_learnt(9, later);
+        assert_eq!(
+            selector.status(reflexive(1).address),
+            Some(&PathStatus::Answered { at: NOW, unanswered: 0 })
+        );
+        for port in [1, 2] {
+            (0..9).for_each(|_| see(&mut selector, &learnt(port), ObservationKind::ProbeSent));
+        }
+        let kind = ObservationKind::ProbeAnswered { rtt_us: 10_000 };
+        selector.observe(Observation { remote: learnt(2).address, at: later, kind });
+    }
+    assert_eq!(selector.status(learnt(1).address), None);
+    assert_eq!(selector.status(learnt(2).address), Some(&PathStatus::Answered { at: later, unanswered: 0 }));
+}
+
 #[test]
 fn dead_addresses_give_way_to_new_ones() {
     let mut selector = Selector::default();
-    let learnt = |port: u32| candidate(CandidateKind::PeerReflexive, &format!("203.0.113.1:{port}"));
-    for port in 1..=64 {
+    for port in 1..=16 {
         selector.add_candidate(learnt(port));
         answer(&mut selector, &learnt(port), 10_000);
     }

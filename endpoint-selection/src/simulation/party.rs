@@ -308,7 +308,7 @@ impl Party {
         let Some(rhythm) = rhythm else { return };
         if step == 0 {
             self.triggered = TriggeredChecks::default();
-            self.selector.forget_learnt(u32::try_from(rhythm.len()).unwrap_or(u32::MAX));
+            self.selector.forget_learnt(u32::try_from(rhythm.len()).unwrap_or(u32::MAX), now);
             self.timers.insert_new(Timer::Technique, now + VAIN_PATIENCE);
             if start != now {
                 self.round = (now, 0, pause);

@@ -28,7 +28,7 @@ impl Peer {
         if due == Due::RoundStart {
             self.punching.on_round_begun(context.now);
             self.triggered = TriggeredChecks::default();
-            self.selector.forget_learnt(ROUND_PROBES);
+            self.selector.forget_learnt(ROUND_PROBES, context.now);
             let is_calling = self.is_worth_a_call(context);
             let relays: Vec<SocketAddr> = context.sessions.keys().copied().collect();
             for relay in relays {
