@@ -283,6 +283,16 @@ impl Selector {
         self.paths.get(&remote).is_some_and(|path| self.is_trusted(path, now))
     }
 
+    /// Whether the path to `remote` may replace the one in use at `now` before that fails: it cannot where that serves well and
+    /// is of a better tier.
+    #[must_use]
+    pub fn may_replace_current(&self, remote: SocketAddr, now: Timestamp) -> bool {
+        let of = |address: SocketAddr| self.paths.get(&address);
+        let (Some(current), Some(path)) = (self.current.and_then(of), of(remote)) else { return true };
+        let serves_well = current.quality.health(now, &self.policy) == Health::Sound;
+        !serves_well || Tier::of(&path.candidate) <= Tier::of(&current.candidate)
+    }
+
     fn trusted(&self, now: Timestamp) -> impl Iterator<Item = &Path> {
         self.paths.values().filter(move |path| self.is_trusted(path, now))
     }

@@ -220,6 +220,23 @@ fn a_learnt_address_that_answers_no_longer_is_forgotten_after_one_more_round() {
 }
 
 #[test]
+fn only_a_path_of_the_same_or_a_better_tier_may_replace_one_that_serves_well() {
+    let mut selector = selector(&[host(), reflexive(1), reflexive(2), relay()]);
+    selector.select(NOW);
+    let may =
+        |selector: &Selector, candidate: Candidate| selector.may_replace_current(candidate.address, NOW);
+    assert!(may(&selector, host()) && may(&selector, reflexive(1)), "the relay is in use");
+    answer(&mut selector, &reflexive(1), 10_000);
+    selector.select(NOW);
+    assert!(may(&selector, host()) && may(&selector, reflexive(2)));
+    answer(&mut selector, &host(), 1_000);
+    selector.select(NOW);
+    assert!(!may(&selector, reflexive(1)) && !may(&selector, reflexive(2)));
+    see(&mut selector, &host(), ObservationKind::PayloadMeasured { payload_max: 1_000 });
+    assert!(may(&selector, reflexive(1)), "it serves badly");
+}
+
+#[test]
 fn dead_addresses_give_way_to_new_ones() {
     let mut selector = Selector::default();
     for port in 1..=16 {

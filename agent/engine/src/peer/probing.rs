@@ -23,7 +23,9 @@ const OUTSTANDING_MAX: usize = 1_024;
 
 impl Peer {
     /// Sends what a round's step asks for: to every address that does not answer yet; at its start to all, and a
-    /// call over the relays, so that both sides probe at the same time.
+    /// call over the relays, so that both sides probe at the same time. Addresses of a worse tier than that of a direct path
+    /// which serves well are left out: the answer of one is worth nothing any more by the time that the path fails, and a
+    /// round is begun then anyway.
     pub(super) fn probe_candidates(&mut self, context: &mut Context<'_>, due: Due) {
         if due == Due::RoundStart {
             self.punching.on_round_begun(context.now);
@@ -43,6 +45,8 @@ impl Peer {
             .selector
             .probe_targets()
             .filter(|target| due == Due::RoundStart || !self.selector.may_carry(*target, context.now))
+            // A NAT's mappings are few: none is spent on what would not be used.
+            .filter(|target| self.selector.may_replace_current(*target, context.now))
             .collect();
         if targets.is_empty() && context.sessions.is_empty() {
             self.schedule.forget_start();
