@@ -155,8 +155,12 @@ impl Peer {
         if socket != SocketId::MAIN {
             self.side = Some((address, socket));
         }
-        if let Some((_, idle)) = before.filter(|(_, before)| *before != socket) {
-            context.notices.push(Notice::Idle(idle));
+        if let Some((remote, idle)) = before {
+            // What was seen there says nothing of the main socket, which is the way there from now on.
+            self.selector.forget_evidence(remote);
+            if idle != socket {
+                context.notices.push(Notice::Idle(idle));
+            }
         }
         true
     }
@@ -210,3 +214,6 @@ fn kind_of(ip: IpAddr) -> CandidateKind {
     };
     if private { CandidateKind::Host } else { CandidateKind::ServerReflexive }
 }
+
+#[cfg(test)]
+mod tests;
