@@ -87,7 +87,10 @@ impl Peer {
     pub(crate) fn take_attempt(&mut self, now: Timestamp, own: &Side) -> Option<Wanted> {
         self.punching.at.take_if(|at| *at <= now)?;
         let is_plain = self.info.plain_endpoint.is_some();
-        if self.is_direct() || is_plain || self.is_idle(now) || !self.selector.has_relay() {
+        // Where an address answers, though badly, the boxes let us through: what is lost on the way behind them, another mapping
+        // would lose as well.
+        let answers = self.selector.probe_targets().any(|target| self.selector.may_carry(target, now));
+        if self.is_direct() || answers || is_plain || self.is_idle(now) || !self.selector.has_relay() {
             return None;
         }
         let plan = self.plan(own);

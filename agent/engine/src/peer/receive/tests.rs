@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use endpoint_selection::nat::{Filtering, Mapping, NatProfile};
+use endpoint_selection::nat::{Allocation, Filtering, Mapping, NatProfile};
+use endpoint_selection::traversal::Side;
 use protocol::api;
 use protocol::key::PrivateKey;
 use protocol::relay::SessionId;
@@ -126,4 +127,26 @@ fn what_was_seen_through_a_side_socket_says_nothing_of_the_main_one_once_another
     own.reach(&mut other, SocketId(2), second);
     assert_eq!(own.peer.path, Some(TunnelPath::Direct { socket: SocketId(2), remote: second }));
     assert!(!own.peer.selector.may_carry(first, NOW), "nothing was heard there on the main socket");
+}
+
+#[test]
+fn where_an_address_answers_though_badly_no_attempt_is_made() {
+    let [mut own, mut other] = pair();
+    let random = NatProfile {
+        mapping: Some(Mapping::AddressAndPortDependent),
+        filtering: Some(Filtering::AddressAndPortDependent),
+        allocation: Some(Allocation::Random),
+        ..NatProfile::default()
+    };
+    let side = Side { candidates: other.peer.info.candidates.clone(), nat: random };
+    let later = NOW + Duration::from_secs(5);
+    let attempt = |own: &mut End| {
+        own.peer.note_use(NOW);
+        own.peer.punching.on_round_over(NOW);
+        own.peer.take_attempt(later, &side).is_some()
+    };
+    assert!(attempt(&mut own), "nothing answers");
+    own.reach(&mut other, SocketId::MAIN, address("198.51.100.2:5000"));
+    own.lose_data(address("198.51.100.2:5000"));
+    assert!(!attempt(&mut own));
 }
