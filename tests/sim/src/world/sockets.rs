@@ -23,7 +23,7 @@ impl World {
         let port = has_room.then(|| self.bind(index, socket));
         let words = format!("n{index} opens {socket} at port {port:?}");
         self.transcript.note(self.now, 6, words.as_bytes(), || words.clone());
-        let now = self.now;
+        let now = self.local_time(index);
         if let Some(engine) = &mut self.nodes[index].engine {
             // Without settling: whoever carries out this wish goes on with those that follow from it.
             engine.handle_input(now, Input::SocketOpened { socket, port });
