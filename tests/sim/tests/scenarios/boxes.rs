@@ -169,3 +169,30 @@ fn a_nat_that_keeps_ports_does_not_show_how_long_it_keeps_mappings() {
     world.run_for(seconds(1_500));
     assert_eq!(world.nat(a).and_then(|nat| nat.lifetime), None);
 }
+
+/// A carrier gives each subscriber a block of ports. The nodes of one reach each other within their network, and need none for it.
+#[test]
+fn nodes_of_one_network_do_not_use_up_their_carrier_s_block_of_ports() {
+    let mut world = World::new(13).with_transcript();
+    let strict = SYMMETRIC.with_timeout_ms(300_000);
+    let block = PortAllocation::PortBlock { size: NonZeroU16::new(64).unwrap() };
+    let of_carrier = NatBehaviour { allocation: block, hairpinning: Hairpinning::Filtered, ..strict };
+    let carrier = world.network_with(INTERNET, of_carrier, Addresses::Carrier(1));
+    let home = world.network_behind(carrier, strict);
+    let within = [(); 4].map(|()| world.node(home));
+    world.connect_all();
+    // Each pair has just looked for a better path.
+    world.run_for(seconds(400));
+    for (a, b) in world.pairs() {
+        assert!(world.is_direct(a, b), "{}", world.transcript());
+    }
+    let outside = world.node(INTERNET);
+    within.iter().for_each(|node| world.connect(*node, outside));
+    world.run_for(seconds(10));
+    for minute in 0..30 {
+        for node in within {
+            assert!(world.is_direct(node, outside), "{node:?} in minute {minute}\n{}", world.transcript());
+        }
+        world.run_for(seconds(60));
+    }
+}
