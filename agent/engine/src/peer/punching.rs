@@ -1,5 +1,6 @@
 //! When more than plain opening is tried with a peer, and with what.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -24,7 +25,10 @@ const PUNCH_SPACING: Duration = Duration::from_secs(20);
 /// How long a filter remembers whom we sent to: the five minutes that RFC 4787 REQ-5 recommends for mappings.
 const FILTER_MEMORY: Duration = Duration::from_secs(300);
 
-#[derive(Debug, Clone, Copy, Default)]
+/// The most learnt addresses remembered as probed.
+const CHECKED_MAX: usize = 128;
+
+#[derive(Debug, Clone, Default)]
 pub(super) struct Punching {
     /// When the next attempt may begin.
     at: Option<Timestamp>,
@@ -33,6 +37,8 @@ pub(super) struct Punching {
     followed_at: Option<Timestamp>,
     /// When an attempt probed last.
     probed_at: Option<Timestamp>,
+    /// Learnt addresses that were probed, the newest last. The selector forgets them, filters in front of us do not.
+    checked: VecDeque<SocketAddr>,
 }
 
 impl Punching {
@@ -46,9 +52,17 @@ impl Punching {
         self.at.get_or_insert(now + ROUND_PATIENCE);
     }
 
-    /// Whether filters in front of us may still hold what an attempt opened: they let in addresses that were probed then.
-    pub(super) fn may_have_opened(&self, now: Timestamp) -> bool {
-        self.probed_at.is_some_and(|at| now.since(at) < FILTER_MEMORY)
+    /// A learnt address is probed.
+    pub(super) fn note_checked(&mut self, address: SocketAddr) {
+        self.checked.push_back(address);
+        if self.checked.len() > CHECKED_MAX {
+            self.checked.pop_front();
+        }
+    }
+
+    /// Whether we may have made filters in front of us let in this address: an attempt may have probed any of late.
+    pub(super) fn may_have_opened(&self, now: Timestamp, address: SocketAddr) -> bool {
+        self.checked.contains(&address) || self.probed_at.is_some_and(|at| now.since(at) < FILTER_MEMORY)
     }
 
     /// There is a direct path. Where it is lost, the peer's next wish is about a new one, and need not wait.
@@ -166,12 +180,27 @@ impl Peer {
 mod tests {
     use super::*;
 
+    fn address(port: u16) -> SocketAddr {
+        SocketAddr::from(([203, 0, 113, 1], port))
+    }
+
     #[test]
     fn what_comes_in_may_be_an_attempts_doing_for_as_long_as_filters_remember() {
         let at = |s: u64| Timestamp::from_micros(s * 1_000_000);
-        assert!(!Punching::default().may_have_opened(at(1)), "nothing was probed");
+        assert!(!Punching::default().may_have_opened(at(1), address(1)), "nothing was probed");
         let punching = Punching { probed_at: Some(at(10)), ..Punching::default() };
-        assert!(punching.may_have_opened(at(10)) && punching.may_have_opened(at(309)));
-        assert!(!punching.may_have_opened(at(310)));
+        assert!(
+            punching.may_have_opened(at(10), address(1)) && punching.may_have_opened(at(309), address(1))
+        );
+        assert!(!punching.may_have_opened(at(310), address(1)));
+    }
+
+    #[test]
+    fn what_comes_from_where_it_was_checked_before_shows_nothing_of_the_filter() {
+        let now = Timestamp::from_micros(1_000_000_000);
+        let mut punching = Punching::default();
+        (1..=129).for_each(|port| punching.note_checked(address(port)));
+        assert!(punching.may_have_opened(now, address(2)) && punching.may_have_opened(now, address(129)));
+        assert!(!punching.may_have_opened(now, address(1)) && !punching.may_have_opened(now, address(130)));
     }
 }

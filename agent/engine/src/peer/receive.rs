@@ -84,6 +84,9 @@ impl Peer {
         let is_wanted = !self.selector.may_carry(address, context.now)
             && self.may_take_socket(context.now, socket, address);
         if is_wanted && self.triggered.take(is_new) {
+            if is_new {
+                self.punching.note_checked(address);
+            }
             self.learn(CandidateKind::PeerReflexive, address);
             self.send_request(context, Route::Direct(socket, address));
             self.observe(context, address, ObservationKind::ProbeSent);
@@ -168,7 +171,7 @@ impl Peer {
     /// A probe from where nothing was sent shows that the filter in front of us is lax. Attempts send to addresses that the
     /// selector does not know.
     fn note_heard(&self, context: &mut Context<'_>, from: SocketAddr) {
-        if self.selector.status(from).is_none() && !self.punching.may_have_opened(context.now) {
+        if self.selector.status(from).is_none() && !self.punching.may_have_opened(context.now, from) {
             let is_address_known = self.selector.probe_targets().any(|target| target.ip() == from.ip());
             context.notices.push(Notice::Heard(Heard { from, is_address_known, at: context.now }));
         }
