@@ -51,6 +51,8 @@ pub struct Engine {
     notices: Vec<Notice>,
     sockets: Sockets,
     underway: Option<Underway>,
+    /// No attempt sends before this.
+    attempts_from: Timestamp,
 }
 
 /// The surroundings of one event, borrowed beside the part that handles it.
@@ -106,6 +108,7 @@ impl Engine {
             notices: Vec::new(),
             sockets: Sockets::default(),
             underway: None,
+            attempts_from: Timestamp::default(),
         }
     }
 

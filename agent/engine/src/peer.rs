@@ -326,7 +326,7 @@ impl Peer {
         let is_switch = before.is_some() && !self.is_idle(context.now);
         self.switches = self.switches.saturating_add(u32::from(is_switch));
         self.since = context.now;
-        self.upkeep.restart(context.now);
+        self.upkeep.restart(context.now, !self.is_idle(context.now));
         self.data.restart();
         if let Some(TunnelPath::Direct { socket, .. }) = path {
             self.punching.on_direct();

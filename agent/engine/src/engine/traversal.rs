@@ -1,8 +1,12 @@
 //! The engine beyond plain opening: one attempt at a time, so that the budget of an attempt is the budget of the node; and the
 //! side sockets of attempts, measurements and paths.
 
+use std::time::Duration;
+
 use endpoint_selection::nat::Allocation;
-use endpoint_selection::traversal::{Attempt, AttemptOutput, Outcome, Punch, PunchKind, Side, Technique};
+use endpoint_selection::traversal::{
+    Attempt, AttemptOutput, Budget, Outcome, Punch, PunchKind, Side, Technique,
+};
 use endpoint_selection::{SocketId, Timestamp};
 use protocol::key::PublicKey;
 
@@ -208,7 +212,8 @@ impl Engine {
         };
         let free = self.sockets.take(wanted);
         let is_first = self.config.private_key.public_key() < key;
-        let attempt = Attempt::mapper(now, technique, outside, remotes, &free, is_first);
+        let start = now.max(self.attempts_from);
+        let attempt = Attempt::mapper(start, technique, outside, remotes, &free, is_first);
         let Some(attempt) = attempt else {
             for socket in free {
                 self.sockets.release(socket);
@@ -240,7 +245,8 @@ impl Engine {
                 return;
             }
         }
-        let attempt = Attempt::prober(now, &punch, self.entropy.number());
+        let start = now.max(self.attempts_from);
+        let attempt = Attempt::prober(start, &punch, self.entropy.number());
         self.underway = Some(Underway::new(key, attempt, Vec::new()));
         self.step_attempt(now, None, |_| ());
     }
@@ -266,6 +272,8 @@ impl Engine {
             return;
         };
         self.release_unopened(&underway);
+        // The next one's first probe keeps its distance from this one's last: the rate is the node's.
+        self.attempts_from = now + Duration::from_micros(Budget::default().interval_us());
         if outcome == Outcome::Failed
             && let Some(peer) = self.peers.get_mut(&underway.peer)
         {

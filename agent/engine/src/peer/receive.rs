@@ -73,6 +73,10 @@ impl Peer {
         };
         let heard_bytes = self.traffic.map_or(0, |traffic| traffic.rx_bytes);
         self.send(context, route, Message::Reply { transaction, observed, heard_bytes });
+        if freshness == Freshness::Fresh && self.route() != Some(route) {
+            // The peer may have left our path because it is dead: without own traffic that is lost nothing else would tell us.
+            self.upkeep.ask_now(context.now);
+        }
         if let (Route::Direct(socket, address), Freshness::Fresh) = (route, freshness) {
             self.note_heard(context, address);
             self.trigger_check(context, socket, address);

@@ -66,10 +66,12 @@ impl Upkeep {
         }
     }
 
-    /// There is a new path: the question on the old one counts no more.
-    pub(super) fn restart(&mut self, now: Timestamp) {
+    /// There is a new path: the question on the old one counts no more. Where the tunnel is used, the first one on it goes at
+    /// once: it shows the peer which path we use, which may be news.
+    pub(super) fn restart(&mut self, now: Timestamp, is_used: bool) {
         let path_mtu = PathMtu::begin(now);
-        *self = Self { at: Some(now + INTERVAL), doubted_at: self.doubted_at, path_mtu, ..Self::default() };
+        let at = if is_used { now } else { now + INTERVAL };
+        *self = Self { at: Some(at), doubted_at: self.doubted_at, path_mtu, ..Self::default() };
     }
 
     /// Nothing is asked any more until [`Self::restart`] or [`Self::resume`].
@@ -82,7 +84,7 @@ impl Upkeep {
     pub(super) fn resume(&mut self, now: Timestamp) {
         let mut path_mtu = self.path_mtu;
         path_mtu.resume(now);
-        self.restart(now);
+        self.restart(now, false);
         self.path_mtu = path_mtu;
     }
 

@@ -77,11 +77,14 @@ fn a_path_that_loses_a_few_packets_keeps_its_tunnel_mtu() {
         world.run_for(seconds(10));
         // Four crossings per round trip: eight in a hundred are lost.
         world.set_loss(20_000);
+        let mut shorter = 0;
         for _ in 0..600 {
             world.run_for(seconds(1));
-            let direct = world.is_direct(a, b);
-            assert!(!direct || agreed(&world, a, b).is_none_or(|mtu| mtu == 1_420), "seed {seed}");
+            let is_shorter = agreed(&world, a, b).is_some_and(|mtu| mtu != 1_420);
+            shorter += u32::from(world.is_direct(a, b) && is_shorter);
         }
+        // A path that was lost and came back begins anew, half a second before it is measured.
+        assert!(shorter <= 3, "seed {seed}: {shorter} s of 600");
     }
 }
 
