@@ -137,6 +137,30 @@ fn an_answer_from_a_server_that_was_not_asked_is_no_candidate() {
     assert_eq!(engine.status().candidates.len(), before.len() + 1);
 }
 
+#[test]
+fn what_a_server_says_that_nobody_can_send_to_is_no_candidate() {
+    let own = map().own.addresses[0].addr();
+    for lie in ["224.0.0.1:9", "127.0.0.1:4000", "0.0.0.0:0", "203.0.113.5:0", &format!("{own}:4000")] {
+        let mut engine = engine();
+        let requests: Vec<(SocketAddr, Vec<u8>)> = outputs(&mut engine)
+            .into_iter()
+            .filter_map(|output| match output {
+                Output::Transmit { to, datagram, .. } if protocol::stun::is_stun(&datagram) => {
+                    Some((to, datagram))
+                }
+                _ => None,
+            })
+            .collect();
+        assert!(!requests.is_empty());
+        for (from, request) in requests {
+            let answer = protocol::stun::respond(&request, lie.parse().unwrap()).unwrap();
+            engine.handle_input(NOW, Input::Datagram { socket: SocketId::MAIN, from, datagram: &answer });
+        }
+        let candidates = engine.status().candidates;
+        assert!(candidates.iter().all(|candidate| candidate.address.to_string() != lie), "{candidates:?}");
+    }
+}
+
 fn router_says(external: SocketAddr) -> Input<'static> {
     let base = "192.168.1.2:4000".parse().unwrap();
     Input::PortMapping(Some(PortMapping { external, base, protocol: PortMappingProtocol::NatPmp }))

@@ -1,6 +1,6 @@
 //! The world: everything that a test builds, and the clock that jumps from event to event.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -25,6 +25,7 @@ mod clocks;
 mod coordinator;
 mod engines;
 mod faults;
+mod lying_relay;
 mod relays;
 mod route;
 mod sockets;
@@ -89,6 +90,7 @@ pub struct World {
     partitions: Vec<(usize, usize)>,
     /// Nodes and the servers that they do not reach.
     cuts: Vec<(usize, usize)>,
+    lying_relays: BTreeSet<usize>,
     /// What every link that leads to the internet suffers, beside the links' own loss.
     impairments: Impairments,
     /// What waits for nodes that sleep.
@@ -191,6 +193,7 @@ impl World {
             strangers: Vec::new(),
             partitions: Vec::new(),
             cuts: Vec::new(),
+            lying_relays: BTreeSet::new(),
             impairments: Impairments::default(),
             held: BTreeMap::new(),
             coordinator_offset_ms: 0,

@@ -206,7 +206,8 @@ impl World {
         if matches!(origin, Origin::Node(node, _) if self.is_cut_off(node, index)) {
             return;
         }
-        let (to, answer) = match &mut self.servers[index].kind {
+        let asked = payload.clone();
+        let honest = match &mut self.servers[index].kind {
             ServerKind::Stun => match protocol::stun::respond(&payload, from) {
                 Ok(answer) => (from, answer),
                 Err(_) => return,
@@ -222,13 +223,13 @@ impl World {
                 }
             }
         };
-        let server = &self.servers[index];
-        let (from, segment) = (server.address, server.segment);
-        if let Some(delay) = server.link.pass(&mut self.rng) {
-            let origin = Origin::Server(index);
-            let is_whole = false;
-            let packet = Box::new(Packet { from, to, payload: answer, origin, sent_to: to, is_whole });
-            self.in_segment(self.now + delay, segment, packet);
+        let (address, segment) = (self.servers[index].address, self.servers[index].segment);
+        for (to, payload) in self.lies(index, (from, &asked), honest) {
+            if let Some(delay) = self.servers[index].link.pass(&mut self.rng) {
+                let (origin, is_whole) = (Origin::Server(index), false);
+                let packet = Box::new(Packet { from: address, to, payload, origin, sent_to: to, is_whole });
+                self.in_segment(self.now + delay, segment, packet);
+            }
         }
     }
 }

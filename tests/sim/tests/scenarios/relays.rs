@@ -122,3 +122,38 @@ fn a_peer_that_is_gone_does_not_make_the_relays_take_turns() {
     world.run_for(seconds(5));
     assert!(world.is_relayed(a, b) && world.is_alive(a, b), "{}", world.transcript());
 }
+
+#[test]
+fn a_relay_that_loses_repeats_forges_and_lies_prevents_no_direct_path_and_ends_none() {
+    for seed in 0..10 {
+        let mut world = World::new(seed).with_transcript();
+        let relay = world.relays()[0];
+        world.corrupt_relay(relay);
+        let homes = [0, 1].map(|_| Recipe::PortRestricted.place(&mut world));
+        let [a, b] = homes.map(|home| world.node(home));
+        world.connect(a, b);
+        let direct = world.run_until_done(seconds(60), |world| world.is_direct(a, b));
+        assert!(direct.is_some(), "seed {seed}\n{}", world.transcript());
+        world.run_for(seconds(5));
+        world.mark();
+        world.run_for(seconds(300));
+        assert!(world.is_alive_directly(a, b), "seed {seed}\n{}", world.transcript());
+        // It may send us through itself for a while, by what only it can know; there it loses a quarter of the packets.
+        let (flow, most) = (world.flow(a, b), world.flow(a, b).sent * 9 / 10);
+        assert!(flow.received > most, "seed {seed}: {flow:?}\n{}", world.transcript());
+    }
+}
+
+#[test]
+fn an_honest_relay_carries_the_traffic_where_another_one_lies() {
+    for seed in 0..5 {
+        let Pair { mut world, relays, a, b } = relayed(seed, [5_000, 20_000]);
+        world.corrupt_relay(relays[0]);
+        world.run_for(seconds(60));
+        world.mark();
+        world.run_for(seconds(300));
+        let flow = world.flow(a, b);
+        assert!(flow.received + 30 > flow.sent, "seed {seed}: {flow:?}\n{}", world.transcript());
+        assert_eq!(carrier(&world, a, b), Some(1), "seed {seed}\n{}", world.transcript());
+    }
+}
