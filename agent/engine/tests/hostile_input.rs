@@ -142,15 +142,14 @@ fn what_a_server_says_that_nobody_can_send_to_is_no_candidate() {
     let own = map().own.addresses[0].addr();
     for lie in ["224.0.0.1:9", "127.0.0.1:4000", "0.0.0.0:0", "203.0.113.5:0", &format!("{own}:4000")] {
         let mut engine = engine();
-        let requests: Vec<(SocketAddr, Vec<u8>)> = outputs(&mut engine)
-            .into_iter()
-            .filter_map(|output| match output {
-                Output::Transmit { to, datagram, .. } if protocol::stun::is_stun(&datagram) => {
-                    Some((to, datagram))
-                }
-                _ => None,
-            })
-            .collect();
+        let mut requests = Vec::new();
+        for output in outputs(&mut engine) {
+            if let Output::Transmit { to, datagram, .. } = output
+                && protocol::stun::is_stun(&datagram)
+            {
+                requests.push((to, datagram));
+            }
+        }
         assert!(!requests.is_empty());
         for (from, request) in requests {
             let answer = protocol::stun::respond(&request, lie.parse().unwrap()).unwrap();

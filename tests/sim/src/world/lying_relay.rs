@@ -39,7 +39,7 @@ impl World {
             0 | 1 => Vec::new(),
             2 | 3 => vec![(to, datagram.clone()), (to, datagram.clone())],
             4 => vec![(to, self.with_a_flipped_bit(&datagram))],
-            5 => vec![(to, self.from_another_node(&datagram))],
+            5 => vec![(to, self.as_of_another_node(&datagram))],
             6 => self.falsely_registered(index, &datagram).map_or_else(Vec::new, |lie| vec![(to, lie)]),
             _ => vec![(to, datagram.clone())],
         };
@@ -62,7 +62,7 @@ impl World {
     }
 
     /// A delivered packet as if another node had sent it.
-    fn from_another_node(&mut self, datagram: &[u8]) -> Vec<u8> {
+    fn as_of_another_node(&mut self, datagram: &[u8]) -> Vec<u8> {
         let number = self.rng.below(self.nodes.len().max(1) as u64);
         let other = usize::try_from(number).ok().and_then(|index| self.nodes.get(index));
         match (decode(datagram), other) {
