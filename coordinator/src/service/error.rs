@@ -134,7 +134,7 @@ pub enum AdminError {
     #[error("the network has no free mesh address; delete nodes that are gone")]
     NetworkFull,
     /// No range is left.
-    #[error("no IPv4 range is free; delete a network")]
+    #[error("no IPv4 range is free: this coordinator holds as many networks as it can")]
     RangesExhausted,
     /// The database failed.
     #[error(transparent)]
