@@ -738,7 +738,7 @@ payload_max: number | null,
  */
 data_lost_at: Timestamp | null,
 /**
- * How often that was so.
+ * How often in a row that was so when the path was given a chance.
  */
 data_losses: number, };
 
