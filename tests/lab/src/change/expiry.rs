@@ -21,6 +21,11 @@ const REST: Duration = Duration::from_secs(60);
 /// before that even if one was lost.
 const PAUSE_MAX_S: f64 = 6.0;
 
+/// Where a tenth is lost each way, three questions in a row (19 % each, with their answers) go unanswered by chance in a
+/// seventh of all minutes with two dozen questions: then the relay carries for a moment, which is two changes. Twice in one
+/// minute happens in one run of a hundred.
+const CHANGES_BY_CHANCE: f64 = 4.0;
+
 pub(super) fn cases() -> Vec<Case> {
     vec![
         Case {
@@ -72,12 +77,13 @@ fn play(stage: &Stage<'_>, outcome: Outcome, hosts: [&str; 2], timeout_s: u32) -
     let after = row.stop()?;
     until_path(&nodes, "direct", Duration::from_secs(1))?;
     let changes = switches(&nodes)? - before;
+    let changes_max = if timeout_s == 8 { CHANGES_BY_CHANCE } else { 0.0 };
     part(nodes)?;
     Ok(outcome
         .limited("seldom_pings_lost", f64::from(seldom.lost()), 0.0)
         .limited("pings_lost_after_rest", f64::from(after.lost()), 0.0)
         .limited("first_ping_after_rest_ms", after.first_after_ms(start), 1_000.0)
-        .limited("switches", changes, 0.0)
+        .limited("switches", changes, changes_max)
         .limited("mean_pause_at_rest_s", REST.as_secs_f64() / packets, PAUSE_MAX_S)
-        .judged(Ok(format!("direct all the time, {} seldom pings", seldom.sent))))
+        .judged(Ok(format!("direct, {} seldom pings", seldom.sent))))
 }
