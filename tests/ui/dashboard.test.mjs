@@ -264,7 +264,7 @@ test("a relayed pair says why and what would help, and a difference is shown wit
   await page.getByRole("heading", { name: "What would help" }).waitFor();
   assert.deepEqual(await column("Result"), ["agree", "differ"]);
   const [computed, decided] = [await column("Computed here"), await column("Decided by agent")];
-  assert.match(computed[1], /^relay 198\.51\.100\.10:3478$/);
+  assert.match(computed[1], /^relay 198\.51\.100\.10:443$/);
   assert.match(decided[1], /^direct 192\.0\.2\.1:9$/);
   await page.getByText("delta decided otherwise than this page computes").waitFor();
   await assertAccessible(page, "a pair that differs");
