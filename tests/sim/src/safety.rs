@@ -23,7 +23,7 @@ const OUTPUTS_BESIDE_MAX: usize = 24;
 
 /// The most probes from one node to another at one address within [`RATE_WINDOW`], answers included. A round has nine, and
 /// the peer asks as often. Where bursts of loss make relay sessions come and go, each change starts a round anew, at most
-/// four in a second: the schedule alone allows 160. Of 50,000 worlds the worst shows 121; about a fifth of these are the
+/// four in a second: the schedule alone allows 160. Of 100,000 worlds the worst shows 124; about a fifth of these are the
 /// questions and padded requests that each path begins with.
 const PROBES_MAX: usize = 160;
 const RATE_WINDOW: Duration = Duration::from_secs(10);
