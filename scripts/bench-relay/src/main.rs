@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
-use lab::sandbox;
+use lab::{runner, sandbox};
 use serde_json::json;
 
 use self::rows::Row;
@@ -52,17 +52,13 @@ fn run() -> Result<String> {
     sandbox::settle_in()?;
     let rows = rows::all(Path::new(program))?;
     if let Some(file) = file {
-        let text = serde_json::to_string_pretty(&report(&rows)?)?;
+        let text = serde_json::to_string_pretty(&report(&rows))?;
         std::fs::write(&file, text + "\n").with_context(|| format!("cannot write {}", file.display()))?;
     }
     Ok(rows.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
 }
 
-fn report(rows: &[Row]) -> Result<serde_json::Value> {
-    let cpus = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = cpus.lines().find_map(|line| line.strip_prefix("model name")?.split(": ").nth(1));
-    let cores = std::thread::available_parallelism()?.get();
-    let machine = format!("{}, {cores} cores", model.unwrap_or("unknown processor"));
+fn report(rows: &[Row]) -> serde_json::Value {
     let rows: Vec<_> = rows.iter().map(Row::to_json).collect();
-    Ok(json!({ "bench": "relay", "machine": machine, "rows": rows }))
+    json!({ "bench": "relay", "machine": runner::machine(), "rows": rows })
 }

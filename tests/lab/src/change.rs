@@ -130,6 +130,11 @@ impl Stage<'_> {
     }
 }
 
+/// Two hosts, each behind a router of its own with this recipe.
+fn homes(topology: Topology, recipe: &str, hosts: [&str; 2]) -> Topology {
+    hosts.into_iter().fold(topology, |topology, host| topology.site(host, recipe, &[host]))
+}
+
 /// Waits until both show a path of this kind; gives how long that took.
 fn until_path(nodes: &[Node; 2], kind: &str, limit: Duration) -> Result<Duration, LabError> {
     let what = format!("the path `{kind}` between {} and {}", nodes[0].name, nodes[1].name);

@@ -107,8 +107,9 @@ fn run_times(context: &Context, names: &[String], times: usize) -> Result<Result
     Ok(results)
 }
 
-/// What figures depend on.
-fn machine() -> String {
+/// What figures depend on: the processor and how many of its cores there are.
+#[must_use]
+pub fn machine() -> String {
     let cpus = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = cpus.lines().find_map(|line| line.strip_prefix("model name")?.split(": ").nth(1));
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);

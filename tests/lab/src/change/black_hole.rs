@@ -4,11 +4,10 @@ use std::time::Duration;
 
 use super::echoes::{Echoes, now_s};
 use super::rules::{Harm, Rules};
-use super::{Case, Stage, part, until_path};
+use super::{Case, Stage, homes, part, until_path};
 use crate::error::LabError;
 use crate::opening::Expected;
 use crate::scenario::Outcome;
-use crate::topology::Topology;
 
 /// How long the relay may take to be shown by both.
 const RELAYED_WITHIN: Duration = Duration::from_secs(20);
@@ -45,20 +44,16 @@ pub(super) fn cases() -> Vec<Case> {
         Case {
             name: "change/one-way-black-hole",
             about: "the direct path loses everything in one direction: the relay carries on, and direct when it heals",
-            places: |topology| places(topology, ONE_WAY.hosts),
+            places: |topology| homes(topology, "port-restricted", ONE_WAY.hosts),
             play: |stage, outcome| play(stage, outcome, ONE_WAY),
         },
         Case {
             name: "change/data-only-black-hole",
             about: "the direct path loses all that is longer than 1000 bytes, probes pass: large pings work again",
-            places: |topology| places(topology, DATA_ONLY.hosts),
+            places: |topology| homes(topology, "port-restricted", DATA_ONLY.hosts),
             play: |stage, outcome| play(stage, outcome, DATA_ONLY),
         },
     ]
-}
-
-fn places(topology: Topology, hosts: [&str; 2]) -> Topology {
-    hosts.into_iter().fold(topology, |topology, host| topology.site(host, "port-restricted", &[host]))
 }
 
 fn play(stage: &Stage<'_>, outcome: Outcome, hole: Hole) -> Result<Outcome, LabError> {

@@ -5,11 +5,10 @@ use std::time::Duration;
 
 use super::echoes::{Echoes, now_s};
 use super::rules::{Harm, Rules, forget_after};
-use super::{Case, Stage, part, switches, until_path};
+use super::{Case, Stage, homes, part, switches, until_path};
 use crate::error::LabError;
 use crate::opening::Expected;
 use crate::scenario::Outcome;
-use crate::topology::Topology;
 
 /// A ping that leaves each mapping idle for longer than half of 8 s.
 const SELDOM: Duration = Duration::from_millis(4_500);
@@ -31,20 +30,16 @@ pub(super) fn cases() -> Vec<Case> {
         Case {
             name: "change/mapping-expiry-15s",
             about: "routers forget after 15 s: a seldom used pair stays direct and loses no ping",
-            places: |topology| places(topology, ["x15-a", "x15-b"]),
+            places: |topology| homes(topology, "port-restricted-random", ["x15-a", "x15-b"]),
             play: |stage, outcome| play(stage, outcome, ["x15-a", "x15-b"], 15),
         },
         Case {
             name: "change/mapping-expiry-8s",
             about: "routers forget after 8 s, and a tenth of what hosts send is lost on the LAN while the tunnel rests",
-            places: |topology| places(topology, ["x8-a", "x8-b"]),
+            places: |topology| homes(topology, "port-restricted-random", ["x8-a", "x8-b"]),
             play: |stage, outcome| play(stage, outcome, ["x8-a", "x8-b"], 8),
         },
     ]
-}
-
-fn places(topology: Topology, hosts: [&str; 2]) -> Topology {
-    hosts.into_iter().fold(topology, |topology, host| topology.site(host, "port-restricted-random", &[host]))
 }
 
 fn play(stage: &Stage<'_>, outcome: Outcome, hosts: [&str; 2], timeout_s: u32) -> Result<Outcome, LabError> {

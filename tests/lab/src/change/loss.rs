@@ -6,11 +6,10 @@ use serde_json::json;
 
 use super::echoes::Echoes;
 use super::rules::{Harm, Rules};
-use super::{Case, Stage, parameter, part, switches};
+use super::{Case, Stage, homes, parameter, part, switches};
 use crate::error::LabError;
 use crate::opening::Expected;
 use crate::scenario::Outcome;
-use crate::topology::Topology;
 
 /// How long it is watched, in seconds. An agent asks each five seconds, and wants 16 answers or losses of the direct path
 /// and 32 of the relay before it believes that one is better: see [`LONG_S`].
@@ -58,26 +57,22 @@ pub(super) fn cases() -> Vec<Case> {
         Case {
             name: "loss/30-percent",
             about: "the direct path loses 30 % each way, the relay's nothing: no flapping (WARREN_LAB_LOSS_S, 40)",
-            places: |topology| places(topology, DIRECT.hosts),
+            places: |topology| homes(topology, "port-restricted", DIRECT.hosts),
             play: |stage, outcome| play(stage, outcome, DIRECT),
         },
         Case {
             name: "loss/30-percent-uplink",
             about: "a whole uplink loses 30 % each way, relay or not: connected, without flapping",
-            places: |topology| places(topology, UPLINK.hosts),
+            places: |topology| homes(topology, "port-restricted", UPLINK.hosts),
             play: |stage, outcome| play(stage, outcome, UPLINK),
         },
         Case {
             name: "loss/bursty",
             about: "the direct path loses everything for 300 ms, again and again: connected, without flapping",
-            places: |topology| places(topology, BURSTY.hosts),
+            places: |topology| homes(topology, "port-restricted", BURSTY.hosts),
             play: |stage, outcome| play(stage, outcome, BURSTY),
         },
     ]
-}
-
-fn places(topology: Topology, hosts: [&str; 2]) -> Topology {
-    hosts.into_iter().fold(topology, |topology, host| topology.site(host, "port-restricted", &[host]))
 }
 
 fn play(stage: &Stage<'_>, outcome: Outcome, lossy: Lossy) -> Result<Outcome, LabError> {
