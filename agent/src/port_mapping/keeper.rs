@@ -21,8 +21,12 @@ const RENEWAL_PAUSE_MIN: Duration = Duration::from_secs(4);
 /// After so many failed renewals the router is asked as if it were a new one: it may have learnt another protocol.
 const RENEWALS_MAX: u32 = 2;
 
-/// The first pause after a router granted nothing: most never will, and asking costs a home network some packets.
-const FIRST_PAUSE: Duration = Duration::from_secs(300);
+/// The first pause after a router granted nothing: after a power cut it starts together with the machines behind it, and what
+/// opens ports is the last thing that it starts.
+const FIRST_PAUSE: Duration = Duration::from_secs(10);
+
+/// Each further pause is so many times as long: most routers never will, and asking costs a home network some packets.
+const PAUSE_GROWTH: u32 = 4;
 
 /// The longest pause before jitter; with it an hour.
 const PAUSE_MAX: Duration = Duration::from_secs(2_400);
@@ -203,13 +207,16 @@ impl<T: Clone> Keeper<T> {
     }
 
     fn fail(&mut self, now: Timestamp, why: String, fraction: f64) {
-        let doubled = |pause: Duration| pause.saturating_mul(1 << self.failures.min(10));
+        let grown = |pause: Duration, growth: u32| pause.saturating_mul(growth.saturating_pow(self.failures));
         let pause = match &self.held {
             Some(held) => {
                 let half = held.expires_at.since(now) / 2;
-                doubled(RENEWAL_PAUSE).min(half).max(RENEWAL_PAUSE_MIN)
+                grown(RENEWAL_PAUSE, 2).min(half).max(RENEWAL_PAUSE_MIN)
             }
-            None => doubled(FIRST_PAUSE).min(PAUSE_MAX).mul_f64(1.0 + fraction.clamp(0.0, 1.0) / 2.0),
+            None => {
+                let jitter = 1.0 + fraction.clamp(0.0, 1.0) / 2.0;
+                grown(FIRST_PAUSE, PAUSE_GROWTH).min(PAUSE_MAX).mul_f64(jitter)
+            }
         };
         self.failures = self.failures.saturating_add(1);
         self.why = Some(why);

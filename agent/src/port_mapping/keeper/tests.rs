@@ -85,13 +85,14 @@ fn renewals_that_fail_come_closer_to_the_end_and_never_closer_than_four_seconds(
 }
 
 #[test]
-fn a_router_that_grants_nothing_is_asked_again_after_5_minutes_and_at_last_each_hour() {
-    for (fraction, expected) in [(0.0, [300, 600, 1200, 2400, 2400]), (1.0, [450, 900, 1800, 3600, 3600])] {
+fn a_router_that_grants_nothing_is_asked_again_after_10_seconds_and_at_last_each_hour() {
+    for (fraction, expected) in [(0.0, [10, 40, 160, 640, 2400, 2400]), (1.0, [15, 60, 240, 960, 3600, 3600])]
+    {
         let mut keeper = Keeper::<u8>::new();
         keeper.set_place(second(0), Ok(HOME));
         keeper.handle_timeout(second(0));
         let mut now = 0;
-        let pauses = [(); 5].map(|()| {
+        let pauses = [(); 6].map(|()| {
             keeper.on_answer(second(now), Err("no answer".into()), fraction);
             let pause = until_asked(&mut keeper, now);
             now += pause;
@@ -151,9 +152,12 @@ fn an_announcement_ends_the_pause_of_a_router_that_granted_nothing() {
     let mut keeper = Keeper::<u8>::new();
     keeper.set_place(second(0), Ok(HOME));
     keeper.handle_timeout(second(0));
-    keeper.on_answer(second(1), Err("no answer".into()), 0.0);
-    keeper.on_announcement(second(100), 3, 0.0);
-    assert_eq!(keeper.next_at(), Some(second(100)));
+    keeper.on_answer(second(0), Err("no answer".into()), 0.0);
+    keeper.handle_timeout(second(10));
+    keeper.on_answer(second(10), Err("no answer".into()), 0.0);
+    assert_eq!(keeper.next_at(), Some(second(50)));
+    keeper.on_announcement(second(30), 3, 0.0);
+    assert_eq!(keeper.next_at(), Some(second(30)));
 }
 
 #[test]
