@@ -4,8 +4,10 @@
 //! given a new one ([`crate::internet::Internet::rebind`]) has one that it takes for real.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::daemon::Daemon;
+use crate::deadline::wait_for;
 use crate::error::{LabError, Trying};
 use crate::internet::Internet;
 use crate::namespace::Namespace;
@@ -23,6 +25,13 @@ table inet mapping {
 }
 insert rule inet guard arriving iifname \"lan\" accept
 ";
+
+/// Where PCP and NAT-PMP are asked (RFC 6887 §7, RFC 6886 §3), and where UPnP devices are searched for.
+const PCP: u16 = 5_351;
+const SSDP: u16 = 1_900;
+
+/// How long the daemon may take to listen.
+const READY: Duration = Duration::from_secs(10);
 
 /// Makes a router deaf to PCP, so that it is one of NAT-PMP only: the version is the first byte behind the header of UDP.
 const WITHOUT_PCP: &str = "insert rule inet guard arriving iifname \"lan\" udp dport 5351 @th,64,8 2 drop\n";
@@ -136,6 +145,18 @@ impl RouterDaemon {
         let mut command = self.namespace.command("miniupnpd");
         command.args(["-d", "-f"]).arg(&self.config).arg("-P").arg(self.config.with_extension("pid"));
         self.daemon = Some(Daemon::start(&mut command, &self.log)?);
-        Ok(())
+        wait_for("miniupnpd listening", READY, || Ok(self.is_listening()?.then_some(()))).map(drop)
+    }
+
+    /// Whether a socket is bound to the port of its protocol: one line each in the kernel's table, the address in hexadecimal.
+    fn is_listening(&self) -> Result<bool, LabError> {
+        let port = if self.protocol == Protocol::UpnpIgd { SSDP } else { PCP };
+        let mut command = self.namespace.command("cat");
+        let output = command.args(["/proc/net/udp", "/proc/net/udp6"]).output().trying("run cat")?;
+        let bound = format!(":{port:04X}");
+        let table = String::from_utf8_lossy(&output.stdout);
+        Ok(table
+            .lines()
+            .any(|line| line.split_whitespace().nth(1).is_some_and(|local| local.ends_with(&bound))))
     }
 }
