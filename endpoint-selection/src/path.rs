@@ -41,6 +41,11 @@ impl PathStatus {
         matches!(self, Self::Answered { .. })
     }
 
+    /// Whether the last probe of upkeep was not answered.
+    pub(crate) const fn is_doubted(&self) -> bool {
+        matches!(self, Self::Answered { unanswered: 1.., .. })
+    }
+
     /// The status after one more observation.
     #[must_use]
     pub(crate) fn after(self, kind: ObservationKind, at: Timestamp, policy: &Policy) -> Self {

@@ -30,8 +30,8 @@ impl LossWindow {
         let is_lossy = if self.is_lossy {
             next.percent() > policy.lossy_until_percent
         } else {
-            // Half a window: a few probes show no rate.
-            seen >= Self::LEN / 2 && next.percent() >= policy.lossy_from_percent
+            // A whole window: where losses come in bursts, fewer show no rate.
+            seen >= Self::LEN && next.percent() >= policy.lossy_from_percent
         };
         Self { is_lossy, ..next }
     }
@@ -88,18 +88,25 @@ pub struct PathQuality {
 }
 
 impl PathQuality {
-    /// The quality after one more observation.
-    pub(crate) fn after(mut self, kind: ObservationKind, at: Timestamp, policy: &Policy) -> Self {
+    /// The quality after one more observation. `counts` says whether a probe shows how much is lost: one that repeats an
+    /// unanswered one does not, as losses come in bursts and it would count the burst twice.
+    pub(crate) fn after(
+        mut self,
+        kind: ObservationKind,
+        at: Timestamp,
+        counts: bool,
+        policy: &Policy,
+    ) -> Self {
         match kind {
             ObservationKind::ProbeAnswered { rtt_us } => {
                 self.rtt = Some(self.rtt.map_or(SmoothedRtt::first(rtt_us), |rtt| rtt.with(rtt_us)));
-                self.loss = self.loss.with(false, policy);
+                self.count(false, counts, policy);
             }
             ObservationKind::RelayRegistered { rtt_us: Some(rtt_us) } => {
                 self.rtt = self.rtt.or(Some(SmoothedRtt::first(rtt_us)));
             }
             ObservationKind::ProbeUnanswered | ObservationKind::ProbeLost => {
-                self.loss = self.loss.with(true, policy);
+                self.count(true, counts, policy);
             }
             ObservationKind::PayloadMeasured { payload_max } => self.payload_max = Some(payload_max),
             ObservationKind::DataLost => {
@@ -111,6 +118,12 @@ impl PathQuality {
             | ObservationKind::RelayLost => {}
         }
         self
+    }
+
+    const fn count(&mut self, is_lost: bool, counts: bool, policy: &Policy) {
+        if counts {
+            self.loss = self.loss.with(is_lost, policy);
+        }
     }
 
     /// The smoothed RTT in microseconds, where measured.
@@ -158,9 +171,9 @@ mod tests {
 
     fn after(kinds: &[ObservationKind]) -> PathQuality {
         let policy = Policy::default();
-        kinds
-            .iter()
-            .fold(PathQuality::default(), |quality, kind| quality.after(*kind, Timestamp::default(), &policy))
+        kinds.iter().fold(PathQuality::default(), |quality, kind| {
+            quality.after(*kind, Timestamp::default(), true, &policy)
+        })
     }
 
     fn health(quality: &PathQuality, at_s: u64) -> Health {
@@ -185,15 +198,16 @@ mod tests {
 
     #[test]
     fn a_few_probes_show_no_loss_rate() {
-        assert_eq!(health(&after(&[ObservationKind::ProbeLost; 15]), 0), Health::Sound);
+        assert_eq!(health(&after(&[ObservationKind::ProbeLost; 31]), 0), Health::Sound);
     }
 
     /// What is left of the hold after data was lost at each of these times, in multiples of the first hold.
     fn held_until(losses: &[u64]) -> u64 {
         let (policy, hold_us) = (Policy::default(), Policy::default().data_hold_us);
         let at = |holds: u64| Timestamp::from_micros(holds * hold_us);
-        let lose =
-            |quality: PathQuality, holds: &u64| quality.after(ObservationKind::DataLost, at(*holds), &policy);
+        let lose = |quality: PathQuality, holds: &u64| {
+            quality.after(ObservationKind::DataLost, at(*holds), true, &policy)
+        };
         let quality = losses.iter().fold(PathQuality::default(), lose);
         (losses[losses.len() - 1]..)
             .find(|holds| quality.health(at(*holds), &policy) == Health::Sound)

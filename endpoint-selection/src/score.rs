@@ -74,6 +74,16 @@ impl Score {
         }
     }
 
+    /// The score that a relay would have if it had been seen to lose nothing.
+    pub(crate) fn believing(
+        candidate: &Candidate,
+        quality: &PathQuality,
+        now: Timestamp,
+        policy: &Policy,
+    ) -> Self {
+        Self { health: quality.health(now, policy), ..Self::new(candidate, quality, now, policy) }
+    }
+
     /// Whether traffic should leave this path for `other`: at once for better health or a better tier, and among equals
     /// only for an RTT that is better by the switch margin, which grows with the jitter of both.
     #[must_use]

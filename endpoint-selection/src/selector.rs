@@ -113,8 +113,10 @@ impl Selector {
             matches!(observation.kind, ObservationKind::RelayRegistered { .. } | ObservationKind::RelayLost);
         let fits = |path: &&mut Path| !of_relay || path.candidate.kind == CandidateKind::Relayed;
         if let Some(path) = self.paths.get_mut(&observation.remote).filter(fits) {
-            path.status = path.status.after(observation.kind, observation.at, &self.policy);
-            path.quality = path.quality.after(observation.kind, observation.at, &self.policy);
+            let Observation { kind, at, .. } = observation;
+            let counts = !path.status.is_doubted();
+            path.status = path.status.after(kind, at, &self.policy);
+            path.quality = path.quality.after(kind, at, counts, &self.policy);
         }
     }
 
@@ -140,6 +142,21 @@ impl Selector {
         for path in self.paths.values_mut().filter(|path| path.candidate.kind != CandidateKind::Relayed) {
             path.forget();
         }
+    }
+
+    /// No direct path may carry traffic until it answers anew. How well each serves is not forgotten: that it answers is no
+    /// reason to take a lossy one for a sound one.
+    pub fn doubt_direct(&mut self) {
+        for path in self.paths.values_mut().filter(|path| path.candidate.kind != CandidateKind::Relayed) {
+            path.status = PathStatus::Untried;
+        }
+    }
+
+    /// When a direct path last lost the tunnel's packets, though it answered probes.
+    #[must_use]
+    pub fn data_lost_at(&self) -> Option<Timestamp> {
+        let direct = self.paths.values().filter(|path| path.candidate.kind != CandidateKind::Relayed);
+        direct.filter_map(|path| path.quality.data_lost_at).max()
     }
 
     /// Forgets the evidence on one path, because packets will go there from another socket.
@@ -291,6 +308,17 @@ impl Selector {
         let (Some(current), Some(path)) = (self.current.and_then(of), of(remote)) else { return true };
         let serves_well = current.quality.health(now, &self.policy) == Health::Sound;
         !serves_well || Tier::of(&path.candidate) <= Tier::of(&current.candidate)
+    }
+
+    /// Relays that would replace the path in use if they were known to lose hardly anything: asking them shows whether they do.
+    pub fn rival_relays(&self, now: Timestamp) -> impl Iterator<Item = SocketAddr> {
+        let score = move |path: &Path| Score::believing(&path.candidate, &path.quality, now, &self.policy);
+        let current = self.current.and_then(|address| self.paths.get(&address)).map(score);
+        let rivals = self
+            .relays()
+            .map(score)
+            .filter(move |rival| current.is_some_and(|current| current.gives_way_to(rival, &self.policy)));
+        rivals.map(|rival| rival.address)
     }
 
     fn trusted(&self, now: Timestamp) -> impl Iterator<Item = &Path> {

@@ -65,14 +65,24 @@ pub enum Message {
     },
     /// Sent over a relay: these are my candidates, please probe them now, as I probe yours.
     Call {
-        /// Whether the sender has a direct path to the receiver in use. Where it has none any more, the receiver's own
-        /// is in doubt too.
-        is_direct: bool,
+        /// What the sender makes of its direct path to the receiver.
+        direct: DirectPath,
         /// Addresses to probe, at most [`CALL_CANDIDATES_MAX`].
         candidates: Vec<SocketAddr>,
     },
     /// Sent over a relay: I open mappings towards you now, please send to where they may be.
     Punch(Punch),
+}
+
+/// A node's direct path to a peer, as it tells the peer: both have the same path, but each sees only what it sends get lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DirectPath {
+    /// There is none, or none any more: the receiver's own is in doubt too.
+    None,
+    /// It is in use.
+    InUse,
+    /// It just failed: probes pass, and the tunnel's packets do not: of no use to the receiver either, whose answers would go astray.
+    LosesData,
 }
 
 /// A message with what guards it against replay.
@@ -179,8 +189,12 @@ fn encode(probe: &Probe) -> Vec<u8> {
             bytes.extend_from_slice(&observed.map_or([0; ADDRESS_LEN], encode_address));
             bytes.extend_from_slice(&heard_bytes.to_be_bytes());
         }
-        Message::Call { is_direct, candidates } => {
-            bytes.push(u8::from(*is_direct));
+        Message::Call { direct, candidates } => {
+            bytes.push(match direct {
+                DirectPath::None => 0,
+                DirectPath::InUse => 1,
+                DirectPath::LosesData => 2,
+            });
             for candidate in candidates.iter().take(CALL_CANDIDATES_MAX) {
                 bytes.extend_from_slice(&encode_address(*candidate));
             }
@@ -238,13 +252,18 @@ fn decode(bytes: &[u8]) -> Option<Probe> {
             }
         }
         3 => {
-            let (&is_direct, addresses) = body.split_first()?;
+            let (direct, addresses) = body.split_first()?;
             let (addresses, rest) = addresses.as_chunks::<ADDRESS_LEN>();
-            if !rest.is_empty() || addresses.len() > CALL_CANDIDATES_MAX || is_direct > 1 {
+            if !rest.is_empty() || addresses.len() > CALL_CANDIDATES_MAX {
                 return None;
             }
-            let candidates = addresses.iter().map(decode_address).collect();
-            Message::Call { is_direct: is_direct == 1, candidates }
+            let direct = match direct {
+                0 => DirectPath::None,
+                1 => DirectPath::InUse,
+                2 => DirectPath::LosesData,
+                _ => return None,
+            };
+            Message::Call { direct, candidates: addresses.iter().map(decode_address).collect() }
         }
         4 => Message::Punch(decode_punch(body)?),
         _ => return None,
@@ -287,8 +306,12 @@ mod tests {
                 outside: address,
                 kind: PunchKind::Range { first: 1_024, last: 65_535, probes: 2_048 },
             }),
-            Message::Call { is_direct: true, candidates: vec![address, "[fd00::1]:5".parse().unwrap()] },
-            Message::Call { is_direct: false, candidates: Vec::new() },
+            Message::Call {
+                direct: DirectPath::InUse,
+                candidates: vec![address, "[fd00::1]:5".parse().unwrap()],
+            },
+            Message::Call { direct: DirectPath::None, candidates: Vec::new() },
+            Message::Call { direct: DirectPath::LosesData, candidates: Vec::new() },
         ] {
             let datagram = a.seal(&probe(message.clone()), [9; 24]);
             assert_eq!(tag_of(&datagram), Some(b.incoming_tag()));

@@ -7,10 +7,10 @@ use std::time::Duration;
 use endpoint_selection::nat::Mapping;
 use endpoint_selection::traversal::TriggeredChecks;
 use endpoint_selection::{
-    Candidate, CandidateKind, CandidateSource, Observation, ObservationKind, Policy, Selector, Snapshot,
-    SocketId, Timestamp,
+    Candidate, CandidateKind, CandidateSource, Observation, ObservationKind, Policy, Selector, SocketId,
+    Timestamp,
 };
-use protocol::api::{self, PathKind, PathReport};
+use protocol::api::{self, PathKind};
 use protocol::key::PrivateKey;
 use protocol::probe::PairKeys;
 use protocol::replay::ReplayWindow;
@@ -208,7 +208,9 @@ impl Peer {
         }
         if is_moved {
             self.on_relay(context, relay, true);
-            self.doubt_direct(context);
+            // Another network, perhaps: how paths served says nothing.
+            self.selector.forget_direct_evidence();
+            self.apply_selection(context);
         }
         if self.is_idle(context.now) {
             self.send_request(context, Route::Relay(relay));
@@ -228,7 +230,7 @@ impl Peer {
     /// a live path one round trip. Without a relay, doubt is no reason to give up what may work.
     pub(crate) fn doubt_direct(&mut self, context: &mut Context<'_>) {
         if self.is_direct() && self.info.plain_endpoint.is_none() && self.selector.has_relay() {
-            self.selector.forget_direct_evidence();
+            self.selector.doubt_direct();
             self.apply_selection(context);
         }
     }
@@ -374,19 +376,6 @@ impl Peer {
     /// The side socket that a path of this peer goes through.
     pub(crate) fn side_socket(&self) -> Option<SocketId> {
         self.side.map(|(_, socket)| socket)
-    }
-
-    /// What the choice of the path was made from.
-    fn evidence(&self) -> Snapshot {
-        Snapshot { idle: self.activity.is_resting, ..self.selector.snapshot(self.judged_at) }
-    }
-
-    /// The path in use, and `with_evidence` all that the choice was made from.
-    pub(crate) fn path_report(&self, with_evidence: bool) -> PathReport {
-        let (kind, remote) = self.path_kind();
-        let rtt_us = remote.and_then(|remote| self.selector.rtt_us(remote));
-        let evidence = with_evidence.then(|| self.evidence());
-        PathReport { peer: self.info.public_key, kind, remote, rtt_us, evidence }
     }
 }
 

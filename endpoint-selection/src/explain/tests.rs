@@ -200,8 +200,8 @@ fn paths_that_serve_worse_are_advised_on_by_what_is_wrong_with_them() {
 
 #[test]
 fn a_path_in_use_that_loses_much_is_not_praised() {
-    let mut seen = vec![ANSWERED; 10];
-    seen.extend([ObservationKind::ProbeLost; 5]);
+    let mut seen = vec![ANSWERED; 21];
+    seen.extend([ObservationKind::ProbeLost; 10]);
     seen.push(ANSWERED);
     let explanation = explain(&pair(&public(1), &public(2), &seen));
     assert_eq!(

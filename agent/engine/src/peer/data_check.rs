@@ -40,6 +40,11 @@ impl DataCheck {
         unheard.looks = unheard.looks.saturating_add(1);
     }
 
+    /// Whether the last answer said that nothing new was heard, though we sent: the next one shows more.
+    pub(super) const fn is_suspicious(&self) -> bool {
+        matches!(self.unheard, Some(Unheard { answers: 1.., .. }))
+    }
+
     /// The peer answered over the path in use and said how much it has heard. Returns whether data is lost.
     pub(super) fn on_answer(&mut self, now: Timestamp, heard_bytes: u64) -> bool {
         if self.heard_bytes.replace(heard_bytes) != Some(heard_bytes) {

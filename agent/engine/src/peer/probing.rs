@@ -6,7 +6,7 @@ use std::time::Duration;
 use endpoint_selection::traversal::TriggeredChecks;
 use endpoint_selection::{ObservationKind, SocketId};
 use protocol::api::PathKind;
-use protocol::probe::{Message, Probe, REQUEST_LEN};
+use protocol::probe::{DirectPath, Message, Probe, REQUEST_LEN};
 
 use super::upkeep::LONG_LEN;
 use super::{Peer, REPLY_TIMEOUT, Route, Sent};
@@ -16,6 +16,10 @@ use crate::schedule::{Due, ROUND_PROBES};
 
 /// A call answered by a call within this time is not answered again.
 const CALL_SPACING: Duration = Duration::from_secs(5);
+
+/// For how long a peer is told that the direct path lost data: told later, it would be held back at the very time of its next
+/// chance, and the two sides in turns for ever.
+const DATA_LOST_NEWS: Duration = Duration::from_secs(2);
 
 /// The most requests remembered at once: those of an attempt at its full rate until their time is over, and a round to 64
 /// candidates.
@@ -62,8 +66,13 @@ impl Peer {
     pub(super) fn call(&mut self, context: &mut Context<'_>, relay: SocketAddr) {
         let candidates = context.own_addresses.to_vec();
         self.last_call = Some((context.now, candidates.clone()));
-        let is_direct = self.is_direct();
-        self.send(context, Route::Relay(relay), Message::Call { is_direct, candidates });
+        let is_news = |at| context.now.since(at) < DATA_LOST_NEWS;
+        let direct = match () {
+            () if self.is_direct() => DirectPath::InUse,
+            () if self.selector.data_lost_at().is_some_and(is_news) => DirectPath::LosesData,
+            () => DirectPath::None,
+        };
+        self.send(context, Route::Relay(relay), Message::Call { direct, candidates });
         self.send_request(context, Route::Relay(relay));
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use endpoint_selection::nat::{Heard, PeerView};
 use endpoint_selection::{Candidate, CandidateKind, CandidateSource, ObservationKind, SocketId, Timestamp};
-use protocol::probe::Message;
+use protocol::probe::{DirectPath, Message};
 use protocol::replay::Freshness;
 
 use super::upkeep::LONG_LEN;
@@ -38,12 +38,11 @@ impl Peer {
             Message::Reply { transaction, observed, heard_bytes } if is_for_this_life => {
                 self.on_reply(context, route, transaction, (observed, heard_bytes));
             }
-            Message::Call { is_direct, candidates }
+            Message::Call { direct, candidates }
                 if freshness != Freshness::Replayed && matches!(route, Route::Relay(_)) =>
             {
-                if !is_direct && freshness == Freshness::Fresh && context.now.since(self.since) > CROSSING_MAX
-                {
-                    self.doubt_direct(context);
+                if freshness == Freshness::Fresh && context.now.since(self.since) > CROSSING_MAX {
+                    self.on_other_end(context, direct);
                 }
                 // One that may be a replay starts a round, but names nothing new.
                 let addresses = if freshness == Freshness::Fresh { &candidates[..] } else { &[] };
@@ -130,9 +129,9 @@ impl Peer {
         if sent.is_long {
             self.observe(context, remote, ObservationKind::PayloadMeasured { payload_max: LONG_LEN });
         }
+        self.check_data(context, route, heard_bytes);
         self.on_upkeep_reply(context.now, transaction);
         self.on_path_mtu_reply(context, transaction);
-        self.check_data(context, route, heard_bytes);
         if sent.receiver_epoch != self.claimed_epoch {
             // The peer could not tell our request from a replay; this one it can.
             self.send_request(context, route);
@@ -194,6 +193,17 @@ impl Peer {
     /// Takes an address that the peer's own messages told.
     fn learn(&mut self, kind: CandidateKind, address: SocketAddr) {
         self.selector.add_candidate(Candidate { kind, address, base: None, source: CandidateSource::Peer });
+    }
+
+    /// The peer says what it makes of the path between us.
+    fn on_other_end(&mut self, context: &mut Context<'_>, direct: DirectPath) {
+        match (direct, self.route()) {
+            (DirectPath::LosesData, Some(Route::Direct(_, remote))) if self.selector.has_relay() => {
+                self.observe(context, remote, ObservationKind::DataLost);
+            }
+            (DirectPath::None, _) => self.doubt_direct(context),
+            (DirectPath::InUse | DirectPath::LosesData, _) => {}
+        }
     }
 
     /// The peer probes now and tells its addresses. A replayed call costs one round of probes, no more.

@@ -26,6 +26,14 @@ const DOUBT_SPACING: Duration = Duration::from_secs(1);
 /// shows that it is well again.
 const AILING_INTERVAL: Duration = Duration::from_secs(1);
 
+/// How often, and for how many questions, a path is asked that left one unanswered, and the relays with it: a loss rate takes 32
+/// that are no repetitions. Users feel a path that loses a third for no longer than that.
+const WATCH_INTERVAL: Duration = Duration::from_millis(500);
+const WATCH_QUESTIONS: u8 = 48;
+
+/// No two watches begin closer together: a path that loses little, but always, is not worth more.
+const WATCH_SPACING: Duration = Duration::from_secs(120);
+
 /// How often a question is a long one; the first on a new path is.
 const LONG_EVERY: u32 = 6;
 
@@ -45,6 +53,9 @@ pub(super) struct Upkeep {
     /// Short questions since the last long one; none has been asked on a new path.
     short_questions: Option<u32>,
     long_unanswered: u8,
+    /// Questions that are left of a watch, and when it began.
+    watch: u8,
+    watched_at: Option<Timestamp>,
     pub(super) path_mtu: PathMtu,
 }
 
@@ -71,7 +82,26 @@ impl Upkeep {
     pub(super) fn restart(&mut self, now: Timestamp, is_used: bool) {
         let path_mtu = PathMtu::begin(now);
         let at = if is_used { now } else { now + INTERVAL };
-        *self = Self { at: Some(at), doubted_at: self.doubted_at, path_mtu, ..Self::default() };
+        let Self { doubted_at, watch, watched_at, .. } = *self;
+        *self = Self { at: Some(at), doubted_at, watch, watched_at, path_mtu, ..Self::default() };
+    }
+
+    /// A question was not answered.
+    fn begin_watch(&mut self, now: Timestamp) {
+        if self.watched_at.is_none_or(|at| now.since(at) >= WATCH_SPACING) {
+            self.watch = WATCH_QUESTIONS;
+            self.watched_at = Some(now);
+        }
+    }
+
+    /// How long after a question the next one is due. A relay that stands in for an ailing path is asked as often as that one:
+    /// it may lose as much.
+    const fn interval(&self) -> Duration {
+        match () {
+            () if self.watch > 0 => WATCH_INTERVAL,
+            () if self.ailing_at.is_some() => AILING_INTERVAL,
+            () => INTERVAL,
+        }
     }
 
     /// Nothing is asked any more until [`Self::restart`] or [`Self::resume`].
@@ -115,8 +145,10 @@ impl Peer {
         let Some(asked) = self.upkeep.asked.take_if(|asked| asked.transaction == transaction) else {
             return;
         };
-        // What was not answered when it was long is asked again soon.
-        let pause = if self.upkeep.long_unanswered > 0 && !asked.is_long { TIMEOUT_MIN } else { INTERVAL };
+        // What was not answered when it was long is asked again soon, and so is a peer that hears nothing.
+        let is_narrow = self.upkeep.long_unanswered > 0 && !asked.is_long;
+        let is_urgent = is_narrow || self.data.is_suspicious();
+        let pause = if is_urgent { TIMEOUT_MIN } else { self.upkeep.interval() };
         self.upkeep.at = Some(now + pause);
         if asked.is_long {
             self.upkeep.long_unanswered = 0;
@@ -138,7 +170,8 @@ impl Peer {
         if !due {
             return;
         }
-        self.upkeep.at = Some(context.now + INTERVAL);
+        self.upkeep.watch = self.upkeep.watch.saturating_sub(1);
+        self.upkeep.at = Some(context.now + self.upkeep.interval());
         self.judge_late_replies(context);
         let Some(route) = self.route().filter(|_| self.info.plain_endpoint.is_none()) else { return };
         let is_long = matches!(route, Route::Direct(..)) && self.upkeep.wants_long();
@@ -151,7 +184,7 @@ impl Peer {
             _ if is_long => 0,
             before => before.unwrap_or(0).saturating_add(1),
         });
-        self.compare_with_relay(context, remote);
+        self.ask_rivals(context);
     }
 
     /// How long an answer may take on the path to `remote`.
@@ -191,6 +224,7 @@ impl Peer {
         self.outstanding.remove(&asked.transaction);
         self.upkeep.at = Some(context.now);
         if !asked.is_long {
+            self.upkeep.begin_watch(context.now);
             self.observe(context, remote, ObservationKind::ProbeUnanswered);
             return;
         }
@@ -201,13 +235,16 @@ impl Peer {
         }
     }
 
-    /// While the path in use serves badly, the relays are asked as well: only what was seen to lose less replaces it.
-    fn compare_with_relay(&mut self, context: &mut Context<'_>, remote: SocketAddr) {
-        if self.is_direct() && self.selector.health(remote, context.now) != Some(Health::Sound) {
-            let relays: Vec<SocketAddr> = context.sessions.keys().copied().collect();
-            for relay in relays {
-                self.send_request(context, Route::Relay(relay));
-            }
+    /// Asks the relays that may serve better than the path in use: only what was seen to lose little replaces it. While a direct
+    /// path is watched, any may.
+    fn ask_rivals(&mut self, context: &mut Context<'_>) {
+        let is_watched = self.upkeep.watch > 0 && self.is_direct();
+        let relays: Vec<SocketAddr> = match is_watched {
+            true => context.sessions.keys().copied().collect(),
+            false => self.selector.rival_relays(context.now).collect(),
+        };
+        for relay in relays {
+            self.send_request(context, Route::Relay(relay));
         }
     }
 

@@ -2,10 +2,10 @@
 
 use endpoint_selection::explain::{Explanation, NodeView, Pair, explain};
 use endpoint_selection::{
-    Candidate, CandidateKind, CandidateSource, PathQuality, PathStatus, Reason, Verdict,
+    Candidate, CandidateKind, CandidateSource, PathQuality, PathStatus, Reason, Snapshot, Verdict,
 };
 
-use protocol::api::PathKind;
+use protocol::api::{PathKind, PathReport};
 
 use super::Peer;
 use crate::status::{PathState, PeerStatus};
@@ -37,6 +37,19 @@ impl Peer {
             verdicts,
             explanation,
         }
+    }
+
+    /// The path in use, and `with_evidence` all that the choice was made from.
+    pub(crate) fn path_report(&self, with_evidence: bool) -> PathReport {
+        let (kind, remote) = self.path_kind();
+        let rtt_us = remote.and_then(|remote| self.selector.rtt_us(remote));
+        let evidence = with_evidence.then(|| self.evidence());
+        PathReport { peer: self.info.public_key, kind, remote, rtt_us, evidence }
+    }
+
+    /// What the choice of the path was made from.
+    fn evidence(&self) -> Snapshot {
+        Snapshot { idle: self.activity.is_resting, ..self.selector.snapshot(self.judged_at) }
     }
 
     /// Why the peer is reached the way it is, from this side's evidence: the other side's is at the other node.
