@@ -8,7 +8,8 @@
 //! 3. A token must be signed by the coordinator and not expired, and the sender must hold the private key of the
 //!    node that the token names; a stolen token alone is worth nothing.
 //! 4. A node has one session, at one address; the newest registration wins.
-//! 5. Packets go only between nodes of one network, named by key; no frame carries an address.
+//! 5. Packets go only between nodes of one network, named by key; no frame carries an address. A peer relay lets in nodes of its
+//!    own network only.
 //!
 //! An observer who records a registration and can forge the node's old address can move the session back there for
 //! as long as the cookie lives. It gains nothing but the node's silence until its next keepalive, which whoever sits
@@ -180,6 +181,9 @@ impl RelayCore {
         let mut reason = RefusalReason::TokenInvalid;
         for verifying_key in &self.config.verifying_keys {
             match RelayToken::verify(register.token, verifying_key, now_unix_s) {
+                Ok(token) if self.config.network.is_some_and(|network| network != token.network) => {
+                    return Err(RefusalReason::TokenInvalid);
+                }
                 Ok(token) => {
                     let key = RelayKey::of_relay(&self.config.private_key, &token.node)
                         .filter(|key| key.verify_register(register))

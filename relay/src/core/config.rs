@@ -2,6 +2,7 @@
 
 use protocol::key::PrivateKey;
 use protocol::relay_token::TokenVerifyingKey;
+use uuid::Uuid;
 
 use crate::limit::Rate;
 
@@ -29,6 +30,8 @@ pub struct RelayConfig {
     pub private_key: PrivateKey,
     /// The keys of the coordinator that sign tokens: one, or two while it changes its key. Without any, nobody gets in.
     pub verifying_keys: Vec<TokenVerifyingKey>,
+    /// The one network whose nodes get in; `None`: all that the coordinator vouches for.
+    pub network: Option<Uuid>,
     /// See [`SESSIONS_MAX`].
     pub sessions_max: usize,
     /// See [`NODE_PACKETS`].
@@ -40,12 +43,13 @@ pub struct RelayConfig {
 }
 
 impl RelayConfig {
-    /// A relay with the default limits.
+    /// A relay for all networks, with the default limits.
     #[must_use]
     pub fn new(private_key: PrivateKey, verifying_keys: Vec<TokenVerifyingKey>) -> Self {
         Self {
             private_key,
             verifying_keys,
+            network: None,
             sessions_max: SESSIONS_MAX,
             node_packets: NODE_PACKETS,
             node_bytes: NODE_BYTES,

@@ -229,3 +229,14 @@ fn a_registration_in_another_version_is_told_ours_and_nothing_else_is_answered()
         assert_eq!(world.drop_reason(node.from, &request), DropReason::OtherVersion, "kind {kind}");
     }
 }
+
+#[test]
+fn a_peer_relay_lets_in_nodes_of_its_own_network_only() {
+    let mut world = World::with(|config| config.network = Some(NETWORK));
+    let (own, stranger) = (Node::new(1, NETWORK), Node::new(2, OTHER_NETWORK));
+    world.register(&own);
+    let request = world.request(&stranger);
+    assert_eq!(world.refusal(stranger.from, &request), RefusalReason::TokenInvalid);
+    let counters = world.core.counters();
+    assert_eq!((counters.sessions, counters.refused_token_invalid), (1, 1));
+}
