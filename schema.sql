@@ -8,7 +8,7 @@
 -- given beside it. What changes by the minute (presence, paths, times of reports) is not here: it stays in memory.
 
 PRAGMA application_id = 1467117123; -- 0x57726E43, "WrnC": refuses files of other programs
-PRAGMA user_version = 2;            -- the number of the last migration
+PRAGMA user_version = 3;            -- the number of the last migration
 
 -- The coordinator itself: one row.
 CREATE TABLE coordinator (
@@ -79,6 +79,7 @@ CREATE TABLE nodes (
     plain_endpoint TEXT,                                      -- ip:port of a WireGuard peer without an agent
     created_at INTEGER NOT NULL,
     deleted_at INTEGER,
+    may_relay INTEGER NOT NULL DEFAULT 0 CHECK (may_relay IN (0, 1)), -- whether it may be a relay for its network
     CHECK ((plain_endpoint IS NULL) = (token_hash IS NOT NULL))
 ) STRICT;
 

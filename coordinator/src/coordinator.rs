@@ -59,8 +59,8 @@ impl Coordinator {
         let signing_key = TokenSigningKey::from_random(&row.token_signing_key);
         let coordinator = Self {
             own: announce(&relay_key, signing_key.verifying_key())?,
+            directory: Mutex::new(Directory::new(row.boot_count, signing_key.verifying_key())),
             signing_key,
-            directory: Mutex::new(Directory::new(row.boot_count)),
             seen_changes: AtomicI64::new(0),
             stale: AtomicBool::new(true),
             store,

@@ -389,6 +389,7 @@ fn fresh(
         name: own.name,
         network: own.network,
         addresses: own.addresses,
+        relay: None,
     };
     Some((own, peers))
 }

@@ -14,12 +14,13 @@ pub use enroll::{ENROLL_BYTES_MAX, EnrollRequest, EnrollResponse};
 pub use enrollment_key::{EnrollmentKey, InvalidEnrollmentKey};
 pub use name::{InvalidName, NodeName};
 pub use network_map::{
-    MAP_EVENT_BYTES_MAX, MapDelta, MapEvent, NetworkMap, OwnNode, Peer, RelayInfo, Servers, StaleDelta,
+    MAP_EVENT_BYTES_MAX, MapDelta, MapEvent, NetworkMap, OwnNode, Peer, RelayInfo, RelayPermission, Servers,
+    StaleDelta,
 };
 pub use problem::{PROBLEM_CONTENT_TYPE, Problem, ProblemCode};
 pub use report::{
-    PathKind, PathReport, REPORT_BYTES_MAX, REPORT_CANDIDATES_MAX, REPORT_PATHS_MAX, Report, ReportError,
-    ReportResponse,
+    OwnRelay, PathKind, PathReport, RELAY_ADDRESSES_MAX, REPORT_BYTES_MAX, REPORT_CANDIDATES_MAX,
+    REPORT_PATHS_MAX, Report, ReportError, ReportResponse, may_be_relay_address,
 };
 
 /// Where the API lives below the coordinator's URL.

@@ -139,6 +139,19 @@ impl FromStr for TokenVerifyingKey {
     }
 }
 
+impl Serialize for TokenVerifyingKey {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for TokenVerifyingKey {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
 /// A signed token in the HTTP messages: base64, refused unless it has exactly [`TOKEN_LEN`] bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SignedToken(pub [u8; TOKEN_LEN]);

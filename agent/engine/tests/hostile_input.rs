@@ -53,6 +53,7 @@ fn map() -> NetworkMap {
             name: "own".parse().unwrap(),
             network: "default".into(),
             addresses: vec!["100.92.0.1/16".parse().unwrap()],
+            relay: None,
         },
         peers: vec![peer(2, Vec::new()), peer(3, Vec::new())],
         relays: vec![RelayInfo {
@@ -60,6 +61,7 @@ fn map() -> NetworkMap {
             address: "198.51.100.1:3478".parse().unwrap(),
             public_key: PrivateKey::from_random([9; 32]).public_key(),
             url: None,
+            node: None,
         }],
         stun_servers: vec!["198.51.100.1:3478".parse().unwrap()],
     }
@@ -79,6 +81,7 @@ fn a_change_that_skips_a_revision_asks_for_a_snapshot_and_touches_nothing() {
         upserts: Vec::new(),
         removals: vec![peer(2, vec![]).public_key],
         servers: None,
+        own: None,
     };
     engine.handle_input(NOW, Input::Map(MapEvent::Delta(delta)));
     assert_eq!(outputs(&mut engine), vec![Output::RequestSnapshot]);

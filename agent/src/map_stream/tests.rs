@@ -70,6 +70,7 @@ fn snapshot(revision: u64) -> MapEvent {
         name: "a".parse().unwrap(),
         network: "n".into(),
         addresses: Vec::new(),
+        relay: None,
     };
     MapEvent::Snapshot(NetworkMap {
         revision,

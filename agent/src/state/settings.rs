@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     fn map(id: Uuid) -> NetworkMap {
-        let own = OwnNode { id, name: "a".parse().unwrap(), network: "n".into(), addresses: Vec::new() };
+        let own = OwnNode { id, name: "a".parse().unwrap(), network: "n".into(), addresses: Vec::new(), relay: None };
         NetworkMap { revision: 3, own, peers: Vec::new(), relays: Vec::new(), stun_servers: Vec::new() }
     }
 

@@ -42,6 +42,7 @@ fn joined_with_map() -> Machine {
         name: "web-1".parse().unwrap(),
         network: "default".into(),
         addresses: vec!["100.92.0.7/16".parse().unwrap()],
+        relay: None,
     };
     let map =
         NetworkMap { revision: 3, own, peers: vec![peer], relays: Vec::new(), stun_servers: Vec::new() };

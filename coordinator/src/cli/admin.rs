@@ -145,6 +145,8 @@ impl Admin {
                 let json = json!({"id": node.id, "name": node.name});
                 answer(self.json, &json, &format!("deleted {} ({})", node.name, node.id))
             }
+            NodeCommand::AllowRelay { node } => self.set_may_relay(node, true),
+            NodeCommand::ForbidRelay { node } => self.set_may_relay(node, false),
             NodeCommand::Add { network, name, public_key, endpoint } => {
                 let peer = (name.clone(), *public_key, *endpoint);
                 let (node, addresses) =
@@ -168,6 +170,7 @@ impl Admin {
             json!({
                 "id": node.id, "name": node.name, "network": network.name, "public_key": node.public_key,
                 "addresses": addresses(listed), "plain_endpoint": node.plain_endpoint,
+                "may_relay": node.may_relay,
             })
         };
         let row = |listed: &(NodeRow, NetworkRow)| {
@@ -177,11 +180,12 @@ impl Admin {
                 network.name.clone(),
                 addresses(listed).join(" "),
                 node.plain_endpoint.map_or_else(|| "agent".into(), |endpoint| format!("plain {endpoint}")),
+                if node.may_relay { "allowed".into() } else { "no".into() },
                 node.id.to_string(),
             ]
         };
         let rows: Vec<_> = nodes.iter().map(row).collect();
-        let text = table(&["NAME", "NETWORK", "ADDRESSES", "KIND", "ID"], &rows);
+        let text = table(&["NAME", "NETWORK", "ADDRESSES", "KIND", "RELAY", "ID"], &rows);
         answer(self.json, &json!({"nodes": nodes.iter().map(json).collect::<Vec<_>>()}), &text)
     }
 

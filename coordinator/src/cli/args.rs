@@ -170,6 +170,16 @@ pub(super) enum NodeCommand {
         /// Its id, or its name where only one node has it
         node: String,
     },
+    /// Let a node be a relay for its network; it begins at once where strangers can reach it
+    AllowRelay {
+        /// Its id, or its name where only one node has it
+        node: String,
+    },
+    /// Let a node be no relay any more; who uses it goes elsewhere at once
+    ForbidRelay {
+        /// Its id, or its name where only one node has it
+        node: String,
+    },
     /// Register a plain WireGuard peer that runs no agent
     Add {
         /// The network, by name or id

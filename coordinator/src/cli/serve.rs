@@ -106,6 +106,7 @@ fn start_udp(
         address,
         public_key: private_key.public_key(),
         url: url.clone(),
+        node: None,
     });
     let stun = distinct(&config.stun);
     let stun_bound = server.local_addrs().get(..stun).unwrap_or_default();

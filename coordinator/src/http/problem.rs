@@ -211,7 +211,9 @@ impl From<ReportRefused> for ApiError {
     fn from(error: ReportRefused) -> Self {
         match error {
             ReportRefused::Auth(error) => error.into(),
-            ReportRefused::Invalid(_) | ReportRefused::LongInterfaceName(_) => Self::invalid(error),
+            ReportRefused::Invalid(_)
+            | ReportRefused::LongInterfaceName(_)
+            | ReportRefused::UnusableRelayKey => Self::invalid(error),
         }
     }
 }

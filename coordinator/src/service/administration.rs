@@ -195,17 +195,47 @@ pub fn list_nodes(store: &Store, network: Option<&str>) -> Result<Vec<(NodeRow, 
 pub fn delete_node(store: &Store, now_ms: i64, wanted: &str) -> Result<NodeRow, AdminError> {
     let wanted = wanted.to_owned();
     store.write(move |tx| {
-        let (nodes, _) = tx.reading().nodes()?;
-        let matches = |node: &NodeRow| node.name.as_str() == wanted || node.id.to_string() == wanted;
-        let mut found = nodes.into_iter().filter(matches);
-        let missing = || AdminError::NotFound { what: "node", given: wanted.clone(), list: "node list" };
-        let node = found.next().ok_or_else(missing)?;
-        if found.next().is_some() {
-            return Err(AdminError::Ambiguous { what: "node", given: wanted.clone() });
-        }
+        let node = find_node(&tx.reading().nodes()?.0, &wanted)?;
         tx.delete_node(node.id, now_ms)?;
         Ok(node)
     })
+}
+
+/// The most nodes of one network that may be relays for it. Every node holds a session at each of them, as at every other relay:
+/// were each to choose its own few, a pair might have none in common.
+pub const PEER_RELAYS_MAX: usize = 8;
+
+/// Lets a node, given by id or by a name that only one node has, be a relay for its network, or does so no longer. What is so
+/// already stays.
+///
+/// # Errors
+/// A node that does not exist or runs no agent, a name of several, too many nodes that may, or the database's.
+pub fn set_may_relay(store: &Store, wanted: &str, may_relay: bool) -> Result<NodeRow, AdminError> {
+    let wanted = wanted.to_owned();
+    store.write(move |tx| {
+        let (nodes, _) = tx.reading().nodes()?;
+        let node = find_node(&nodes, &wanted)?;
+        if may_relay && node.plain_endpoint.is_some() {
+            return Err(AdminError::NoAgent(node.name.to_string()));
+        }
+        let is_another =
+            |other: &&NodeRow| other.may_relay && other.network_id == node.network_id && other.id != node.id;
+        if may_relay && nodes.iter().filter(is_another).count() >= PEER_RELAYS_MAX {
+            return Err(AdminError::TooManyPeerRelays(PEER_RELAYS_MAX));
+        }
+        tx.set_may_relay(node.id, may_relay)?;
+        Ok(NodeRow { may_relay, ..node })
+    })
+}
+
+fn find_node(nodes: &[NodeRow], wanted: &str) -> Result<NodeRow, AdminError> {
+    let mut found = nodes.iter().filter(|node| node.name.as_str() == wanted || node.id.to_string() == wanted);
+    let missing = || AdminError::NotFound { what: "node", given: wanted.to_owned(), list: "node list" };
+    let node = found.next().ok_or_else(missing)?;
+    match found.next() {
+        None => Ok(node.clone()),
+        Some(_) => Err(AdminError::Ambiguous { what: "node", given: wanted.to_owned() }),
+    }
 }
 
 /// Registers a WireGuard peer that runs no agent; gives it its mesh addresses.
@@ -244,6 +274,7 @@ pub fn add_plain_node(
             token_hash: None,
             pending_token_hash: None,
             plain_endpoint: Some(endpoint),
+            may_relay: false,
             deleted_at_ms: None,
         };
         tx.insert_node(&node, now_ms)?;

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use protocol::api::Servers;
+use protocol::relay_token::TokenVerifyingKey;
 use uuid::Uuid;
 
 use super::NodeIdentity;
@@ -14,6 +15,7 @@ use crate::store::{CandidatesRow, NetworkRow, NodeRow, NodeRows, SecretHash};
 /// All networks in memory.
 pub(crate) struct Directory {
     boot_count: u32,
+    verify_key: TokenVerifyingKey,
     /// What every map names.
     servers: Arc<Servers>,
     pub(super) networks: BTreeMap<Uuid, NetworkState>,
@@ -24,10 +26,11 @@ pub(crate) struct Directory {
 }
 
 impl Directory {
-    /// An empty one. The boot count is the upper half of every revision.
-    pub(crate) fn new(boot_count: u32) -> Self {
+    /// An empty one. The boot count is the upper half of every revision; peer relays verify tokens with the key.
+    pub(crate) fn new(boot_count: u32, verify_key: TokenVerifyingKey) -> Self {
         Self {
             boot_count,
+            verify_key,
             servers: Arc::default(),
             networks: BTreeMap::new(),
             tokens: HashMap::new(),
@@ -91,8 +94,8 @@ impl Directory {
 
     /// Adds a network that is not known yet.
     pub(crate) fn put_network(&mut self, row: NetworkRow) {
-        let boot_count = self.boot_count;
-        self.networks.entry(row.id).or_insert_with(|| NetworkState::new(row, boot_count));
+        let (boot_count, verify_key) = (self.boot_count, self.verify_key);
+        self.networks.entry(row.id).or_insert_with(|| NetworkState::new(row, boot_count, verify_key));
     }
 
     /// Whether the network is known.

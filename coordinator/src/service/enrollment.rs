@@ -104,6 +104,7 @@ impl Attempt {
             token_hash: Some(self.token),
             pending_token_hash: None,
             plain_endpoint: None,
+            may_relay: false,
             deleted_at_ms: None,
         };
         tx.insert_node(&node, self.now_ms)?;

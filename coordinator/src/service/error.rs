@@ -56,6 +56,9 @@ pub enum ReportRefused {
     /// A field is wrong.
     #[error(transparent)]
     Invalid(#[from] ReportError),
+    /// Nobody can hold a secret behind a relay's key (RFC 7748 §6.1).
+    #[error("relay.public_key is of low order and cannot protect anything")]
+    UnusableRelayKey,
     /// A candidate's interface name is too long.
     #[error("candidates[{0}].source: an interface name has at most 64 bytes")]
     LongInterfaceName(usize),
@@ -127,6 +130,12 @@ pub enum AdminError {
     /// A relay with the key or an address of another one.
     #[error("relay `{0}` has this public key or one of these addresses already; remove it first")]
     RelayTaken(String),
+    /// A node that cannot be a relay, because it runs no agent.
+    #[error("node `{0}` is a plain WireGuard peer: only a node with an agent can be a relay")]
+    NoAgent(String),
+    /// More peer relays than the nodes of one network can be asked to keep sessions at.
+    #[error("{0} nodes of this network may relay already, which is the most; forbid it to one of them first")]
+    TooManyPeerRelays(usize),
     /// More relays than nodes can be asked to keep sessions at.
     #[error("there are {0} relays already, which is the most; remove one first")]
     TooManyRelays(usize),

@@ -6,10 +6,10 @@
 
 use std::sync::Arc;
 
-use protocol::api::{MapDelta, MapEvent, NetworkMap, Servers};
+use protocol::api::{MapDelta, MapEvent, NetworkMap, RelayInfo, Servers};
 
 use super::network_map::StreamWakers;
-use super::{MapView, NodeIdentity};
+use super::{MapView, NodeIdentity, with_peer_relays};
 use crate::Coordinator;
 
 /// A stream; the node is online as long as it exists.
@@ -69,21 +69,26 @@ impl MapSubscription {
         let event = match self.coordinator.map_view(&self.identity, self.stream, self.sent) {
             MapView::Idle => return MapPoll::Idle,
             MapView::Ended(why) => return MapPoll::Ended(why),
-            MapView::Snapshot { revision, own, peers } => {
-                let Servers { relays, stun_servers } = (*self.coordinator.servers()).clone();
+            MapView::Snapshot { revision, own, peers, peer_relays } => {
+                let Servers { relays, stun_servers } = self.servers(&peer_relays);
                 let peers = peers.iter().map(|peer| (**peer).clone()).collect();
                 MapEvent::Snapshot(NetworkMap { revision, own: *own, peers, relays, stun_servers })
             }
-            MapView::Delta { revision, upserts, removals, servers } => MapEvent::Delta(MapDelta {
+            MapView::Delta { revision, own, upserts, removals, peer_relays } => MapEvent::Delta(MapDelta {
                 from_revision: self.sent.unwrap_or(revision),
                 revision,
                 upserts: upserts.iter().map(|peer| (**peer).clone()).collect(),
                 removals,
-                servers: servers.then(|| (*self.coordinator.servers()).clone()),
+                servers: peer_relays.map(|peer_relays| self.servers(&peer_relays)),
+                own,
             }),
         };
         self.sent = Some(event.revision());
         MapPoll::Event(Box::new(event))
+    }
+
+    fn servers(&self, peer_relays: &[RelayInfo]) -> Servers {
+        with_peer_relays(&self.coordinator.servers(), peer_relays, &self.identity.public_key)
     }
 
     /// Waits until [`MapSubscription::poll_event`] may have something new.

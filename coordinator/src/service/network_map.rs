@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use endpoint_selection::Candidate;
-use protocol::api::{NodeName, OwnNode, Peer, Report};
+use protocol::api::{NodeName, OwnNode, Peer, RelayInfo, RelayPermission, Report};
 use protocol::key::PublicKey;
+use protocol::relay_token::TokenVerifyingKey;
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -33,6 +34,12 @@ pub(crate) struct NetworkState {
     pub(super) nodes: BTreeMap<Uuid, NodeState>,
     /// The node of each public key.
     keys: BTreeMap<PublicKey, Uuid>,
+    /// What its peer relays verify tokens with.
+    verify_key: TokenVerifyingKey,
+    /// The nodes that may be relays for the others.
+    may_relay: BTreeSet<Uuid>,
+    /// The peer relays that its maps name, by the node's id.
+    peer_relays: Vec<RelayInfo>,
     revision: u64,
     /// The oldest revision from which the remembered changes lead to the newest.
     oldest: u64,
@@ -67,6 +74,8 @@ struct Change {
 enum Changed {
     /// A node changed, came or went.
     Node { id: Uuid, public_key: PublicKey },
+    /// What a node is told of itself changed.
+    Own { id: Uuid },
     /// The relays or STUN servers.
     Servers,
 }
@@ -82,9 +91,15 @@ pub(crate) struct StreamWakers {
 /// What a stream sends next. Peers are shared, so that copying them happens outside the lock.
 pub(crate) enum MapView {
     /// Everything.
-    Snapshot { revision: u64, own: Box<OwnNode>, peers: Vec<Arc<Peer>> },
-    /// What changed; `servers` says whether relays or STUN servers did.
-    Delta { revision: u64, upserts: Vec<Arc<Peer>>, removals: Vec<PublicKey>, servers: bool },
+    Snapshot { revision: u64, own: Box<OwnNode>, peers: Vec<Arc<Peer>>, peer_relays: Vec<RelayInfo> },
+    /// What changed; `peer_relays` is there where any relays or STUN servers did.
+    Delta {
+        revision: u64,
+        own: Option<Box<OwnNode>>,
+        upserts: Vec<Arc<Peer>>,
+        removals: Vec<PublicKey>,
+        peer_relays: Option<Vec<RelayInfo>>,
+    },
     /// Nothing new.
     Idle,
     /// The stream is over.
@@ -102,12 +117,15 @@ impl NodeState {
 }
 
 impl NetworkState {
-    pub(super) fn new(row: NetworkRow, boot_count: u32) -> Self {
+    pub(super) fn new(row: NetworkRow, boot_count: u32, verify_key: TokenVerifyingKey) -> Self {
         let revision = u64::from(boot_count) << 32;
         Self {
             row,
             nodes: BTreeMap::new(),
             keys: BTreeMap::new(),
+            verify_key,
+            may_relay: BTreeSet::new(),
+            peer_relays: Vec::new(),
             revision,
             oldest: revision,
             changes: VecDeque::new(),
@@ -133,6 +151,9 @@ impl NetworkState {
                     self.keys.remove(&old.row.public_key);
                     self.note_node(id, old.row.public_key);
                 }
+                if old.row.may_relay != row.may_relay {
+                    self.note(Changed::Own { id });
+                }
                 (old.report, old.reported_at_ms, old.stream)
             }
             None => (None, None, None),
@@ -140,8 +161,14 @@ impl NetworkState {
         let peer = Arc::new(peer(&self.row, &row, report.as_ref(), stream.is_some()));
         let public_key = row.public_key;
         self.keys.insert(public_key, id);
+        if row.may_relay {
+            self.may_relay.insert(id);
+        } else {
+            self.may_relay.remove(&id);
+        }
         self.nodes.insert(id, NodeState { row, report, reported_at_ms, stream, peer });
         self.note_node(id, public_key);
+        self.refresh_peer_relays();
     }
 
     /// Removes a node; its stream ends.
@@ -151,6 +178,8 @@ impl NetworkState {
             self.keys.remove(&removed.row.public_key);
         }
         self.note_node(id, removed.row.public_key);
+        self.may_relay.remove(&id);
+        self.refresh_peer_relays();
         Some(removed)
     }
 
@@ -218,6 +247,11 @@ impl NetworkState {
         self.keys.get(key).and_then(|id| self.nodes.get(id)).map(|node| &node.row.name)
     }
 
+    /// The peer relays that its maps name.
+    pub(super) fn peer_relays(&self) -> &[RelayInfo] {
+        &self.peer_relays
+    }
+
     /// Wakes all streams.
     pub(super) fn wake(&self) {
         self.revisions.send_replace(self.revision);
@@ -227,24 +261,36 @@ impl NetworkState {
         let others = self.nodes.values().filter(|node| node.row.id != own.row.id);
         let mut peers: Vec<_> = others.map(|node| Arc::clone(&node.peer)).collect();
         peers.sort_by_key(|peer| peer.public_key);
-        let own = Box::new(OwnNode {
-            id: own.row.id,
-            name: own.row.name.clone(),
+        let peer_relays = self.peer_relays.clone();
+        MapView::Snapshot { revision: self.revision, own: Box::new(self.own(own)), peers, peer_relays }
+    }
+
+    /// What a node is told of itself.
+    fn own(&self, node: &NodeState) -> OwnNode {
+        let permission = RelayPermission { network: self.row.id, verify_keys: vec![self.verify_key] };
+        OwnNode {
+            id: node.row.id,
+            name: node.row.name.clone(),
             network: self.row.name.clone(),
-            addresses: addressing::addresses(&self.row, own.row.host_index),
-        });
-        MapView::Snapshot { revision: self.revision, own, peers }
+            addresses: addressing::addresses(&self.row, node.row.host_index),
+            relay: node.row.may_relay.then_some(permission),
+        }
     }
 
     fn delta(&self, viewer: Uuid, sent: u64) -> MapView {
         let first_new = self.changes.partition_point(|change| change.revision <= sent);
-        let (mut upserts, mut removals, mut servers) = (BTreeMap::new(), BTreeSet::new(), false);
+        let (mut upserts, mut removals) = (BTreeMap::new(), BTreeSet::new());
+        let (mut is_own, mut is_servers) = (false, false);
         for change in self.changes.range(first_new..) {
             let (id, public_key) = match change.what {
                 Changed::Node { id, .. } if id == viewer => continue,
                 Changed::Node { id, public_key } => (id, public_key),
+                Changed::Own { id } => {
+                    is_own |= id == viewer;
+                    continue;
+                }
                 Changed::Servers => {
-                    servers = true;
+                    is_servers = true;
                     continue;
                 }
             };
@@ -256,12 +302,14 @@ impl NetworkState {
                 removals.insert(public_key);
             }
         }
-        if upserts.is_empty() && removals.is_empty() && !servers {
+        if upserts.is_empty() && removals.is_empty() && !is_servers && !is_own {
             return MapView::Idle;
         }
+        let own = self.nodes.get(&viewer).filter(|_| is_own).map(|own| Box::new(self.own(own)));
+        let peer_relays = is_servers.then(|| self.peer_relays.clone());
         let upserts = upserts.into_values().collect();
         let removals = removals.into_iter().collect();
-        MapView::Delta { revision: self.revision, upserts, removals, servers }
+        MapView::Delta { revision: self.revision, own, upserts, removals, peer_relays }
     }
 
     /// Rebuilds what peers see of a node and notes a change if it differs.
@@ -272,6 +320,19 @@ impl NetworkState {
             node.peer = Arc::new(fresh);
             let public_key = node.row.public_key;
             self.note_node(id, public_key);
+        }
+        if self.may_relay.contains(&id) {
+            self.refresh_peer_relays();
+        }
+    }
+
+    /// Names the peer relays that there are now, where they are others than before.
+    fn refresh_peer_relays(&mut self) {
+        let nodes = self.may_relay.iter().filter_map(|id| self.nodes.get(id));
+        let fresh: Vec<RelayInfo> = nodes.flat_map(NodeState::relay_infos).collect();
+        if self.peer_relays != fresh {
+            self.peer_relays = fresh;
+            self.note_servers();
         }
     }
 

@@ -40,8 +40,8 @@ impl Directory {
             (own != peer).then_some((network, own_node, peer_node))
         });
         let (network, own, peer) = found.ok_or(PairUnknown)?;
-        let relays = &self.servers().relays;
-        let names = relays.iter().map(|relay| RelayName { name: relay.name.clone(), address: relay.address });
+        let relays = self.servers().relays.iter().chain(network.peer_relays());
+        let names = relays.map(|relay| RelayName { name: relay.name.clone(), address: relay.address });
         let mesh = [IpNet::V4(network.row.ipv4), IpNet::V6(network.row.ipv6)];
         Ok(PairReport {
             pair: Pair {

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use protocol::api::{RelayInfo, Servers};
+use protocol::api::{RELAY_ADDRESSES_MAX, RelayInfo, Servers};
 use protocol::key::{PrivateKey, PublicKey};
 
 use super::AdminError;
@@ -13,9 +13,6 @@ use crate::store::{RelayRow, Store};
 /// The most relays beside the coordinator's own. Every node holds a session at every relay, so that each pair meets at the
 /// one that is nearest to both: a keepalive of 60 bytes each 10 s per relay.
 const RELAYS_MAX: usize = 16;
-
-/// The most addresses of one relay: IPv4 and IPv6, on two ports.
-const ADDRESSES_MAX: usize = 4;
 
 /// A relay as an administrator describes it.
 #[derive(Debug, Clone)]
@@ -39,8 +36,8 @@ pub fn add(store: &Store, entropy: &Entropy, now_ms: i64, new: NewRelay) -> Resu
     if PrivateKey::from_random(*entropy.secret()).shared_secret(&new.public_key).is_none() {
         return Err(AdminError::UnusablePublicKey);
     }
-    if new.addresses.is_empty() || new.addresses.len().max(new.stun_servers.len()) > ADDRESSES_MAX {
-        return Err(AdminError::AddressCount { max: ADDRESSES_MAX });
+    if new.addresses.is_empty() || new.addresses.len().max(new.stun_servers.len()) > RELAY_ADDRESSES_MAX {
+        return Err(AdminError::AddressCount { max: RELAY_ADDRESSES_MAX });
     }
     let mut named = new.addresses.iter().chain(&new.stun_servers);
     if let Some(address) = named.find(|address| endpoint_selection::check_address(**address, &[]).is_err()) {
@@ -92,6 +89,7 @@ pub(crate) fn with_relays(own: &Servers, rows: Vec<RelayRow>) -> Servers {
             address,
             public_key,
             url: None,
+            node: None,
         }));
         all.stun_servers.extend(stun_servers);
     }

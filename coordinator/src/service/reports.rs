@@ -7,6 +7,7 @@ use ipnet::IpNet;
 use protocol::api::Report;
 use protocol::relay_token::{RelayToken, SignedToken, TokenSigningKey};
 
+use super::peer_relays::is_usable_key;
 use super::{NodeIdentity, ReportRefused};
 use crate::store::NetworkRow;
 
@@ -31,12 +32,20 @@ pub(crate) fn clean(mut report: Report, network: &NetworkRow) -> Result<Report, 
             return Err(ReportRefused::LongInterfaceName(index));
         }
     }
+    if report.relay.as_ref().is_some_and(|relay| !is_usable_key(&relay.public_key)) {
+        return Err(ReportRefused::UnusableRelayKey);
+    }
     let mesh = [IpNet::V4(network.ipv4), IpNet::V6(network.ipv6)];
     let outside: BTreeSet<_> = std::mem::take(&mut report.candidates)
         .into_iter()
         .filter(|candidate| !mesh.iter().any(|range| range.contains(&candidate.address.ip())))
         .collect();
     report.candidates = outside.into_iter().collect();
+    if let Some(relay) = &mut report.relay {
+        for address in &mut relay.addresses {
+            address.set_ip(address.ip().to_canonical());
+        }
+    }
     report.agent_version.retain(|c| !c.is_control());
     Ok(report)
 }

@@ -13,8 +13,11 @@ const APPLICATION_ID: i32 = 0x5772_6E43;
 const SCHEMA: &str = include_str!("../../../schema.sql");
 
 /// Step `n` (counted from 1) leads to `user_version` n. Steps are never changed once released.
-const STEPS: &[&str] =
-    &[include_str!("migrations/0001_initial.sql"), include_str!("migrations/0002_relays.sql")];
+const STEPS: &[&str] = &[
+    include_str!("migrations/0001_initial.sql"),
+    include_str!("migrations/0002_relays.sql"),
+    include_str!("migrations/0003_may_relay.sql"),
+];
 
 /// The newest schema that this version knows.
 fn known_version() -> u32 {

@@ -31,6 +31,8 @@ pub struct NodeRow {
     pub pending_token_hash: Option<SecretHash>,
     /// Where a plain WireGuard peer without an agent listens.
     pub plain_endpoint: Option<SocketAddr>,
+    /// Whether it may be a relay for its network.
+    pub may_relay: bool,
     /// When it was deleted, Unix milliseconds.
     pub deleted_at_ms: Option<i64>,
 }
@@ -48,7 +50,7 @@ pub struct BadRow {
 pub type NodeRows = (Vec<NodeRow>, Vec<BadRow>);
 
 const COLUMNS: &str = "id, network_id, name, public_key, host_index, enrollment_key_id, token_hash, \
-                       pending_token_hash, plain_endpoint, deleted_at";
+                       pending_token_hash, plain_endpoint, may_relay, deleted_at";
 
 fn node(row: &Row<'_>) -> rusqlite::Result<NodeRow> {
     Ok(NodeRow {
@@ -61,6 +63,7 @@ fn node(row: &Row<'_>) -> rusqlite::Result<NodeRow> {
         token_hash: hash_optional(row, "token_hash")?,
         pending_token_hash: hash_optional(row, "pending_token_hash")?,
         plain_endpoint: parse_optional(row, "plain_endpoint")?,
+        may_relay: row.get("may_relay")?,
         deleted_at_ms: row.get("deleted_at")?,
     })
 }
@@ -201,6 +204,16 @@ impl WriteTx<'_> {
         let sql = "UPDATE nodes SET token_hash = pending_token_hash, pending_token_hash = NULL
                    WHERE pending_token_hash = ?1";
         self.sql().execute(sql, [token.0])?;
+        Ok(())
+    }
+
+    /// Lets a node be a relay for its network, or does so no longer.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub fn set_may_relay(&self, id: Uuid, may_relay: bool) -> Result<(), StoreError> {
+        let sql = "UPDATE nodes SET may_relay = ?2 WHERE id = ?1";
+        self.sql().execute(sql, (id.to_string(), may_relay))?;
         Ok(())
     }
 

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::NodeName;
 use crate::key::PublicKey;
+use crate::relay_token::TokenVerifyingKey;
 
 /// The largest map event that an agent reads, in bytes: 10,000 peers at 1.6 KiB.
 pub const MAP_EVENT_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -40,6 +41,18 @@ pub struct OwnNode {
     pub network: String,
     /// Its mesh addresses, each with the prefix of the network.
     pub addresses: Vec<IpNet>,
+    /// Set where an administrator lets the node be a relay for its network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub relay: Option<RelayPermission>,
+}
+
+/// What a node needs to be a relay for its network, and for no other.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RelayPermission {
+    /// The network whose nodes it lets in: relay tokens name theirs.
+    pub network: Uuid,
+    /// The keys that relay tokens are verified with: one, or two while the coordinator changes its key.
+    pub verify_keys: Vec<TokenVerifyingKey>,
 }
 
 /// Another node of the network.
@@ -78,6 +91,9 @@ pub struct RelayInfo {
     /// one relay at several addresses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
+    /// The node that runs it, for a peer relay; absent for a relay of the coordinator's owner.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<PublicKey>,
 }
 
 /// A change from one revision to a later one.
@@ -94,6 +110,9 @@ pub struct MapDelta {
     /// The relays and STUN servers, where these changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub servers: Option<Servers>,
+    /// The node itself, where what the coordinator records of it changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own: Option<Box<OwnNode>>,
 }
 
 /// What stands in the internet for nodes to use, whole.
@@ -144,6 +163,9 @@ impl NetworkMap {
         self.peers.sort_by_key(|peer| peer.public_key);
         if let Some(Servers { relays, stun_servers }) = delta.servers {
             (self.relays, self.stun_servers) = (relays, stun_servers);
+        }
+        if let Some(own) = delta.own {
+            self.own = *own;
         }
         self.revision = delta.revision;
         Ok(())
@@ -196,7 +218,10 @@ impl MapEvent {
 
 #[cfg(test)]
 mod tests {
+    use zeroize::Zeroizing;
+
     use super::*;
+    use crate::relay_token::TokenSigningKey;
 
     fn peer(byte: u8) -> Peer {
         Peer {
@@ -219,6 +244,7 @@ mod tests {
                 name: "own".parse().unwrap(),
                 network: "default".into(),
                 addresses: vec!["100.92.0.1/16".parse().unwrap()],
+                relay: None,
             },
             peers: vec![peer(1), peer(2)],
             relays: Vec::new(),
@@ -236,6 +262,7 @@ mod tests {
             upserts: vec![peer(3), changed.clone()],
             removals: vec![peer(1).public_key],
             servers: None,
+            own: None,
         };
         assert_eq!(map.apply(delta), Ok(()));
         assert_eq!((map.revision, map.peers), (7, vec![changed, peer(3)]));
@@ -251,6 +278,7 @@ mod tests {
             upserts: vec![peer(3)],
             removals: Vec::new(),
             servers: None,
+            own: None,
         };
         assert_eq!(map.apply(delta), Err(StaleDelta { have: 5, from: 6 }));
         assert_eq!(map, before);
@@ -265,11 +293,34 @@ mod tests {
             upserts: Vec::new(),
             removals: Vec::new(),
             servers,
+            own: None,
         };
         let servers = Servers { relays: Vec::new(), stun_servers: stun.clone() };
         assert_eq!(map.apply(delta(5, Some(servers))), Ok(()));
         assert_eq!(map.apply(delta(6, None)), Ok(()));
         assert_eq!(map.stun_servers, stun);
+    }
+
+    #[test]
+    fn a_delta_that_names_the_node_itself_replaces_what_was_known_of_it() {
+        let mut map = map();
+        let verify_key = TokenSigningKey::from_random(&Zeroizing::new([5; 32])).verifying_key();
+        let relay = Some(RelayPermission { network: Uuid::nil(), verify_keys: vec![verify_key] });
+        let own = OwnNode { relay, ..map.own.clone() };
+        let delta = MapDelta {
+            from_revision: 5,
+            revision: 6,
+            upserts: Vec::new(),
+            removals: Vec::new(),
+            servers: None,
+            own: Some(Box::new(own.clone())),
+        };
+        let event = MapEvent::Delta(delta);
+        let Ok(Some(MapEvent::Delta(delta))) = MapEvent::parse(event.name(), &event.data()) else {
+            panic!("a delta survives the stream");
+        };
+        assert_eq!(map.apply(delta), Ok(()));
+        assert_eq!(map.own, own);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use endpoint_selection::nat::NatProfile;
-use endpoint_selection::{Candidate, CandidateKind, Snapshot};
+use endpoint_selection::{Candidate, CandidateKind, Realm, Snapshot};
 use serde::{Deserialize, Serialize};
 
 use crate::key::PublicKey;
@@ -14,6 +14,9 @@ pub const REPORT_BYTES_MAX: usize = 256 * 1024;
 
 /// The most candidates in a report; a machine with more addresses reports the first ones.
 pub const REPORT_CANDIDATES_MAX: usize = 32;
+
+/// The most addresses of one relay: IPv4 and IPv6, on two ports.
+pub const RELAY_ADDRESSES_MAX: usize = 4;
 
 /// The most paths in a report.
 pub const REPORT_PATHS_MAX: usize = 4096;
@@ -32,9 +35,23 @@ pub struct Report {
     /// The path in use to each peer.
     #[serde(default)]
     pub paths: Vec<PathReport>,
+    /// The relay that the node runs for its network, where it may and where strangers reach it. Ignored from a node that may
+    /// not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub relay: Option<OwnRelay>,
     /// Version of the agent, for people.
     #[serde(default)]
     pub agent_version: String,
+}
+
+/// A relay that a node runs for its network.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnRelay {
+    /// The relay's X25519 public key, not the node's.
+    pub public_key: PublicKey,
+    /// Where strangers reach it, best first: addresses of the node's own interfaces, ports that its router opened, and what its
+    /// user gave. Never a reflexive address: packets of strangers do not get in there.
+    pub addresses: Vec<SocketAddr>,
 }
 
 /// The path in use to one peer.
@@ -106,6 +123,17 @@ pub enum ReportError {
         /// How many.
         count: usize,
     },
+    /// A relay at no address, or at too many.
+    #[error("relay.addresses: {0} given, 1 to {RELAY_ADDRESSES_MAX} allowed")]
+    RelayAddressCount(usize),
+    /// An address that strangers cannot reach a relay at.
+    #[error("relay.addresses[{index}]: {address} is no address of the internet")]
+    UnusableRelayAddress {
+        /// Its place in the list.
+        index: usize,
+        /// The address.
+        address: SocketAddr,
+    },
     /// A text that is too long.
     #[error("agent_version: at most 64 characters allowed")]
     LongVersion,
@@ -138,8 +166,27 @@ impl Report {
                 return Err(ReportError::UnusableCandidate { index, address: candidate.address });
             }
         }
-        Ok(())
+        self.relay.as_ref().map_or(Ok(()), OwnRelay::validate)
     }
+}
+
+impl OwnRelay {
+    fn validate(&self) -> Result<(), ReportError> {
+        if !(1..=RELAY_ADDRESSES_MAX).contains(&self.addresses.len()) {
+            return Err(ReportError::RelayAddressCount(self.addresses.len()));
+        }
+        match self.addresses.iter().position(|address| !may_be_relay_address(*address)) {
+            Some(index) => Err(ReportError::UnusableRelayAddress { index, address: self.addresses[index] }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Whether a relay may be told to nodes at this address: every node must be able to reach it, so one that means something only
+/// in a site or behind a carrier's NAT is none.
+#[must_use]
+pub fn may_be_relay_address(address: SocketAddr) -> bool {
+    endpoint_selection::check_address(address, &[]).is_ok() && Realm::of(address.ip()) == Realm::Global
 }
 
 #[cfg(test)]
@@ -169,5 +216,39 @@ mod tests {
         assert_eq!(too_many.to_string(), "candidates: 33 given, at most 32 allowed");
         let loopback = report("127.0.0.1:1", 1).validate().unwrap_err();
         assert_eq!(loopback.to_string(), "candidates[0]: 127.0.0.1:1 can be no candidate of a node");
+    }
+
+    #[test]
+    fn a_relay_has_one_to_four_addresses_that_the_whole_internet_can_send_to() {
+        let relay = |addresses: &[&str]| Report {
+            relay: Some(OwnRelay {
+                public_key: PublicKey::from_bytes([9; 32]),
+                addresses: addresses.iter().map(|address| address.parse().unwrap()).collect(),
+            }),
+            ..Report::default()
+        };
+        assert_eq!(relay(&["198.51.100.1:4000", "[2001:db8::1]:4000"]).validate(), Ok(()));
+        let why = |addresses: &[&str]| relay(addresses).validate().unwrap_err().to_string();
+        assert_eq!(why(&[]), "relay.addresses: 0 given, 1 to 4 allowed");
+        assert_eq!(why(&["198.51.100.1:1"; 5]), "relay.addresses: 5 given, 1 to 4 allowed");
+        for bad in [
+            "10.0.0.1:1",
+            "192.168.1.1:1",
+            "100.64.0.1:1",
+            "127.0.0.1:1",
+            "169.254.0.1:1",
+            "224.0.0.1:1",
+            "0.0.0.0:1",
+            "255.255.255.255:1",
+            "198.51.100.1:0",
+            "[fd00::1]:1",
+            "[fe80::1]:1",
+            "[ff02::1]:1",
+            "[::1]:1",
+            "[::ffff:10.0.0.1]:1",
+        ] {
+            let expected = format!("relay.addresses[1]: {bad} is no address of the internet");
+            assert_eq!(why(&["198.51.100.1:1", bad]), expected);
+        }
     }
 }

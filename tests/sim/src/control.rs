@@ -76,6 +76,7 @@ impl Control {
                         address: relay.address,
                         public_key,
                         url: None,
+                        node: None,
                     });
                     relay_keys.push(private_key);
                 }

@@ -58,6 +58,7 @@ impl Engine {
             candidates: side.candidates,
             nat: side.nat,
             paths: self.path_reports(),
+            relay: None,
             agent_version: self.config.agent_version.clone(),
         }
     }

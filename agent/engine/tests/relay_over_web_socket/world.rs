@@ -100,6 +100,7 @@ impl World {
             address: *address,
             public_key: relay_key.public_key(),
             url: url.map(str::to_owned),
+            node: None,
         });
         world.give(Input::Map(MapEvent::Snapshot(map(relays.collect()))));
         world.give(Input::ReportAccepted(ReportResponse {
@@ -237,6 +238,7 @@ fn map(relays: Vec<RelayInfo>) -> NetworkMap {
             name: "own".parse().unwrap(),
             network: "default".into(),
             addresses: vec!["100.92.0.1/16".parse().unwrap()],
+            relay: None,
         },
         peers: vec![Peer {
             id: Uuid::from_bytes([2; 16]),

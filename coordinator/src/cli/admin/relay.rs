@@ -1,4 +1,4 @@
-//! `admin relay`: relays on machines of their own.
+//! `admin relay`: relays on machines of their own; and nodes that may be one, `admin node allow-relay`.
 
 use protocol::relay_token::TokenSigningKey;
 use serde_json::{Value, json};
@@ -7,6 +7,7 @@ use super::super::args::RelayCommand;
 use super::super::error::CliError;
 use super::super::output::{answer, table};
 use super::Admin;
+use crate::service::administration;
 use crate::service::relays::{self, NewRelay};
 use crate::store::RelayRow;
 
@@ -45,6 +46,20 @@ impl Admin {
                 answer(self.json, &json!({"removed": name}), &format!("removed {name}"))
             }
         }
+    }
+
+    pub(super) fn set_may_relay(&self, node: &str, may_relay: bool) -> Result<(), CliError> {
+        let node = administration::set_may_relay(&self.store, node, may_relay)?;
+        let json = json!({"id": node.id, "name": node.name, "may_relay": node.may_relay});
+        let text = if may_relay {
+            format!(
+                "{} may be a relay for its network: `warren status` there shows since when, or why not yet.",
+                node.name
+            )
+        } else {
+            format!("{} is no relay any more", node.name)
+        };
+        answer(self.json, &json, &text)
     }
 
     fn list_relays(&self) -> Result<(), CliError> {

@@ -1,0 +1,1 @@
+ALTER TABLE nodes ADD COLUMN may_relay INTEGER NOT NULL DEFAULT 0 CHECK (may_relay IN (0, 1));
