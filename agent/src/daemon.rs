@@ -22,6 +22,7 @@ use tokio::time::MissedTickBehavior;
 use crate::clock::Clock;
 use crate::control::Server;
 use crate::exit::{Code, Failure};
+use crate::peer_relay::RelayOptions;
 use crate::state::{Identity, StateError, StateFolder};
 use requests::Departure;
 use standing::Standing;
@@ -44,6 +45,8 @@ pub(crate) struct Options {
     pub(crate) interface: String,
     /// Which addresses peers are told.
     pub(crate) offer: Offer,
+    /// The relay that it runs where an administrator allows it.
+    pub(crate) relay: RelayOptions,
 }
 
 /// Which addresses peers are told.

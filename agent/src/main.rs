@@ -11,6 +11,7 @@ mod exit;
 mod logging;
 mod map_stream;
 mod net;
+mod peer_relay;
 mod port_mapping;
 mod printable;
 mod relay_web_sockets;

@@ -7,4 +7,4 @@ mod settings;
 
 pub(crate) use folder::{StateError, StateFolder};
 pub(crate) use identity::{Enrolled, Identity, Token};
-pub(crate) use private_key::pending_private_key;
+pub(crate) use private_key::{pending_private_key, relay_private_key};

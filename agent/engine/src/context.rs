@@ -35,6 +35,8 @@ pub(crate) struct RelaySession {
     pub(crate) id: SessionId,
     /// Where frames for the relay go: its own address, or the loopback address of its WebSocket.
     pub(crate) server: SocketAddr,
+    /// The node that runs the relay, for a peer relay.
+    pub(crate) node: Option<PublicKey>,
 }
 
 /// What one peer noticed that concerns the whole node.
@@ -63,9 +65,15 @@ impl Context<'_> {
         self.outputs.push_back(Output::Transmit { socket, to, datagram });
     }
 
-    /// What to put in front of a packet to `peer` through `relay`; `None` without a session there.
+    /// What to put in front of a packet to `peer` through `relay`; `None` without a session there, or where the peer runs it.
     pub(crate) fn relay_prefix(&self, relay: SocketAddr, peer: &PublicKey) -> Option<[u8; SEND_PREFIX_LEN]> {
-        self.sessions.get(&relay).map(|session| send_prefix(session.id, peer))
+        let session = self.sessions.get(&relay).filter(|session| session.node.as_ref() != Some(peer))?;
+        Some(send_prefix(session.id, peer))
+    }
+
+    /// Whether `peer` itself runs this relay: it holds no session there, so the relay is no way to it.
+    pub(crate) fn is_run_by(&self, relay: SocketAddr, peer: &PublicKey) -> bool {
+        self.sessions.get(&relay).is_some_and(|session| session.node.as_ref() == Some(peer))
     }
 
     /// Where frames for `relay` go.

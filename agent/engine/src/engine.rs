@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use endpoint_selection::nat::{Mapping, NatProfile};
 use endpoint_selection::{SocketId, Timestamp};
-use protocol::api::{MapEvent, NetworkMap, ReportResponse};
+use protocol::api::{MapEvent, NetworkMap, OwnRelay, RelayPermission, ReportResponse};
 use protocol::frame::{DatagramClass, classify};
 use protocol::key::PublicKey;
 use protocol::probe::{CALL_CANDIDATES_MAX, tag_of};
@@ -14,7 +14,7 @@ use crate::config::EngineConfig;
 use crate::context::{Context, Notice, RelaySession};
 use crate::discovery::Discovery;
 use crate::entropy::Entropy;
-use crate::input::Input;
+use crate::input::{Input, RelayServer};
 use crate::output::Output;
 use crate::peer::{Peer, Route};
 use crate::relay_client::RelayClient;
@@ -43,6 +43,11 @@ pub struct Engine {
     /// The addresses that relays' packets are believed from.
     relay_sources: Vec<SocketAddr>,
     token: Option<ReportResponse>,
+    /// Set where we may be a relay ourselves.
+    relay_permission: Option<RelayPermission>,
+    relay_server: Option<RelayServer>,
+    /// What the coordinator is told of it.
+    own_relay: Option<OwnRelay>,
     /// When a relay last made us doubt our direct paths.
     doubted_at: Option<Timestamp>,
     reporter: Reporter,
@@ -71,6 +76,7 @@ macro_rules! context {
     };
 }
 
+mod own_relay;
 mod relays;
 mod report;
 mod traversal;
@@ -101,6 +107,9 @@ impl Engine {
             sessions: BTreeMap::new(),
             relay_sources: Vec::new(),
             token: None,
+            relay_permission: None,
+            relay_server: None,
+            own_relay: None,
             doubted_at: None,
             reporter,
             peers: BTreeMap::new(),
@@ -133,6 +142,7 @@ impl Engine {
                     self.on_own_candidates_changed(now);
                 }
             }
+            Input::RelayServer(server) => self.on_relay_server(now, server),
             Input::Traffic(traffic) => {
                 let mut is_doubtful = false;
                 for traffic in traffic {
@@ -209,7 +219,13 @@ impl Engine {
 
     fn on_map(&mut self, now: Timestamp, event: MapEvent) {
         match event {
-            MapEvent::Snapshot(map) => self.map = Some(map),
+            MapEvent::Snapshot(map) => {
+                self.map = Some(map);
+                if self.own_relay.is_some() {
+                    // The coordinator may have started anew, and then no map names our relay.
+                    self.reporter.touch(now);
+                }
+            }
             MapEvent::Delta(delta) => {
                 let applied = self.map.as_mut().is_some_and(|map| map.apply(delta).is_ok());
                 if !applied {
@@ -226,6 +242,7 @@ impl Engine {
             self.tunnel = Some(tunnel.clone());
             self.outputs.push_back(Output::SetTunnel(tunnel));
         }
+        self.note_relay_permission(&map);
         self.set_relays(now, &map);
         self.set_peers(now, &map);
         self.discovery.set_servers(&mut context!(self, now), &map.stun_servers);
@@ -332,6 +349,7 @@ impl Engine {
     }
 
     fn on_own_candidates_changed(&mut self, now: Timestamp) {
+        self.note_own_relay(now);
         let addresses: Vec<SocketAddr> = self
             .discovery
             .candidates()

@@ -47,6 +47,8 @@ pub enum Input<'a> {
     LocalAddresses(Vec<LocalAddress>),
     /// What the node's router says of the port that it was asked for, whole; `None`: it opened none, or none any more.
     PortMapping(Option<PortMapping>),
+    /// The relay that this machine runs for its network, as [`crate::Output::SetOwnRelay`] asked; `None`: none serves.
+    RelayServer(Option<RelayServer>),
     /// What the tunnel moved so far, per peer; several times a second.
     Traffic(Vec<PeerTraffic>),
     /// A user wants to know whether and how fast a peer answers.
@@ -67,6 +69,19 @@ pub struct LocalAddress {
     pub interface: String,
     /// The address.
     pub address: IpAddr,
+}
+
+/// A relay on this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RelayServer {
+    /// Its public key.
+    pub public_key: PublicKey,
+    /// Its UDP port, on all addresses of the machine.
+    pub port: u16,
+    /// What the router says of that port.
+    pub mapping: Option<PortMapping>,
+    /// Where else strangers reach it, as the node's user knows.
+    pub static_addresses: Vec<SocketAddr>,
 }
 
 /// A port that the node's router opened because it was asked to. What the router says of it is as good as the router: whether

@@ -33,7 +33,7 @@ mod wanted_tunnel;
 
 pub use config::EngineConfig;
 pub use engine::Engine;
-pub use input::{Input, LocalAddress, PeerTraffic, PortMapping};
+pub use input::{Input, LocalAddress, PeerTraffic, PortMapping, RelayServer};
 pub use output::{Output, PingAnswer, SIDE_SOCKETS_MAX, TunnelPath};
 pub use status::{PathState, PeerStatus, RelayStatus, RelayTransport, Status, StunStatus};
 pub use wanted_tunnel::{TUNNEL_MTU_BASE, TUNNEL_MTU_MAX};

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use endpoint_selection::SocketId;
-use protocol::api::{PathKind, Report};
+use protocol::api::{PathKind, RelayPermission, Report};
 use protocol::key::PublicKey;
 use protocol::relay::SEND_PREFIX_LEN;
 
@@ -59,6 +59,8 @@ pub enum Output {
     },
     /// Believe packets delivered from these addresses of relays, and no others.
     SetRelays(Vec<SocketAddr>),
+    /// Be a relay for the network on these terms, or be none; [`crate::Input::RelayServer`] tells of it.
+    SetOwnRelay(Option<RelayPermission>),
     /// UDP does not get through to this relay: open a WebSocket to it, and a UDP socket on loopback that stands for it.
     /// Its datagrams from and to the main socket are the connection's binary messages. Tried once;
     /// [`crate::Input::WebSocketOpened`] or [`crate::Input::WebSocketClosed`] answers.

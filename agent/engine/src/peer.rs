@@ -237,7 +237,7 @@ impl Peer {
 
     /// A relay can be used from now on, or cannot.
     pub(crate) fn on_relay(&mut self, context: &mut Context<'_>, relay: SocketAddr, usable: bool) {
-        if self.info.plain_endpoint.is_some() {
+        if self.info.plain_endpoint.is_some() || context.is_run_by(relay, &self.info.public_key) {
             return;
         }
         let source = CandidateSource::Relay(relay);

@@ -37,10 +37,6 @@ const ANSWER_TIMEOUT_WEB_SOCKET: Duration = Duration::from_millis(1_200);
 /// question, and one to which every second packet is lost (75 % of the round trips) is kept three times in four.
 const UNANSWERED_MAX: u8 = 5;
 
-/// How long the second address of a relay waits for the first: a relay holds one session of ours, wherever that is (RFC 8305
-/// §5 starts the next connection after 250 ms).
-const HEAD_START: Duration = Duration::from_millis(250);
-
 /// Asks for a challenge.
 const NO_COOKIE: [u8; COOKIE_LEN] = [0; COOKIE_LEN];
 
@@ -61,7 +57,7 @@ pub(crate) struct RelayClient {
     session: Option<Session>,
     registration: Option<Registration>,
     rtt_us: Option<u32>,
-    /// How long this address waits for the relay's others.
+    /// How long this address waits for others.
     wait: Duration,
     /// No registration before this: the relay refused our token, and would refuse the next one as well.
     rest_until: Timestamp,
@@ -110,8 +106,8 @@ pub(crate) enum Event {
 }
 
 impl RelayClient {
-    /// `None` where the relay's key is of low order. `place` counts the relay's addresses before this one.
-    pub(crate) fn new(info: RelayInfo, own: &PrivateKey, place: usize) -> Option<Self> {
+    /// `None` where the relay's key is of low order. `wait`: how long this address waits for others.
+    pub(crate) fn new(info: RelayInfo, own: &PrivateKey, wait: Duration) -> Option<Self> {
         let key = RelayKey::of_node(own, &info.public_key)?;
         Some(Self {
             info,
@@ -120,7 +116,7 @@ impl RelayClient {
             session: None,
             registration: None,
             rtt_us: None,
-            wait: HEAD_START * u32::try_from(place).unwrap_or(u32::MAX),
+            wait,
             rest_until: Timestamp::default(),
             web_socket: WebSocket::new(),
         })
@@ -134,6 +130,7 @@ impl RelayClient {
         RelayStatus {
             name: self.info.name.clone(),
             address: self.info.address,
+            node: self.info.node,
             transport: match self.web_socket.address() {
                 Some(_) => RelayTransport::WebSocket,
                 None => RelayTransport::Udp,
@@ -273,7 +270,7 @@ impl RelayClient {
                 });
                 let observed = self.on_transport_proven(context, from).then_some(answer.observed);
                 Some(Event::Registered {
-                    session: RelaySession { id: answer.session, server: from },
+                    session: RelaySession { id: answer.session, server: from, node: self.info.node },
                     observed,
                 })
             }

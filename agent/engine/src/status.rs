@@ -24,6 +24,8 @@ pub struct Status {
     pub nat: NatProfile,
     /// The relays.
     pub relays: Vec<RelayStatus>,
+    /// The relay that this node runs for its network, where strangers reach it.
+    pub own_relay: Option<protocol::api::OwnRelay>,
     /// The STUN servers and what they said.
     pub stun: Vec<StunStatus>,
     /// The peers, ordered by name.
@@ -37,6 +39,8 @@ pub struct RelayStatus {
     pub name: String,
     /// Its address.
     pub address: SocketAddr,
+    /// The node that runs it, for a peer relay.
+    pub node: Option<PublicKey>,
     /// How it is reached.
     pub transport: RelayTransport,
     /// Whether it holds a session of ours.

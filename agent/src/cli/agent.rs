@@ -7,10 +7,12 @@ use clap::Args;
 use clap::builder::BoolishValueParser;
 use endpoint_selection::{LocalRules, Prefix, check_address};
 use ipnet::IpNet;
+use protocol::api::{RELAY_ADDRESSES_MAX, may_be_relay_address};
 
 use super::Context;
 use crate::daemon::{self, Offer, Options};
 use crate::exit::{Code, Failure};
+use crate::peer_relay::RelayOptions;
 
 /// How long tasks that still answer someone may take at the end.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -41,6 +43,13 @@ pub(super) struct AgentArgs {
     /// Do not ask the router to open a port (PCP, NAT-PMP, UPnP-IGD)
     #[arg(long, env = "WARREN_NO_PORT_MAPPING", value_parser = BoolishValueParser::new())]
     no_port_mapping: bool,
+    /// UDP port of the relay that this node runs for its network where an administrator allows it (`admin node allow-relay`)
+    /// [default: any free one, the same after a restart]
+    #[arg(long, value_name = "PORT", env = "WARREN_RELAY_PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    relay_port: Option<u16>,
+    /// An address and port where that relay can be reached from outside, for instance because the router forwards the port
+    #[arg(long, value_name = "ADDR:PORT", env = "WARREN_RELAY_ADDRESS", value_delimiter = ',')]
+    relay_address: Vec<SocketAddr>,
 }
 
 pub(super) fn run(context: &Context, args: AgentArgs) -> Result<(), Failure> {
@@ -54,11 +63,28 @@ pub(super) fn run(context: &Context, args: AgentArgs) -> Result<(), Failure> {
         state_dir: global.state_dir.clone(),
         socket: global.socket.clone(),
         interface: global.interface.clone(),
+        relay: relay(&args)?,
         offer: offer(args)?,
     };
     let outcome = runtime.block_on(daemon::run(options));
     runtime.shutdown_timeout(FAREWELL);
     outcome
+}
+
+fn relay(args: &AgentArgs) -> Result<RelayOptions, Failure> {
+    let usage = |what: String| Failure::new(Code::Usage, format!("--relay-address: {what}"));
+    let given = &args.relay_address;
+    if given.len() > RELAY_ADDRESSES_MAX {
+        return Err(usage(format!("{} given, at most {RELAY_ADDRESSES_MAX} allowed", given.len())));
+    }
+    if let Some(address) = given.iter().find(|address| !may_be_relay_address(**address)) {
+        return Err(usage(format!("not every node can reach {address}; give a public address and a port")));
+    }
+    Ok(RelayOptions {
+        port: args.relay_port,
+        static_addresses: given.clone(),
+        port_mapping: !args.no_port_mapping,
+    })
 }
 
 fn offer(args: AgentArgs) -> Result<Offer, Failure> {

@@ -34,7 +34,10 @@ fn facts(check: &NetcheckAnswer) -> Vec<Vec<String>> {
     for relay in &check.relays {
         let state = if relay.registered { words::rtt(relay.rtt_us) } else { "not registered".to_owned() };
         let over = words::transport(relay.transport);
-        facts.push(vec!["relay".to_owned(), format!("{}{over} {} {state}", relay.name, relay.address)]);
+        facts.push(vec![
+            words::relay(relay).to_owned(),
+            format!("{}{over} {} {state}", relay.name, relay.address),
+        ]);
     }
     let ipv6 = match (check.ipv6.address, check.ipv6.reachable) {
         (_, true) => "works",

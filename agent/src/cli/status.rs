@@ -35,11 +35,14 @@ fn facts(status: &StatusAnswer) -> Vec<Vec<String>> {
         vec!["port mapping".to_owned(), words::port_mapping(&own.port_mapping)],
         vec!["coordinator".to_owned(), format!("{}, {connected}{revision}", status.coordinator.url)],
     ];
+    if let Some(relay) = &own.relay {
+        facts.push(vec!["own relay".to_owned(), words::own_relay(relay)]);
+    }
     for relay in &status.relays {
         let state = if relay.registered { "registered" } else { "not registered" };
         let over = words::transport(relay.transport);
         let text = format!("{}{over} {}, {state}, {}", relay.name, relay.address, words::rtt(relay.rtt_us));
-        facts.push(vec!["relay".to_owned(), text]);
+        facts.push(vec![words::relay(relay).to_owned(), text]);
     }
     facts
 }

@@ -7,7 +7,7 @@ use endpoint_selection::nat::{Allocation, Filtering, Lifetime, Mapping, NatProfi
 use engine::RelayTransport;
 use protocol::api::PathKind;
 
-use crate::control::answer::{PathAnswer, PortMappingAnswer};
+use crate::control::answer::{OwnRelayAnswer, PathAnswer, PortMappingAnswer, RelayAnswer};
 
 /// How long an idle mapping lives; `None` where nothing is known.
 fn lifetime(lifetime: Lifetime) -> Option<String> {
@@ -82,6 +82,20 @@ pub(super) fn path(path: &PathAnswer) -> String {
         }
         PathKind::Idle => "idle".to_owned(),
         PathKind::None => "none".to_owned(),
+    }
+}
+
+/// What a relay is.
+pub(super) const fn relay(relay: &RelayAnswer) -> &'static str {
+    if relay.is_peer_relay { "peer relay" } else { "relay" }
+}
+
+/// The relay that this node may run for its network.
+pub(super) fn own_relay(relay: &OwnRelayAnswer) -> String {
+    match (&relay.why, relay.port) {
+        (Some(why), _) => format!("not offered: {why}"),
+        (None, None) => "starts".to_owned(),
+        (None, Some(_)) => format!("for this network at {}", list(&relay.addresses)),
     }
 }
 

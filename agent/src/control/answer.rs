@@ -69,8 +69,22 @@ pub(crate) struct OwnAnswer {
     pub(crate) nat: NatProfile,
     /// The port that its router was asked to open.
     pub(crate) port_mapping: PortMappingAnswer,
+    /// The relay that it runs for its network; `null` where no administrator allows it.
+    #[serde(default)]
+    pub(crate) relay: Option<OwnRelayAnswer>,
     /// Addresses that may reach it.
     pub(crate) candidates: Vec<OwnCandidate>,
+}
+
+/// The relay that this node may run for its network.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct OwnRelayAnswer {
+    /// Its UDP port; `null` where it does not serve.
+    pub(crate) port: Option<u16>,
+    /// Where strangers reach it, as the coordinator is told; none: no other node is told of it.
+    pub(crate) addresses: Vec<SocketAddr>,
+    /// Why there are none.
+    pub(crate) why: Option<String>,
 }
 
 /// An address that may reach this node.
@@ -123,6 +137,9 @@ pub(crate) struct RelayAnswer {
     pub(crate) name: String,
     /// Its address.
     pub(crate) address: SocketAddr,
+    /// Whether a node of the network runs it.
+    #[serde(default)]
+    pub(crate) is_peer_relay: bool,
     /// How it is reached: `udp`, or `web-socket` where UDP does not get through.
     #[serde(default)]
     pub(crate) transport: RelayTransport,
@@ -134,8 +151,9 @@ pub(crate) struct RelayAnswer {
 
 impl From<RelayStatus> for RelayAnswer {
     fn from(relay: RelayStatus) -> Self {
-        let RelayStatus { name, address, transport, registered, rtt_us } = relay;
-        Self { name: printable(&name), address, transport, registered, rtt_us }
+        let RelayStatus { name, address, node, transport, registered, rtt_us } = relay;
+        let is_peer_relay = node.is_some();
+        Self { name: printable(&name), address, is_peer_relay, transport, registered, rtt_us }
     }
 }
 

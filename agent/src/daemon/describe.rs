@@ -6,13 +6,13 @@ use std::net::{IpAddr, SocketAddr};
 use endpoint_selection::nat::NatProfile;
 use endpoint_selection::{Candidate, CandidateKind, PathStatus, Reason, Timestamp, Verdict};
 use engine::{PeerStatus, RelayStatus, Status};
-use protocol::api::PathKind;
+use protocol::api::{OwnRelay, PathKind};
 use protocol::key::PublicKey;
 use tunnel::{Counts, PeerStats};
 
 use crate::control::answer::{
-    CandidateAnswer, CoordinatorAnswer, OwnAnswer, OwnCandidate, PathAnswer, PeerAnswer, PortMappingAnswer,
-    State, StatusAnswer, WhyAnswer,
+    CandidateAnswer, CoordinatorAnswer, OwnAnswer, OwnCandidate, OwnRelayAnswer, PathAnswer, PeerAnswer,
+    PortMappingAnswer, State, StatusAnswer, WhyAnswer,
 };
 use crate::exit::{Code, Failure};
 use crate::net;
@@ -43,6 +43,7 @@ pub(crate) fn status(node: &Node) -> StatusAnswer {
     own.udp_port = Some(port);
     own.nat = status.nat;
     own.port_mapping = port_mapping(node, &status.candidates, now);
+    own.relay = own_relay(node, status.own_relay.as_ref());
     own.candidates = status.candidates.into_iter().map(own_candidate).collect();
     if let Some(recorded) = &status.own {
         // The map is newer than the enrollment: an administrator may have renamed the node.
@@ -88,6 +89,25 @@ pub(crate) fn port_mapping(node: &Node, candidates: &[Candidate], now: Timestamp
         offered,
         why: doubt.or(facts.why).map(|why| printable(&why)),
     }
+}
+
+/// The relay that the node runs for its network, and why nobody is told of it where that is so.
+fn own_relay(node: &Node, told: Option<&OwnRelay>) -> Option<OwnRelayAnswer> {
+    let facts = node.own_relay();
+    let port = facts.server.as_ref().map(|server| server.port);
+    let addresses = told.map(|relay| relay.addresses.clone()).unwrap_or_default();
+    let why = match (port, facts.why) {
+        _ if !addresses.is_empty() => None,
+        (None, why) => why,
+        (Some(_), router) => {
+            let router = router.map(|why| format!(" ({why})")).unwrap_or_default();
+            Some(format!(
+                "strangers reach no address of it: the machine has no public address, and no router opened a port{router}; \
+                 where one forwards a port, name that with --relay-address"
+            ))
+        }
+    };
+    node.may_relay().then(|| OwnRelayAnswer { port, addresses, why: why.map(|why| printable(&why)) })
 }
 
 /// The status of a node that is down, or that the coordinator deleted for the reason given.
@@ -190,6 +210,7 @@ fn own_answer(identity: &Identity, interface: &str) -> OwnAnswer {
         udp_port: None,
         nat: NatProfile::default(),
         port_mapping: PortMappingAnswer::default(),
+        relay: None,
         candidates: Vec::new(),
     }
 }

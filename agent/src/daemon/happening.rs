@@ -18,6 +18,8 @@ pub(crate) enum Happening {
     Reported(Result<ReportResponse, CallError>),
     /// Something else is known of the router's port.
     PortMapping,
+    /// Something else is known of the relay that the node runs.
+    OwnRelay,
     /// Another NAT64 is between the machine and IPv4 than before, or none any more.
     Nat64,
     /// A relay's WebSocket opened or ended.

@@ -117,6 +117,7 @@ mod tests {
 
     fn relay(registered: bool) -> RelayAnswer {
         RelayAnswer {
+            is_peer_relay: false,
             name: "main".into(),
             address: "192.0.2.1:3478".parse().unwrap(),
             transport: RelayTransport::Udp,

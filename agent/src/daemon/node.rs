@@ -19,6 +19,7 @@ use crate::entropy;
 use crate::exit::{Code, Failure};
 use crate::map_stream::{MapStream, StreamNews, StreamWish};
 use crate::net::Nat64Watch;
+use crate::peer_relay::{self, PeerRelay};
 use crate::port_mapping::{self, PortMapper};
 use crate::relay_web_sockets::RelayWebSockets;
 use crate::state::{Identity, StateFolder};
@@ -49,6 +50,7 @@ pub(crate) struct Node {
     pub(super) paths: PathLayer,
     /// Absent where the user wants none.
     port_mapper: Option<PortMapper>,
+    own_relay: PeerRelay,
     nat64: Nat64Watch,
     client: CoordinatorClient,
     web_sockets: RelayWebSockets,
@@ -125,6 +127,7 @@ impl Node {
             web_sockets: RelayWebSockets::new(client.clone(), paths.local_port()),
             paths,
             port_mapper,
+            own_relay: PeerRelay::start(state.clone(), options.relay.clone(), clock),
             saver: MapSaver::new(state),
             identity,
             interface: options.interface.clone(),
@@ -192,6 +195,16 @@ impl Node {
         self.port_mapper.as_ref().map(PortMapper::facts)
     }
 
+    /// How it stands with the relay that the node runs for its network.
+    pub(crate) fn own_relay(&self) -> peer_relay::Facts {
+        self.own_relay.facts()
+    }
+
+    /// Whether the node may be a relay for its network.
+    pub(crate) fn may_relay(&self) -> bool {
+        self.engine.network_map().is_some_and(|map| map.own.relay.is_some())
+    }
+
     /// Why the coordinator deleted the node, once, where it did.
     pub(crate) fn take_deletion(&mut self) -> Option<String> {
         self.deletion.take()
@@ -208,6 +221,7 @@ impl Node {
             Some(news) = self.news.recv() => Happening::Stream(news),
             Some(report) = self.reports.recv() => Happening::Reported(report),
             () = changed(self.port_mapper.as_mut()) => Happening::PortMapping,
+            () = self.own_relay.changed() => Happening::OwnRelay,
             () = self.nat64.changed() => Happening::Nat64,
             news = self.web_sockets.next() => Happening::WebSocket(news),
             Some(datagram) = self.datagrams.recv() => Happening::Datagram(datagram),
@@ -229,6 +243,7 @@ impl Node {
             }
             Happening::Reported(Err(error)) => self.on_report_failed(error),
             Happening::PortMapping => self.tell_port_mapping(),
+            Happening::OwnRelay => self.input(Input::RelayServer(self.own_relay.facts().server)),
             Happening::Nat64 => self.on_nat64(),
             Happening::WebSocket(news) => {
                 if let Some(input) = self.web_sockets.take_in(news) {
@@ -278,6 +293,7 @@ impl Node {
                 Output::CloseSocket(socket) => warn(self.paths.close_socket(socket)),
                 Output::SetPath { peer, path } => warn(self.paths.set_path(&peer, path.map(tunnel_path))),
                 Output::SetRelays(relays) => self.paths.set_relays(relays),
+                Output::SetOwnRelay(permission) => self.own_relay.set_permission(permission),
                 Output::OpenWebSocket { relay, url } => self.web_sockets.open(relay, url),
                 Output::CloseWebSocket { relay } => self.web_sockets.close(relay),
                 Output::SetTunnel(config) => self.tunnel.want(config, self.clock.now())?,
@@ -302,9 +318,12 @@ impl Node {
     pub(crate) async fn stop(mut self: Box<Self>) {
         self.tasks.shutdown().await;
         self.tunnel.remove();
-        if let Some(mapper) = self.port_mapper.take() {
-            mapper.stop().await;
-        }
+        let give_back = async {
+            if let Some(mapper) = self.port_mapper.take() {
+                mapper.stop().await;
+            }
+        };
+        tokio::join!(give_back, self.own_relay.stop());
         self.saver.finish(self.engine.network_map()).await;
     }
 

@@ -126,6 +126,7 @@ impl Identity {
         folder.forget_map()?;
         folder.set_down(false)?;
         folder.forget_pending_private_key()?;
+        folder.forget_relay_private_key()?;
         folder.remove(FILE)
     }
 }

@@ -6,6 +6,7 @@ use uuid::Uuid;
 use super::{StateError, StateFolder};
 
 const UDP_PORT: &str = "udp-port";
+const RELAY_UDP_PORT: &str = "relay-udp-port";
 const DOWN: &str = "down";
 const NETWORK_MAP: &str = "network-map.json";
 
@@ -13,8 +14,7 @@ impl StateFolder {
     /// The UDP port of the last life, so that mappings and what peers know stay true; `None` where there is no sound
     /// one.
     pub(crate) fn udp_port(&self) -> Option<u16> {
-        let bytes = self.read(UDP_PORT, 16).ok()??;
-        std::str::from_utf8(&bytes).ok()?.trim().parse().ok().filter(|port| *port != 0)
+        self.port(UDP_PORT)
     }
 
     /// Remembers the UDP port.
@@ -22,7 +22,29 @@ impl StateFolder {
     /// # Errors
     /// Where the system refuses.
     pub(crate) fn set_udp_port(&self, port: u16) -> Result<(), StateError> {
-        if self.udp_port() == Some(port) { Ok(()) } else { self.write(UDP_PORT, port.to_string().as_bytes()) }
+        self.set_port(UDP_PORT, port)
+    }
+
+    /// The UDP port that the node's relay had last, so that a router's rule and what nodes know stay true.
+    pub(crate) fn relay_udp_port(&self) -> Option<u16> {
+        self.port(RELAY_UDP_PORT)
+    }
+
+    /// Remembers the relay's UDP port.
+    ///
+    /// # Errors
+    /// Where the system refuses.
+    pub(crate) fn set_relay_udp_port(&self, port: u16) -> Result<(), StateError> {
+        self.set_port(RELAY_UDP_PORT, port)
+    }
+
+    fn port(&self, name: &str) -> Option<u16> {
+        let bytes = self.read(name, 16).ok()??;
+        std::str::from_utf8(&bytes).ok()?.trim().parse().ok().filter(|port| *port != 0)
+    }
+
+    fn set_port(&self, name: &str, port: u16) -> Result<(), StateError> {
+        if self.port(name) == Some(port) { Ok(()) } else { self.write(name, port.to_string().as_bytes()) }
     }
 
     /// Whether the user wants the tunnel down, also after a restart.
@@ -86,7 +108,13 @@ mod tests {
     use super::*;
 
     fn map(id: Uuid) -> NetworkMap {
-        let own = OwnNode { id, name: "a".parse().unwrap(), network: "n".into(), addresses: Vec::new(), relay: None };
+        let own = OwnNode {
+            id,
+            name: "a".parse().unwrap(),
+            network: "n".into(),
+            addresses: Vec::new(),
+            relay: None,
+        };
         NetworkMap { revision: 3, own, peers: Vec::new(), relays: Vec::new(), stun_servers: Vec::new() }
     }
 
@@ -96,8 +124,10 @@ mod tests {
         let folder = StateFolder::new(outer.path());
         assert_eq!(folder.udp_port(), None);
         folder.set_udp_port(41_641).unwrap();
+        folder.set_relay_udp_port(41_642).unwrap();
         folder.set_down(true).unwrap();
         assert_eq!((folder.udp_port(), folder.is_down().unwrap()), (Some(41_641), true));
+        assert_eq!(folder.relay_udp_port(), Some(41_642));
         folder.set_down(false).unwrap();
         assert!(!folder.is_down().unwrap());
     }

@@ -1,10 +1,11 @@
 //! The port that our router opened for us (PCP, NAT-PMP, UPnP-IGD): a candidate, and what it says about the NATs on the way.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use endpoint_selection::{
     Candidate, CandidateKind, CandidateSource, Realm, SocketId, Timestamp, check_address,
 };
+use protocol::api::may_be_relay_address;
 
 use super::Discovery;
 use crate::input::PortMapping;
@@ -30,7 +31,22 @@ impl Discovery {
     /// Whether servers on the internet see us at another address than the one that the router calls its own: its address changed,
     /// or it lies. Traffic to a foreign address would bother others and reach nobody of ours.
     pub(crate) fn doubts_port_mapping(&self) -> bool {
-        self.port_mapping.is_some_and(|mapping| self.is_foreign(mapping.external.ip().to_canonical()))
+        self.port_mapping.is_some_and(|mapping| self.doubts(&mapping))
+    }
+
+    /// The same of any port that the router opened.
+    pub(crate) fn doubts(&self, mapping: &PortMapping) -> bool {
+        self.is_foreign(mapping.external.ip().to_canonical())
+    }
+
+    /// The machine's own addresses with this port.
+    pub(crate) fn host_addresses(&self, port: u16) -> impl Iterator<Item = SocketAddr> {
+        self.local.iter().map(move |local| SocketAddr::new(local.address, port))
+    }
+
+    /// Whether strangers may be told that a relay of ours is at this address.
+    pub(crate) fn may_be_relay_address(&self, address: SocketAddr) -> bool {
+        may_be_relay_address(address) && check_address(address, &self.mesh).is_ok()
     }
 
     /// The candidate that the router opened. An address of another realm than the internet's stays one: it may reach us from

@@ -4,14 +4,14 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use endpoint_selection::Timestamp;
-use protocol::api::NetworkMap;
+use protocol::api::{NetworkMap, RelayInfo};
 use protocol::frame::{DatagramClass, classify};
 use protocol::key::PublicKey;
 use protocol::probe::tag_of;
 use protocol::relay::{self, Frame};
 
 use super::{Engine, key};
-use crate::context::{Context, RelaySession};
+use crate::context::Context;
 use crate::output::Output;
 use crate::peer::Route;
 use crate::relay_client::{Event, RelayClient};
@@ -19,6 +19,14 @@ use crate::relay_client::{Event, RelayClient};
 /// A relay's word makes us doubt all direct paths no more often than this: a hostile one must not be able to hold all
 /// traffic. A mapping that really moves again is noticed by silence.
 const DOUBT_SPACING: Duration = Duration::from_secs(30);
+
+/// How long the second address of a relay waits for the first: a relay holds one session of ours, wherever that is (RFC 8305
+/// §5 starts the next connection after 250 ms).
+const HEAD_START: Duration = Duration::from_millis(250);
+
+/// How long peer relays wait for those of the coordinator's owner. These are in use by then, and the switch margin keeps them
+/// unless a peer relay is nearer indeed. Longer than two round trips to any place on earth.
+const OWNERS_HEAD_START: Duration = Duration::from_secs(1);
 
 impl Engine {
     pub(super) fn set_relays(&mut self, now: Timestamp, map: &NetworkMap) {
@@ -37,12 +45,12 @@ impl Engine {
             }
         }
         for info in &map.relays {
-            if self.relays.contains_key(&info.address) {
+            // What we send to a peer through a relay of our own would be sent to ourselves first.
+            let is_own = info.node == Some(self.config.private_key.public_key());
+            if is_own || self.relays.contains_key(&info.address) {
                 continue;
             }
-            let before = map.relays.iter().take_while(|other| other.address != info.address);
-            let place = before.filter(|other| other.public_key == info.public_key).count();
-            let relay = RelayClient::new(info.clone(), &self.config.private_key, place);
+            let relay = RelayClient::new(info.clone(), &self.config.private_key, wait_for(info, map));
             self.relays.extend(relay.map(|relay| (info.address, relay)));
             self.take_token(now, info.address);
         }
@@ -132,7 +140,7 @@ impl Engine {
         match frame {
             Frame::Deliver { source, payload } => self.on_delivered(now, relay, &source, payload),
             Frame::Unreachable { session, destination }
-                if self.sessions.get(&relay) == Some(&RelaySession { id: session, server: from }) =>
+                if self.sessions.get(&relay).is_some_and(|own| (own.id, own.server) == (session, from)) =>
             {
                 if let Some(peer) = self.peers.get_mut(&destination) {
                     peer.on_relay(&mut context!(self, now), relay, false);
@@ -224,4 +232,12 @@ impl Engine {
             None => {}
         }
     }
+}
+
+/// How long an address of a relay waits for others before it is tried.
+fn wait_for(info: &RelayInfo, map: &NetworkMap) -> Duration {
+    let before = map.relays.iter().take_while(|other| other.address != info.address);
+    let place = before.filter(|other| other.public_key == info.public_key).count();
+    let wait = HEAD_START * u32::try_from(place).unwrap_or(u32::MAX);
+    if info.node.is_some() { OWNERS_HEAD_START + wait } else { wait }
 }

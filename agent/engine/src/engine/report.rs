@@ -41,6 +41,7 @@ impl Engine {
             candidates: side.candidates,
             nat: side.nat,
             relays: self.relays.values().map(RelayClient::status).collect(),
+            own_relay: self.own_relay.clone(),
             stun: self.discovery.stun_status(),
             peers,
         }
@@ -58,7 +59,7 @@ impl Engine {
             candidates: side.candidates,
             nat: side.nat,
             paths: self.path_reports(),
-            relay: None,
+            relay: self.own_relay.clone(),
             agent_version: self.config.agent_version.clone(),
         }
     }

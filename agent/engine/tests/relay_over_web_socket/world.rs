@@ -140,6 +140,7 @@ impl World {
                 | Output::CloseSocket(_)
                 | Output::SetTunnel(_)
                 | Output::SetTunnelMtu { .. }
+                | Output::SetOwnRelay(_)
                 | Output::SaveMap
                 | Output::RequestSnapshot
                 | Output::Pinged { .. }

@@ -24,6 +24,8 @@ impl Node {
         }
         if let Some(mapper) = self.port_mapper.as_ref().filter(|_| self.engine.doubts_port_mapping()) {
             mapper.doubt();
+            // The same router opened the relay's port.
+            self.own_relay.doubt();
         }
         let slept = Clock::slept();
         if slept.saturating_sub(self.slept) >= SLEEP_MIN {
@@ -45,6 +47,7 @@ impl Node {
         if let Some(mapper) = &self.port_mapper {
             mapper.refresh();
         }
+        self.own_relay.refresh();
         self.input(Input::Rediscover);
     }
 
@@ -64,6 +67,7 @@ impl Node {
             if let Some(mapper) = &self.port_mapper {
                 mapper.set_addresses(&addresses);
             }
+            self.own_relay.set_addresses(&addresses);
             self.input(Input::LocalAddresses(addresses));
             // An address that was gone for a moment took the mapping along, and the mapper may not have noticed.
             self.tell_port_mapping();

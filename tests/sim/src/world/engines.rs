@@ -101,7 +101,7 @@ impl World {
                     engine.handle_input(now, Input::WebSocketClosed { relay });
                 }
             }
-            Output::SetTunnel(_) | Output::CloseWebSocket { .. } => {}
+            Output::SetTunnel(_) | Output::SetOwnRelay(_) | Output::CloseWebSocket { .. } => {}
             Output::Report(report) => {
                 let life = self.nodes[index].life;
                 self.transcript

@@ -45,7 +45,7 @@ impl End {
             nat,
             plain_endpoint: None,
         };
-        let session = RelaySession { id: SessionId([own; 8]), server: relay() };
+        let session = RelaySession { id: SessionId([own; 8]), server: relay(), node: None };
         Self {
             peer: Peer::new(info, &own_key, Vec::new(), NOW),
             entropy: Entropy::new(&[own; 32]),
