@@ -24,6 +24,7 @@ mod echoes;
 mod expiry;
 mod idle;
 mod loss;
+mod peer_relays;
 mod reboot;
 mod relays;
 mod roaming;
@@ -68,6 +69,7 @@ fn cases() -> Vec<Case> {
         roaming::cases(),
         idle::cases(),
         seed_effect::cases(),
+        peer_relays::cases(),
         relays::cases(),
         clock::cases(),
     ];

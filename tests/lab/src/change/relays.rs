@@ -14,15 +14,15 @@ use crate::scenario::Outcome;
 use crate::topology::{PublicHost, Topology, WireSettings};
 
 /// What the coordinator's cable takes, each way: four times in a round trip through the relay in it.
-const FAR_MS: u32 = 20;
+pub(super) const FAR_MS: u32 = 20;
 /// The same of the other relay's.
-const NEAR_MS: u32 = 2;
+pub(super) const NEAR_MS: u32 = 2;
 /// From `admin relay add` to both sides using it: a second until the coordinator notices, a registration, and one of the rounds in
 /// which relays are compared; their pauses grow while nothing changes, but a new relay begins one.
-const ADOPTED_MAX_MS: f64 = 8_000.0;
+pub(super) const ADOPTED_MAX_MS: f64 = 8_000.0;
 /// The longest silence when a relay dies: a look at the traffic each 250 ms, and five questions 250 ms apart.
-const GAP_MAX_MS: f64 = 2_000.0;
-const INTERVAL: Duration = Duration::from_millis(50);
+pub(super) const GAP_MAX_MS: f64 = 2_000.0;
+pub(super) const INTERVAL: Duration = Duration::from_millis(50);
 
 pub(super) fn cases() -> Vec<Case> {
     vec![Case {
@@ -71,7 +71,7 @@ impl Relay {
 }
 
 /// Waits until both send through this relay; gives how long that took in milliseconds.
-fn until_relay(nodes: &[Node; 2], relay: &str, limit: Duration) -> Result<f64, LabError> {
+pub(super) fn until_relay(nodes: &[Node; 2], relay: &str, limit: Duration) -> Result<f64, LabError> {
     let what = format!("both at the relay `{relay}`");
     let (_, taken) = wait_for(&what, limit, || {
         std::thread::sleep(Duration::from_millis(80));
