@@ -23,6 +23,9 @@ use serving::Serving;
 /// After a relay could not start, it is tried again: a port may be free by then.
 const RETRY_INTERVAL: Duration = Duration::from_secs(60);
 
+/// How often the nodes at the relay are counted, for people.
+const COUNT_INTERVAL: Duration = Duration::from_secs(5);
+
 /// How long the end may take: a little longer than the router gets to take its port back.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -42,6 +45,8 @@ pub(crate) struct RelayOptions {
 pub(crate) struct Facts {
     /// The relay that serves.
     pub(crate) server: Option<RelayServer>,
+    /// How many nodes hold a session there, a few seconds ago.
+    pub(crate) sessions: u64,
     /// Why none does although it may, or why the router opens no port for the one that does.
     pub(crate) why: Option<String>,
 }
@@ -138,6 +143,7 @@ impl Task {
         loop {
             self.publish();
             let is_failing = matches!(self.serving, Some(Err(_)));
+            let is_serving = matches!(self.serving, Some(Ok(_)));
             tokio::select! {
                 changed = self.situation.changed() => {
                     if changed.is_err() {
@@ -146,6 +152,8 @@ impl Task {
                     self.heed().await;
                 }
                 () = sleep(RETRY_INTERVAL), if is_failing => self.begin(),
+                // What is known is published anew, the count with it.
+                () = sleep(COUNT_INTERVAL), if is_serving => {}
                 () = port_mapping_changed(self.serving.as_mut()) => {}
             }
         }
@@ -200,7 +208,7 @@ impl Task {
     fn publish(&self) {
         let facts = match &self.serving {
             None => Facts::default(),
-            Some(Err(why)) => Facts { server: None, why: Some(why.clone()) },
+            Some(Err(why)) => Facts { server: None, sessions: 0, why: Some(why.clone()) },
             Some(Ok(serving)) => serving.facts(&self.options.static_addresses),
         };
         self.facts.send_if_modified(|known| {

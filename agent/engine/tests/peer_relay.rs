@@ -8,6 +8,7 @@ use std::time::Duration;
 use endpoint_selection::nat::NatProfile;
 use endpoint_selection::{PortMappingProtocol, SocketId, Timestamp};
 use engine::{Engine, EngineConfig, Input, LocalAddress, Output, PortMapping, RelayServer};
+use proptest::prelude::*;
 use protocol::api::{
     MapEvent, NetworkMap, OwnNode, Peer, RelayInfo, RelayPermission, Report, ReportResponse,
 };
@@ -269,6 +270,19 @@ fn a_peer_relay_is_a_way_to_every_peer_but_the_one_that_runs_it() {
 }
 
 #[test]
+fn where_a_peer_relay_sees_a_node_is_no_candidate_of_it() {
+    let seen_by = |node_of_it| {
+        let mut node = Node::new(None, vec![relay(PEERS, 9, node_of_it)]);
+        node.accept_report();
+        node.admit(PEERS, 9, SessionId([1; 8]));
+        let candidates = node.engine.status().candidates;
+        candidates.iter().map(|candidate| candidate.address.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(seen_by(None), ["203.0.113.1:4000"], "an owner's relay is a server like any other");
+    assert!(seen_by(Some(key(2).public_key())).is_empty());
+}
+
+#[test]
 fn the_relay_of_the_coordinators_owner_is_asked_a_second_before_a_peer_relay() {
     let node_of_it = key(2).public_key();
     let relays = vec![relay(PEERS, 9, Some(node_of_it)), relay(OWNERS, 10, None)];
@@ -280,4 +294,18 @@ fn the_relay_of_the_coordinators_owner_is_asked_a_second_before_a_peer_relay() {
     let first = node.pass(Duration::from_millis(990));
     assert!(is_asked(&first, OWNERS) && !is_asked(&first, PEERS));
     assert!(is_asked(&node.pass(Duration::from_millis(20)), PEERS));
+}
+
+proptest! {
+    #[test]
+    fn whatever_a_router_says_of_the_relays_port_the_coordinator_takes_the_report(
+        ip in any::<std::net::IpAddr>(), port in any::<u16>()
+    ) {
+        let mut node = Node::new(Some(permission()), Vec::new());
+        node.addresses(&["198.51.100.7", "192.168.1.2"]);
+        node.serve(Some(&SocketAddr::new(ip, port).to_string()), &[]);
+        let report = node.report().expect("a report");
+        prop_assert_eq!(report.validate(), Ok(()));
+        prop_assert!(report.relay.is_some_and(|relay| relay.addresses.contains(&address("198.51.100.7:5000"))));
+    }
 }

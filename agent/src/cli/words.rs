@@ -95,7 +95,11 @@ pub(super) fn own_relay(relay: &OwnRelayAnswer) -> String {
     match (&relay.why, relay.port) {
         (Some(why), _) => format!("not offered: {why}"),
         (None, None) => "starts".to_owned(),
-        (None, Some(_)) => format!("for this network at {}", list(&relay.addresses)),
+        (None, Some(_)) => {
+            let nodes =
+                if relay.sessions == 1 { "1 node".to_owned() } else { format!("{} nodes", relay.sessions) };
+            format!("for this network at {}, {nodes} there", list(&relay.addresses))
+        }
     }
 }
 

@@ -83,7 +83,9 @@ pub(crate) struct OwnRelayAnswer {
     pub(crate) port: Option<u16>,
     /// Where strangers reach it, as the coordinator is told; none: no other node is told of it.
     pub(crate) addresses: Vec<SocketAddr>,
-    /// Why there are none.
+    /// How many nodes are there now; none after a minute says that they do not reach it.
+    pub(crate) sessions: u64,
+    /// Why there are no addresses.
     pub(crate) why: Option<String>,
 }
 

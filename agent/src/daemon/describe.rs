@@ -94,7 +94,7 @@ pub(crate) fn port_mapping(node: &Node, candidates: &[Candidate], now: Timestamp
 /// The relay that the node runs for its network, and why nobody is told of it where that is so.
 fn own_relay(node: &Node, told: Option<&OwnRelay>) -> Option<OwnRelayAnswer> {
     let facts = node.own_relay();
-    let port = facts.server.as_ref().map(|server| server.port);
+    let (port, sessions) = (facts.server.as_ref().map(|server| server.port), facts.sessions);
     let addresses = told.map(|relay| relay.addresses.clone()).unwrap_or_default();
     let why = match (port, facts.why) {
         _ if !addresses.is_empty() => None,
@@ -107,7 +107,12 @@ fn own_relay(node: &Node, told: Option<&OwnRelay>) -> Option<OwnRelayAnswer> {
             ))
         }
     };
-    node.may_relay().then(|| OwnRelayAnswer { port, addresses, why: why.map(|why| printable(&why)) })
+    node.may_relay().then(|| OwnRelayAnswer {
+        port,
+        addresses,
+        sessions,
+        why: why.map(|why| printable(&why)),
+    })
 }
 
 /// The status of a node that is down, or that the coordinator deleted for the reason given.

@@ -59,7 +59,11 @@ impl Serving {
             mapping: router.as_ref().and_then(|router| router.mapping),
             static_addresses: static_addresses.to_vec(),
         };
-        Facts { server: Some(server), why: router.and_then(|router| router.why) }
+        Facts {
+            server: Some(server),
+            sessions: self.server.counters().relay.sessions,
+            why: router.and_then(|router| router.why),
+        }
     }
 
     /// Closes the socket and gives the port back; done on return.

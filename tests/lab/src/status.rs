@@ -33,9 +33,20 @@ pub(crate) struct Own {
     /// The port that its router was asked to open.
     #[serde(default)]
     pub(crate) port_mapping: PortMapping,
+    /// The relay that it runs for its network.
+    #[serde(default)]
+    pub(crate) relay: Option<OwnRelay>,
     /// Addresses that peers are told.
     #[serde(default)]
     pub(crate) candidates: Vec<Candidate>,
+}
+
+/// The relay that a node runs for its network.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub(crate) struct OwnRelay {
+    pub(crate) addresses: Vec<String>,
+    /// How many nodes are there.
+    pub(crate) sessions: u64,
 }
 
 /// The port that the node's router was asked to open.

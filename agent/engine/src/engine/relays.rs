@@ -210,7 +210,9 @@ impl Engine {
                         client.stand_by(&mut context!(self, now), observed.is_some());
                     }
                 }
-                let is_doubtful = observed.is_some_and(|observed| self.is_moved(now, relay, observed));
+                // A node's word on where we are is no server's: it would be told on to everybody as our address.
+                let seen = observed.filter(|_| session.node.is_none());
+                let is_doubtful = seen.is_some_and(|seen| self.is_moved(now, relay, seen));
                 for peer in self.peers.values_mut() {
                     if is_first || !peer.is_idle(now) {
                         peer.greet(&mut context!(self, now), relay, is_doubtful);

@@ -97,6 +97,14 @@ fn play(stage: &Stage<'_>, word: &str, outcome: Outcome) -> Result<Outcome, LabE
     if own.relays.len() != 1 || !own.relays[0].registered {
         return Err(LabError::Unmet(format!("the node uses more than the coordinator's: {:?}", own.relays)));
     }
+    wait_for("both nodes in what the relay tells of itself", PATIENCE, || {
+        let told = node.status()?.own.relay.unwrap_or_default();
+        if told.addresses.contains(&address) && told.sessions == 2 {
+            Ok(Some(()))
+        } else {
+            Err(LabError::Unmet(format!("{told:?}, and the pair is at {address}")))
+        }
+    })?;
     std::thread::sleep(Duration::from_secs(2));
     node.must_run()?;
     let killed = now_s();
