@@ -258,6 +258,9 @@ fn a_peer_relay_is_a_way_to_every_peer_but_the_one_that_runs_it() {
     let (runs_it, other) = (key(2).public_key(), key(3).public_key());
     let mut node = Node::new(None, vec![relay(PEERS, 9, Some(runs_it))]);
     node.accept_report();
+    for peer in [runs_it, other] {
+        node.hear(Input::Ping { peer, id: 1 });
+    }
     node.admit(PEERS, 9, SessionId([1; 8]));
     let asked = destinations(&node.pass(Duration::from_secs(2)), PEERS);
     assert!(asked.contains(&other) && !asked.contains(&runs_it), "{asked:?}");
@@ -267,6 +270,18 @@ fn a_peer_relay_is_a_way_to_every_peer_but_the_one_that_runs_it() {
         peer.path.remote
     };
     assert_eq!((remote(&other), remote(&runs_it)), (Some(address(PEERS)), None));
+}
+
+#[test]
+fn only_pairs_that_talk_greet_each_other_at_a_new_peer_relay() {
+    let greeted_at = |node_of_it| {
+        let mut node = Node::new(None, vec![relay(PEERS, 9, node_of_it)]);
+        node.accept_report();
+        node.admit(PEERS, 9, SessionId([1; 8]));
+        destinations(&node.pass(Duration::from_secs(2)), PEERS).len()
+    };
+    assert_eq!(greeted_at(None), 2, "both peers, at an owner's relay");
+    assert_eq!(greeted_at(Some(key(4).public_key())), 0);
 }
 
 #[test]

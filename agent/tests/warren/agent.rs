@@ -127,3 +127,17 @@ fn a_static_candidate_that_no_peer_can_reach_is_a_usage_error_that_says_so() {
     assert_eq!(machine.run(&["agent", "--static-candidate", &many]).code, 2);
     assert!(!machine.state().exists());
 }
+
+#[test]
+fn a_relay_address_that_not_everybody_can_reach_is_a_usage_error_that_says_so() {
+    let machine = Machine::new();
+    for address in ["127.0.0.1:5", "192.168.1.1:5", "100.64.0.1:5", "[fd00::1]:5", "203.0.113.1:0"] {
+        let ran = machine.run(&["agent", "--relay-address", address]);
+        assert_eq!(ran.code, 2, "{ran:?}");
+        assert!(ran.stderr.contains("not every node can reach"), "{ran:?}");
+    }
+    let many = ["203.0.113.1:5"; 5].join(",");
+    assert_eq!(machine.run(&["agent", "--relay-address", &many]).code, 2);
+    assert_eq!(machine.run(&["agent", "--relay-port", "0"]).code, 2);
+    assert!(!machine.state().exists());
+}

@@ -213,8 +213,11 @@ impl Engine {
                 // A node's word on where we are is no server's: it would be told on to everybody as our address.
                 let seen = observed.filter(|_| session.node.is_none());
                 let is_doubtful = seen.is_some_and(|seen| self.is_moved(now, relay, seen));
+                // Peer relays come and go with their nodes: were every pair of a large network to greet each time, the one who
+                // runs it would drown. An idle pair asks there when it wakes.
+                let is_worth_greeting_idle = is_first && session.node.is_none();
                 for peer in self.peers.values_mut() {
-                    if is_first || !peer.is_idle(now) {
+                    if is_worth_greeting_idle || !peer.is_idle(now) {
                         peer.greet(&mut context!(self, now), relay, is_doubtful);
                     }
                     peer.on_relay(&mut context!(self, now), relay, true);
