@@ -2,6 +2,7 @@
 
 mod interfaces;
 mod nat64;
+pub(crate) mod path_mtu;
 
 pub(crate) use interfaces::{local_address_towards, local_addresses};
 pub(crate) use nat64::{Nat64Watch, through_nat64};

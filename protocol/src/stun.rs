@@ -12,8 +12,9 @@ use stun_rs::{
 /// Bytes in a transaction id (RFC 8489 §5).
 pub const TRANSACTION_LEN: usize = 12;
 
-/// The largest STUN message that we read; a binding exchange needs less than 100 bytes.
-pub const MESSAGE_LEN_MAX: usize = 548;
+/// The largest STUN message that we read: what a packet of 1500 bytes carries over IPv4. A binding exchange needs less than 100
+/// bytes, but [`encode_long_request`] finds out what a path carries.
+pub const MESSAGE_LEN_MAX: usize = 1_472;
 
 const HEADER_LEN: usize = 20;
 const MAGIC_COOKIE: [u8; 4] = [0x21, 0x12, 0xa4, 0x42];
@@ -50,6 +51,24 @@ pub fn encode_request(transaction: [u8; TRANSACTION_LEN]) -> Vec<u8> {
         .with_transaction_id(TransactionId::from(transaction))
         .build();
     encode(&message)
+}
+
+/// A binding request of `len` bytes, a multiple of 4 from 24 to [`MESSAGE_LEN_MAX`]; other lengths are made so. What fills it is one
+/// attribute that a server may ignore (RFC 8489 §14: types from 0x8000 on) and that nobody has defined.
+#[must_use]
+pub fn encode_long_request(transaction: [u8; TRANSACTION_LEN], len: usize) -> Vec<u8> {
+    const ATTRIBUTE_HEADER_LEN: usize = 4;
+    const UNASSIGNED: [u8; 2] = [0xff, 0xfe];
+    let len = len.clamp(HEADER_LEN + ATTRIBUTE_HEADER_LEN, MESSAGE_LEN_MAX) / 4 * 4;
+    let attributes_len = len - HEADER_LEN;
+    let bytes_of = |len: usize| u16::try_from(len).unwrap_or(u16::MAX).to_be_bytes();
+    let mut bytes = encode_request(transaction);
+    bytes.truncate(HEADER_LEN);
+    bytes[2..4].copy_from_slice(&bytes_of(attributes_len));
+    bytes.extend_from_slice(&UNASSIGNED);
+    bytes.extend_from_slice(&bytes_of(attributes_len - ATTRIBUTE_HEADER_LEN));
+    bytes.resize(len, 0);
+    bytes
 }
 
 /// The server's side: the success response to a binding request that came from `source`.
@@ -118,6 +137,18 @@ mod tests {
             let source: SocketAddr = source.parse().unwrap();
             let response = respond(&encode_request([7; 12]), source).unwrap();
             assert_eq!(decode_response(&response), Ok(([7; 12], source)));
+        }
+    }
+
+    #[test]
+    fn a_long_request_has_its_length_and_gets_the_usual_answer() {
+        for (wanted, len) in [(0, 24), (1_000, 1_000), (1_003, 1_000), (9_999, MESSAGE_LEN_MAX)] {
+            let request = encode_long_request([4; TRANSACTION_LEN], wanted);
+            assert_eq!(request.len(), len);
+            let source = "203.0.113.9:4".parse().unwrap();
+            let answer = respond(&request, source).unwrap();
+            assert_eq!(decode_response(&answer), Ok(([4; TRANSACTION_LEN], source)));
+            assert!(answer.len() <= 44);
         }
     }
 

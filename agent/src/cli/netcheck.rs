@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use engine::RelayTransport;
+
 use super::{Context, table, words};
 use crate::control::Request;
-use crate::control::answer::{DoneAnswer, NetcheckAnswer};
+use crate::control::answer::{DoneAnswer, NetcheckAnswer, PathMtuAnswer};
 use crate::exit::Failure;
 
 /// How long STUN servers and relays get to answer: three retransmissions from half a second on (RFC 8489 §6.2.1).
@@ -24,8 +26,45 @@ pub(super) fn run(context: &Context) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Who answers over UDP.
+fn udp(check: &NetcheckAnswer) -> String {
+    let relays: Vec<_> = check.relays.iter().filter(|relay| relay.transport == RelayTransport::Udp).collect();
+    let stun = check.stun.iter().filter(|stun| stun.reflexive.is_some()).count();
+    let registered = relays.iter().filter(|relay| relay.registered).count();
+    let works = if stun + registered > 0 { "works" } else { "nobody answers" };
+    let (servers, all) = (check.stun.len(), relays.len());
+    format!("{works}: {stun} of {servers} STUN servers, {registered} of {all} relays")
+}
+
+/// Whether TCP reaches the coordinator, and with it a relay where UDP does not.
+fn tcp(check: &NetcheckAnswer) -> String {
+    match &check.coordinator.error {
+        None => "works: the coordinator answers".to_owned(),
+        Some(_) => "the coordinator does not answer".to_owned(),
+    }
+}
+
+/// How long packets may be on the way to the internet.
+fn path_mtu(answer: Option<PathMtuAnswer>) -> String {
+    match answer {
+        None => "not measured: no STUN server answers".to_owned(),
+        Some(PathMtuAnswer { server, bytes: None }) => {
+            format!("below 1280 bytes to {server}: such a network is broken, long packets get lost")
+        }
+        Some(PathMtuAnswer { server, bytes: Some(bytes @ 1500..) }) => format!("{bytes} bytes to {server}"),
+        Some(PathMtuAnswer { server, bytes: Some(bytes) }) => {
+            format!("{bytes} bytes to {server}, as behind PPPoE or a tunnel; nothing has to be set for it")
+        }
+    }
+}
+
 fn facts(check: &NetcheckAnswer) -> Vec<Vec<String>> {
-    let mut facts = vec![vec!["NAT".to_owned(), words::nat(&check.nat)]];
+    let mut facts = vec![
+        vec!["NAT".to_owned(), words::nat(&check.nat)],
+        vec!["UDP".to_owned(), udp(check)],
+        vec!["TCP".to_owned(), tcp(check)],
+        vec!["path MTU".to_owned(), path_mtu(check.path_mtu)],
+    ];
     facts.push(vec!["port mapping".to_owned(), words::port_mapping(&check.port_mapping)]);
     for stun in &check.stun {
         let seen = stun.reflexive.map_or_else(|| "no answer".to_owned(), |seen| format!("saw {seen}"));

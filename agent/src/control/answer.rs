@@ -281,6 +281,8 @@ pub(crate) struct NetcheckAnswer {
     pub(crate) stun: Vec<StunAnswer>,
     /// The relays.
     pub(crate) relays: Vec<RelayAnswer>,
+    /// What the way to a server carries.
+    pub(crate) path_mtu: Option<PathMtuAnswer>,
     /// Whether the node has a global IPv6 address, and whether anyone saw it from outside.
     pub(crate) ipv6: Ipv6Answer,
     /// The prefix of the NAT64 by which a node without IPv4 reaches it, such as `64:ff9b::/96`.
@@ -303,6 +305,15 @@ impl From<StunStatus> for StunAnswer {
         let StunStatus { server, reflexive } = stun;
         Self { server, reflexive }
     }
+}
+
+/// How long packets may be on the way to a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PathMtuAnswer {
+    /// The STUN server that they were sent to.
+    pub(crate) server: SocketAddr,
+    /// The longest one of 1500 bytes or less that it answered; `None`: not even one of 1280, though it answers short ones.
+    pub(crate) bytes: Option<u16>,
 }
 
 /// What is known about IPv6.

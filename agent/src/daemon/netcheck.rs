@@ -4,12 +4,14 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use endpoint_selection::nat::Mapping;
-use engine::{LocalAddress, RelayTransport, Status};
+use engine::{LocalAddress, RelayTransport, Status, StunStatus};
+use tunnel::Nat64Prefix;
 
 use crate::control::answer::{
-    HttpAnswer, Ipv6Answer, NetcheckAnswer, PortMappingAnswer, RelayAnswer, StunAnswer,
+    HttpAnswer, Ipv6Answer, NetcheckAnswer, PathMtuAnswer, PortMappingAnswer, RelayAnswer, StunAnswer,
 };
 use crate::coordinator_client::{CallError, CoordinatorClient};
+use crate::net;
 
 use super::describe;
 
@@ -19,7 +21,13 @@ pub(crate) async fn measure(client: &CoordinatorClient) -> Result<Duration, Call
     client.rtt().await
 }
 
-/// The whole answer but for NAT64, which only the node knows of.
+/// What the way to the first STUN server that answers carries; `None` where none does.
+pub(crate) async fn path_mtu(stun: &[StunStatus], nat64: Option<Nat64Prefix>) -> Option<PathMtuAnswer> {
+    let server = stun.iter().find(|stun| stun.reflexive.is_some())?.server;
+    Some(PathMtuAnswer { server, bytes: net::path_mtu::measure(server, nat64).await })
+}
+
+/// The whole answer but for NAT64 and the path MTU.
 pub(crate) fn answer(
     status: Status,
     addresses: &[LocalAddress],
@@ -49,6 +57,7 @@ pub(crate) fn answer(
         port_mapping,
         stun,
         relays,
+        path_mtu: None,
         ipv6,
         nat64: None,
         coordinator,

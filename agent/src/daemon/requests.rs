@@ -126,12 +126,14 @@ impl Daemon {
                 let ((status, now), client) = (node.status(), node.client().clone());
                 let addresses = node.addresses().to_vec();
                 let port_mapping = describe::port_mapping(node, &status.candidates, now);
-                let nat64 = node.nat64().map(|prefix| prefix.to_string());
+                let nat64 = node.nat64();
                 tokio::spawn(async move {
-                    let rtt = netcheck::measure(&client).await;
+                    let (rtt, path_mtu) =
+                        tokio::join!(netcheck::measure(&client), netcheck::path_mtu(&status.stun, nat64));
                     let url = client.url().to_string();
                     let answer = netcheck::answer(status, &addresses, port_mapping, url, rtt);
-                    send(reply, value(&NetcheckAnswer { nat64, ..answer }));
+                    let nat64 = nat64.map(|prefix| prefix.to_string());
+                    send(reply, value(&NetcheckAnswer { nat64, path_mtu, ..answer }));
                 });
             }
         }

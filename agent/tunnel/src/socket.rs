@@ -184,6 +184,19 @@ fn forbid_fragments(fd: BorrowedFd<'_>, is_ipv6: bool, forbidden: bool) -> io::R
     set_option(fd, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, discovery)
 }
 
+/// A UDP socket of any port whose datagrams nobody may fragment: what is too long for some link is lost, and shows what the path
+/// carries.
+///
+/// # Errors
+/// Those of the kernel.
+pub fn bind_whole(is_ipv6: bool) -> io::Result<std::net::UdpSocket> {
+    let address = if is_ipv6 { (Ipv6Addr::UNSPECIFIED, 0).into() } else { (Ipv4Addr::UNSPECIFIED, 0).into() };
+    let socket = std::net::UdpSocket::bind::<SocketAddr>(address)?;
+    forbid_fragments(socket.as_fd(), is_ipv6, true)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
 fn set_buffers(fd: BorrowedFd<'_>, len: i32) {
     for (force, plain) in [(libc::SO_RCVBUFFORCE, libc::SO_RCVBUF), (libc::SO_SNDBUFFORCE, libc::SO_SNDBUF)] {
         // The first needs CAP_NET_ADMIN, the second is capped by the host: both are wishes.

@@ -114,6 +114,12 @@ fn scenario(context: &Context, case: &Case, outcome: Outcome) -> Result<Outcome,
     let made = f64::from(fragments(&mesh)?.saturating_sub(before));
     mesh.must_run()?;
     let outcome = outcome.limited("fragments", made, FRAGMENTS_MAX);
+    let told = mesh.node("ada")?.warren(&["netcheck"])?.stdout;
+    let mtu = case.narrows_to.unwrap_or(case.mtu);
+    let is_told = |line: &str| line.contains("path MTU") && line.contains(&format!(" {mtu} bytes to"));
+    if !told.lines().any(is_told) {
+        return Ok(outcome.judged(Err(format!("netcheck does not tell of {mtu} bytes: {told}"))));
+    }
     Ok(outcome.judged(Ok(format!("packets of up to {} bytes", case.tunnel_mtu))))
 }
 
