@@ -57,6 +57,12 @@ pub enum Output {
         /// Bytes, at most [`crate::TUNNEL_MTU_MAX`].
         mtu: u16,
     },
+    /// Tell at once, by [`crate::Input::Traffic`], when the tunnel sends the peer its next packet: nobody has talked with it of
+    /// late.
+    AwaitPacket {
+        /// The peer.
+        peer: PublicKey,
+    },
     /// Believe packets delivered from these addresses of relays, and no others.
     SetRelays(Vec<SocketAddr>),
     /// Be a relay for the network on these terms, or be none; [`crate::Input::RelayServer`] tells of it.

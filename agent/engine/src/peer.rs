@@ -142,6 +142,9 @@ impl Peer {
         }
         self.use_relays(context);
         self.search(context.now);
+        if self.is_idle(context.now) {
+            context.outputs.push_back(Output::AwaitPacket { peer: self.info.public_key });
+        }
     }
 
     /// Takes every relay that holds a session of ours as a way to the peer.

@@ -22,6 +22,8 @@ pub(crate) enum Happening {
     OwnRelay,
     /// Another NAT64 is between the machine and IPv4 than before, or none any more.
     Nat64,
+    /// The tunnel sent a packet to a peer that nobody has talked with of late.
+    Packet,
     /// A relay's WebSocket opened or ended.
     WebSocket(WebSocketNews),
     /// A deadline of the engine passed.

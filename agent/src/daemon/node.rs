@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU16;
+use std::sync::Arc;
 use std::time::Duration;
 
 use endpoint_selection::LocalRules;
 use engine::{Engine, EngineConfig, Input, LocalAddress, Output, PingAnswer, TunnelPath};
 use protocol::api::{MapEvent, ReportResponse};
 use protocol::key::PublicKey;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tunnel::{Embedded, Path, PathLayer, Received, TunInterface, TunnelError};
@@ -52,6 +53,8 @@ pub(crate) struct Node {
     port_mapper: Option<PortMapper>,
     own_relay: PeerRelay,
     nat64: Nat64Watch,
+    /// Told when the tunnel sends a packet that the engine waits for.
+    packet: Arc<Notify>,
     client: CoordinatorClient,
     web_sockets: RelayWebSockets,
     saver: MapSaver,
@@ -65,6 +68,7 @@ pub(crate) struct Node {
     next_ping: u64,
     addresses: Vec<LocalAddress>,
     slept: Duration,
+    ticks: u32,
     connection: Connection,
     deletion: Option<String>,
 }
@@ -119,6 +123,9 @@ impl Node {
         let port_mapper = NonZeroU16::new(paths.local_port())
             .filter(|_| options.offer.port_mapping)
             .map(|port| PortMapper::start(port, &identity.private_key, clock));
+        let packet = Arc::new(Notify::new());
+        let told = Arc::clone(&packet);
+        paths.on_awaited_packet(move || told.notify_one());
         let mut tasks = JoinSet::new();
         tasks.spawn(MapStream::new(client.clone(), revision, wishes_receiver, news_sender).run());
         let mut node = Self {
@@ -134,6 +141,7 @@ impl Node {
             rules: options.offer.rules.clone(),
             clock,
             nat64: Nat64Watch::start(),
+            packet,
             client,
             datagrams,
             news,
@@ -145,6 +153,7 @@ impl Node {
             next_ping: 0,
             addresses: Vec::new(),
             slept: Clock::slept(),
+            ticks: 0,
             connection: Connection::default(),
             deletion: None,
         };
@@ -222,6 +231,7 @@ impl Node {
             Some(report) = self.reports.recv() => Happening::Reported(report),
             () = changed(self.port_mapper.as_mut()) => Happening::PortMapping,
             () = self.own_relay.changed() => Happening::OwnRelay,
+            () = self.packet.notified() => Happening::Packet,
             () = self.nat64.changed() => Happening::Nat64,
             news = self.web_sockets.next() => Happening::WebSocket(news),
             Some(datagram) = self.datagrams.recv() => Happening::Datagram(datagram),
@@ -245,6 +255,7 @@ impl Node {
             Happening::PortMapping => self.tell_port_mapping(),
             Happening::OwnRelay => self.input(Input::RelayServer(self.own_relay.facts().server)),
             Happening::Nat64 => self.on_nat64(),
+            Happening::Packet => self.look_at_traffic(),
             Happening::WebSocket(news) => {
                 if let Some(input) = self.web_sockets.take_in(news) {
                     self.input(input);
@@ -285,6 +296,7 @@ impl Node {
                     }
                 }
                 Output::SetTunnelMtu { peer, mtu } => self.paths.set_tunnel_mtu(&peer, mtu),
+                Output::AwaitPacket { peer } => self.paths.await_packet(&peer),
                 Output::OpenSocket(socket) => {
                     let port = self.paths.open_socket(socket);
                     let port = port.inspect_err(|error| tracing::debug!(%error, "no side socket")).ok();

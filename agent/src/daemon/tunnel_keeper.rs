@@ -49,6 +49,11 @@ impl TunnelKeeper {
         Ok(())
     }
 
+    /// Whether a look may show anything new.
+    pub(crate) fn take_moved(&mut self) -> bool {
+        self.backend.take_moved() || self.trouble.is_some()
+    }
+
     /// Looks at the tunnel: repairs what differs from the wish, and tells what it moved.
     pub(crate) fn tick(&mut self, now: Timestamp) -> Vec<PeerTraffic> {
         let observation = self.backend.observe();

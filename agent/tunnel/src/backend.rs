@@ -22,6 +22,12 @@ pub trait TunnelBackend: Send {
     /// What is there now, however it came about.
     fn observe(&mut self) -> Observation;
 
+    /// Whether [`Self::observe`] may show something else than at the last call of this, but for ages, which grow. A tunnel that
+    /// nobody uses is not looked at all the time.
+    fn take_moved(&mut self) -> bool {
+        true
+    }
+
     /// Applies `changes` in order, with the meaning that [`engine::tunnel_config::apply`] gives them.
     ///
     /// # Errors

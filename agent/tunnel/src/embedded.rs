@@ -121,6 +121,12 @@ impl TunnelBackend for Embedded {
         })
     }
 
+    fn take_moved(&mut self) -> bool {
+        self.running
+            .as_ref()
+            .is_none_or(|running| running.exchange.is_gone() || running.exchange.take_moved())
+    }
+
     fn apply(&mut self, changes: &[Change]) -> Result<(), TunnelError> {
         self.notice_gone();
         changes.iter().try_for_each(|change| self.apply_one(change))

@@ -34,6 +34,8 @@ pub(crate) struct Exchange {
     mtu: AtomicU16,
     gone: AtomicBool,
     ticks: AtomicU32,
+    /// Something was sent or received since somebody asked.
+    has_moved: AtomicBool,
     keyed: RwLock<Keyed>,
     inbound: Mutex<Inbound>,
 }
@@ -81,6 +83,7 @@ impl Exchange {
             mtu: AtomicU16::new(mtu),
             gone: AtomicBool::new(false),
             ticks: AtomicU32::new(0),
+            has_moved: AtomicBool::new(false),
             keyed: RwLock::new(keyed),
             inbound: Mutex::new(inbound),
         }
@@ -122,6 +125,18 @@ impl Exchange {
         self.keyed().peers.stats()
     }
 
+    /// Whether a message of WireGuard was sent or received since the last call.
+    pub(crate) fn take_moved(&self) -> bool {
+        self.has_moved.swap(false, Ordering::Relaxed)
+    }
+
+    fn note_moved(&self) {
+        // Read first: a busy tunnel does not write all the time what other threads read.
+        if !self.has_moved.load(Ordering::Relaxed) {
+            self.has_moved.store(true, Ordering::Relaxed);
+        }
+    }
+
     /// Whether somebody removed the interface from outside.
     pub(crate) fn is_gone(&self) -> bool {
         self.gone.load(Ordering::Relaxed)
@@ -138,6 +153,7 @@ impl Exchange {
         let Outgoing { outbound, messages, answers } = outgoing;
         // One lock for a run of packets to the same peer, which is what a batch mostly is.
         let mut current: Option<(&Arc<Peer>, MutexGuard<'_, PeerState>)> = None;
+        let mut is_awaited = false;
         for packet in batch.packets() {
             let peer = InnerPacket::parse(packet).and_then(|inner| keyed.peers.by_address(inner.destination));
             let Some(peer) = peer else {
@@ -154,8 +170,13 @@ impl Exchange {
                 self.seal(state, packet, peer.slot.tunnel_mtu(), (messages, answers));
             }
             self.send_all(&keyed.peers, peer, messages, outbound);
+            is_awaited |= peer.slot.take_awaited();
         }
         drop(current);
+        if is_awaited {
+            outbound.flush(&self.paths.counters);
+            self.paths.tell_of_awaited_packet();
+        }
         self.write(answers);
     }
 
@@ -191,6 +212,9 @@ impl Exchange {
         messages: &mut Vec<BytesMut>,
         outbound: &mut Outbound,
     ) {
+        if !messages.is_empty() {
+            self.note_moved();
+        }
         for message in messages.drain(..) {
             if let Some(index) = own_index(&message) {
                 peers.learn_index(index, peer);
@@ -220,6 +244,7 @@ impl Exchange {
             Source::Relayed { .. } => None,
         };
         state.received(address, Instant::now());
+        self.note_moved();
         drop(state);
         self.answer(&keyed.peers, &peer, source, inbound);
         if let Some(mut packet) = packet {

@@ -103,6 +103,8 @@ pub(crate) struct PathSlot {
     /// The last handshake message that found no path. A peer often hears of us, and answers, a moment before its
     /// own search has found a way; without this, both would wait for WireGuard's retry.
     held: Mutex<Option<(Instant, Vec<u8>)>>,
+    /// Somebody wants to know of the next packet from the interface for the peer.
+    is_awaited: AtomicBool,
 }
 
 impl Default for PathSlot {
@@ -112,6 +114,7 @@ impl Default for PathSlot {
             tunnel_mtu: AtomicU16::new(TUNNEL_MTU_BASE),
             segmentation_refused: AtomicBool::default(),
             held: Mutex::default(),
+            is_awaited: AtomicBool::default(),
         }
     }
 }
@@ -162,6 +165,17 @@ impl PathSlot {
     pub(crate) fn take_held(&self) -> Option<Vec<u8>> {
         let held = self.held.lock().unwrap_or_else(PoisonError::into_inner).take();
         held.filter(|(at, _)| at.elapsed() < HELD_MAX).map(|(_, message)| message)
+    }
+
+    /// The next packet from the interface is to be told of.
+    pub(crate) fn await_packet(&self) {
+        self.is_awaited.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the packet that came is to be told of: the first one since that was asked for.
+    pub(crate) fn take_awaited(&self) -> bool {
+        // Read first: no packet of a busy peer writes to what other threads read.
+        self.is_awaited.load(Ordering::Relaxed) && self.is_awaited.swap(false, Ordering::Relaxed)
     }
 
     pub(crate) fn may_segment(&self) -> bool {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::io::{self, PipeWriter};
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::thread::JoinHandle;
 
 use endpoint_selection::SocketId;
@@ -60,6 +60,7 @@ pub(crate) struct PathState {
     slots: Mutex<HashMap<PublicKey, Arc<PathSlot>>>,
     relays: RwLock<BTreeSet<SocketAddr>>,
     attachment: RwLock<Option<Arc<dyn Attachment>>>,
+    awaited_packet_came: OnceLock<Box<dyn Fn() + Send + Sync>>,
 }
 
 impl PathState {
@@ -67,6 +68,13 @@ impl PathState {
     pub(crate) fn slot(&self, peer: &PublicKey) -> Arc<PathSlot> {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(slots.entry(*peer).or_default())
+    }
+
+    /// A packet came that [`PathLayer::await_packet`] asked for.
+    pub(crate) fn tell_of_awaited_packet(&self) {
+        if let Some(tell) = self.awaited_packet_came.get() {
+            tell();
+        }
     }
 
     /// Sends one datagram without waiting. `to` is canonical.
@@ -165,6 +173,7 @@ impl PathLayer {
             slots: Mutex::default(),
             relays: RwLock::default(),
             attachment: RwLock::default(),
+            awaited_packet_came: OnceLock::new(),
         });
         let thread_state = Arc::clone(&state);
         let thread = std::thread::Builder::new()
@@ -231,6 +240,17 @@ impl PathLayer {
     /// what may be fragmented is, above the tunnel. IPv6 packets of up to 1280 bytes pass in any case.
     pub fn set_tunnel_mtu(&self, peer: &PublicKey, mtu: u16) {
         self.state.slot(peer).set_tunnel_mtu(mtu);
+    }
+
+    /// Has [`Self::on_awaited_packet`]'s function called when the interface has the next packet for `peer`, once.
+    pub fn await_packet(&self, peer: &PublicKey) {
+        self.state.slot(peer).await_packet();
+    }
+
+    /// Sets what is called when a packet came that [`Self::await_packet`] asked for, after it went on its way. It runs on the
+    /// transmit thread, so it must be quick. Only the first function counts.
+    pub fn on_awaited_packet(&self, tell: impl Fn() + Send + Sync + 'static) {
+        let _ = self.state.awaited_packet_came.set(Box::new(tell));
     }
 
     /// Makes `path` the way to `peer` in one store: packets sealed before take the old path, packets after the new

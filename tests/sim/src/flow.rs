@@ -44,6 +44,7 @@ impl Flow {
         packet[0] = 4;
         packet[8..16].copy_from_slice(&(index as u64).to_be_bytes());
         packet[16..24].copy_from_slice(&self.next.to_be_bytes());
+        packet[24..32].copy_from_slice(&seal(index as u64, self.next).to_be_bytes());
         packet
     }
 
@@ -104,10 +105,19 @@ impl Seen {
     }
 }
 
-/// The index of the flow that a tunnel packet belongs to.
+/// Stands for WireGuard's authentication: who changes a packet on its way does not know what to put there.
+const fn seal(index: u64, number: u64) -> u64 {
+    (number ^ index.rotate_left(32)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+/// The index of the flow that a tunnel packet belongs to; `None` for one that was changed on its way.
 pub(crate) fn flow_of(packet: &[u8]) -> Option<usize> {
-    let index = packet.get(8..16)?.try_into().ok()?;
-    usize::try_from(u64::from_be_bytes(index)).ok()
+    let field = |at: usize| Some(u64::from_be_bytes(packet.get(at..at + 8)?.try_into().ok()?));
+    let (index, number) = (field(8)?, field(16)?);
+    if field(24)? != seal(index, number) {
+        return None;
+    }
+    usize::try_from(index).ok()
 }
 
 #[cfg(test)]

@@ -52,6 +52,8 @@ pub(crate) struct Node {
     pub(crate) paths: BTreeMap<PublicKey, TunnelPath>,
     /// What it was told of their lengths since.
     pub(crate) tunnel_mtus: BTreeMap<PublicKey, u16>,
+    /// Peers whose next packet is to be told of at once.
+    pub(crate) awaited: BTreeSet<PublicKey>,
     pub(crate) relays: BTreeSet<SocketAddr>,
     /// Bytes received and sent per peer, by this life's tunnel.
     pub(crate) traffic: BTreeMap<PublicKey, (u64, u64)>,
@@ -81,6 +83,7 @@ impl Node {
             woken: (Timestamp::default(), 0),
             paths: BTreeMap::new(),
             tunnel_mtus: BTreeMap::new(),
+            awaited: BTreeSet::new(),
             relays: BTreeSet::new(),
             traffic: BTreeMap::new(),
             is_look_planned: false,
@@ -114,6 +117,7 @@ impl Node {
         self.side_ports.clear();
         self.paths.clear();
         self.tunnel_mtus.clear();
+        self.awaited.clear();
         self.relays.clear();
         self.traffic.clear();
         self.is_look_planned = false;

@@ -8,6 +8,7 @@ use endpoint_selection::Timestamp;
 use super::Peer;
 use crate::context::Context;
 use crate::input::PeerTraffic;
+use crate::output::Output;
 
 /// A pair is idle when the tunnel has carried nothing for so long: one keepalive of a patient application (SSH, MQTT and TCP
 /// proxies ask every minute) may be lost, and WireGuard's own session ends after three minutes.
@@ -92,6 +93,7 @@ impl Peer {
             self.apply_selection(context);
         }
         self.upkeep.stop();
+        context.outputs.push_back(Output::AwaitPacket { peer: self.info.public_key });
     }
 }
 

@@ -140,6 +140,7 @@ impl World {
                 | Output::CloseSocket(_)
                 | Output::SetTunnel(_)
                 | Output::SetTunnelMtu { .. }
+                | Output::AwaitPacket { .. }
                 | Output::SetOwnRelay(_)
                 | Output::SaveMap
                 | Output::RequestSnapshot

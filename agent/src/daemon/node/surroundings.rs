@@ -14,11 +14,16 @@ use super::Node;
 /// Sleep of the machine that is worth learning everything anew: mappings of NATs live 30 s and more.
 const SLEEP_MIN: Duration = Duration::from_secs(5);
 
+/// A tunnel that moves nothing is looked at each so many ticks: 5 s. That costs as much as it has peers.
+const REST_TICKS: u32 = 20;
+
 impl Node {
     /// Looks around.
     pub(crate) fn tick(&mut self) {
-        let traffic = self.tunnel.tick(self.clock.now());
-        self.input(Input::Traffic(traffic));
+        self.ticks = self.ticks.wrapping_add(1);
+        if self.tunnel.take_moved() || self.ticks.is_multiple_of(REST_TICKS) {
+            self.look_at_traffic();
+        }
         if self.look_at_interfaces() {
             self.wish(StreamWish::Reconnect);
         }
@@ -37,6 +42,12 @@ impl Node {
         self.saver.tick(self.engine.network_map());
         // Finished report tasks; the set must not grow.
         while self.tasks.try_join_next().is_some() {}
+    }
+
+    /// Tells the engine what the tunnel moved.
+    pub(super) fn look_at_traffic(&mut self) {
+        let traffic = self.tunnel.tick(self.clock.now());
+        self.input(Input::Traffic(traffic));
     }
 
     /// Learns everything about the network anew.

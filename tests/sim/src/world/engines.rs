@@ -90,6 +90,9 @@ impl World {
             Output::SetTunnelMtu { peer, mtu } => {
                 self.nodes[index].tunnel_mtus.insert(peer, mtu);
             }
+            Output::AwaitPacket { peer } => {
+                self.nodes[index].awaited.insert(peer);
+            }
             Output::OpenSocket(socket) => self.open_socket(index, socket),
             Output::CloseSocket(socket) => self.close_socket(index, socket),
             Output::SetPath { peer, path } => self.set_path(index, peer, path),

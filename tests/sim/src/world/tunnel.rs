@@ -23,6 +23,9 @@ impl World {
         let path = self.nodes[from].paths.get(&peer).copied();
         self.nodes[from].traffic.entry(peer).or_default().1 += packet.len() as u64;
         self.plan_look(from);
+        if self.nodes[from].awaited.remove(&peer) {
+            self.queue.push(self.now, Event::Traffic(from, self.nodes[from].life));
+        }
         match path {
             None => self.flows[index].on_no_path(),
             Some(TunnelPath::Direct { socket, remote }) => self.send_from_node(from, socket, remote, packet),
