@@ -95,19 +95,7 @@ impl Node {
     ) -> Result<Self, Failure> {
         let opener = TunInterface::new(&options.interface).map_err(|error| failure(&error))?;
         let client = CoordinatorClient::new(identity.coordinator.clone(), Some(identity.token.clone()))?;
-        let (datagrams_sender, datagrams) = mpsc::channel(DATAGRAMS_MAX);
-        let accept = move |received| datagrams_sender.try_send(received).is_ok();
-        let paths =
-            PathLayer::bind(state.udp_port().unwrap_or(0), accept).map_err(|error| failure(&error))?;
-        if paths.port_was_taken() {
-            tracing::warn!(
-                port = paths.local_port(),
-                "the UDP port of the last life is taken: using another one"
-            );
-        }
-        if let Err(error) = state.set_udp_port(paths.local_port()) {
-            tracing::warn!(%error, "the UDP port is not remembered");
-        }
+        let (paths, datagrams) = open_paths(&state)?;
         let config = EngineConfig {
             private_key: identity.private_key.clone(),
             local_port: paths.local_port(),
@@ -342,6 +330,21 @@ impl Node {
     fn input(&mut self, input: Input<'_>) {
         self.engine.handle_input(self.clock.now(), input);
     }
+}
+
+/// Opens the UDP port of the last life, or another one, which is remembered; and where datagrams for the engine come out.
+fn open_paths(state: &StateFolder) -> Result<(PathLayer, mpsc::Receiver<Received>), Failure> {
+    let (sender, datagrams) = mpsc::channel(DATAGRAMS_MAX);
+    let accept = move |received| sender.try_send(received).is_ok();
+    let paths = PathLayer::bind(state.udp_port().unwrap_or(0), accept).map_err(|error| failure(&error))?;
+    let port = paths.local_port();
+    if paths.port_was_taken() {
+        tracing::warn!(port, "the UDP port of the last life is taken: using another one");
+    }
+    if let Err(error) = state.set_udp_port(port) {
+        tracing::warn!(%error, "the UDP port is not remembered");
+    }
+    Ok((paths, datagrams))
 }
 
 /// Waits for the router's news; forever, where nobody asks it.
