@@ -11,6 +11,7 @@ use crate::coordinator::Coordinator;
 use crate::deadline::side_by_side;
 use crate::error::LabError;
 use crate::internet::Internet;
+use crate::mesh::start_together;
 use crate::node::Node;
 use crate::opening::{PATIENCE, ms};
 use crate::ping::first_reply;
@@ -72,19 +73,7 @@ fn start(
     for node in &nodes {
         node.join(&coordinator.url(), &key)?;
     }
-    std::thread::scope(|scope| {
-        let starts: Vec<_> = nodes
-            .iter_mut()
-            .map(|node| {
-                scope.spawn(move || {
-                    node.start()?;
-                    node.wait_until_up(PATIENCE).map(|_| ())
-                })
-            })
-            .collect();
-        let panicked = |_| Err(LabError::Unmet("the start of an agent panicked".to_owned()));
-        starts.into_iter().try_for_each(|thread| thread.join().unwrap_or_else(panicked))
-    })?;
+    start_together(&mut nodes)?;
     Ok(nodes)
 }
 

@@ -60,6 +60,23 @@ impl Mesh {
     }
 }
 
+/// Starts two agents at the same time and waits until both are up.
+pub(crate) fn start_together(nodes: &mut [Node; 2]) -> Result<(), LabError> {
+    std::thread::scope(|scope| {
+        let starts: Vec<_> = nodes
+            .iter_mut()
+            .map(|node| {
+                scope.spawn(move || {
+                    node.start()?;
+                    node.wait_until_up(PATIENCE).map(|_| ())
+                })
+            })
+            .collect();
+        let panicked = |_| Err(LabError::Unmet("the start of an agent panicked".to_owned()));
+        starts.into_iter().try_for_each(|thread| thread.join().unwrap_or_else(panicked))
+    })
+}
+
 /// Runs one scenario after another; an error fails only its own. Logs are those of its folder.
 pub(crate) fn one_by_one(
     context: &Context,
