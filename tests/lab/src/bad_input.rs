@@ -11,6 +11,7 @@ use crate::error::{LabError, Trying};
 use crate::mesh::{Mesh, folder, one_by_one};
 use crate::node::Node;
 use crate::opening::{PATIENCE, ping_all_ways};
+use crate::random::Random;
 use crate::scenario::{Context, Group, Outcome};
 use crate::topology::Topology;
 
@@ -94,7 +95,7 @@ fn garbage(mesh: &mut Mesh) -> Result<(), LabError> {
 /// Datagrams of all sizes: pure noise, and noise behind the first bytes of protocols that live on the port.
 fn throw_datagrams(target: SocketAddr) -> Result<(), LabError> {
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).trying("open a UDP socket")?;
-    let mut state = SEED;
+    let mut random = Random::of(SEED);
     // WireGuard message types 1 to 4, STUN request and response with its cookie, and nothing.
     let heads: [&[u8]; 7] = [
         &[1, 0, 0, 0],
@@ -106,9 +107,8 @@ fn throw_datagrams(target: SocketAddr) -> Result<(), LabError> {
         &[],
     ];
     for (index, head) in (0..GARBAGE).zip(heads.iter().cycle()) {
-        let length = usize::try_from(next(&mut state) % 1400).unwrap_or(0);
-        let noise = std::iter::repeat_with(|| next(&mut state).to_le_bytes()[3]).take(length);
-        let datagram: Vec<u8> = head.iter().copied().chain(noise).collect();
+        let length = random.below(1400);
+        let datagram = [*head, &random.bytes(length)].concat();
         // A refusal of an earlier datagram is the target's good right.
         let _ = socket.send_to(&datagram, target);
         if index % 50 == 0 {
@@ -119,7 +119,7 @@ fn throw_datagrams(target: SocketAddr) -> Result<(), LabError> {
 }
 
 fn throw_streams(target: SocketAddr) -> Result<(), LabError> {
-    let mut state = SEED;
+    let mut random = Random::of(SEED);
     for request in [
         "GET / HTTP/9.9\r\n\r\n",
         "POST /",
@@ -128,19 +128,11 @@ fn throw_streams(target: SocketAddr) -> Result<(), LabError> {
     ] {
         let mut stream =
             TcpStream::connect_timeout(&target, Duration::from_secs(2)).trying("reach the coordinator")?;
-        let noise: Vec<u8> =
-            std::iter::repeat_with(|| next(&mut state).to_le_bytes()[2]).take(20_000).collect();
+        let noise = random.bytes(20_000);
         // The server may hang up on the first bytes.
         let _ = stream.write_all(request.as_bytes()).and_then(|()| stream.write_all(&noise));
     }
     Ok(())
-}
-
-/// SplitMix64.
-fn next(state: &mut u64) -> u64 {
-    *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-    let mixed = (*state ^ (*state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB)
 }
 
 fn enrollment_keys(mesh: &Mesh) -> Result<(), LabError> {
@@ -266,7 +258,7 @@ fn must_end(what: &str, ran: &Ran, code: i32) -> Result<(), LabError> {
 
 #[cfg(test)]
 mod tests {
-    use super::{must_end, next};
+    use super::must_end;
     use crate::daemon::Ran;
 
     #[test]
@@ -279,12 +271,5 @@ mod tests {
         assert!(must_end("x", &ran(1, "warren: no\n"), 8).is_err());
         assert!(must_end("x", &ran(8, ""), 8).is_err());
         assert!(must_end("x", &ran(8, "a\nb\n"), 8).is_err());
-    }
-
-    #[test]
-    fn garbage_is_the_same_for_the_same_seed() {
-        let (mut one, mut other) = (5, 5);
-        assert_eq!(next(&mut one), next(&mut other));
-        assert_ne!(next(&mut one), next(&mut 6));
     }
 }

@@ -25,6 +25,7 @@ pub fn groups() -> Vec<Group> {
         crate::mtu::group(),
         crate::bad_input::group(),
         crate::agreement::group(),
+        crate::foreign::group(),
     ]
 }
 
