@@ -42,6 +42,7 @@ pub mod runner;
 pub mod sandbox;
 pub mod scenario;
 mod status;
+mod stranger;
 mod stun_message;
 mod stun_server;
 pub mod topology;

@@ -32,8 +32,18 @@ impl Mesh {
         topology: Topology,
         hosts: &[&str],
     ) -> Result<Self, LabError> {
-        let context = context.within(folder)?;
         let internet = Internet::build(&topology.host("coordinator", 2))?;
+        Self::start_on(context, folder, internet, hosts)
+    }
+
+    /// The same on an internet that is up and has a public host `coordinator`.
+    pub(crate) fn start_on(
+        context: &Context,
+        folder: &str,
+        internet: Internet,
+        hosts: &[&str],
+    ) -> Result<Self, LabError> {
+        let context = context.within(folder)?;
         let coordinator = Coordinator::start(&context, &internet, "coordinator")?;
         let (url, key) = (coordinator.url(), coordinator.enrollment_key(true, "1h")?);
         let nodes = side_by_side(hosts.to_vec(), AT_ONCE, |host| {

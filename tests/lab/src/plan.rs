@@ -152,9 +152,10 @@ impl Plan {
             }
         };
         self.lans = self.lans.checked_add(1).filter(|lans| *lans < 250).ok_or_else(full)?;
+        let number = site.lan.unwrap_or(self.lans);
         let (lan, bits, gateway) = match recipe.carrier {
             true => ("100.64.0.0/16".to_owned(), 16, Ipv4Addr::new(100, 64, 0, 1)),
-            false => (format!("192.168.{}.0/24", self.lans), 24, Ipv4Addr::new(192, 168, self.lans, 1)),
+            false => (format!("192.168.{number}.0/24"), 24, Ipv4Addr::new(192, 168, number, 1)),
         };
         let setup = self.setups.entry(router.clone()).or_default();
         setup.lines.extend([
@@ -337,6 +338,15 @@ mod tests {
         assert_eq!(plan.routers["cafe"].wan.to_string(), "203.0.113.11");
         assert_eq!(plan.hosts["b"].addresses[0].to_string(), "192.168.1.11");
         assert_eq!(plan.hosts["c"].addresses[0].to_string(), "192.168.2.10");
+    }
+
+    #[test]
+    fn two_sites_may_have_the_same_inside_network() {
+        let text = r#"{"sites":[{"name":"one","recipe":"symmetric","lan":77,"hosts":["a"]},
+            {"name":"two","recipe":"symmetric","lan":77,"hosts":["b"]}]}"#;
+        let plan = Plan::of(&serde_json::from_str::<Topology>(text).unwrap()).unwrap();
+        assert_eq!(plan.hosts["a"].addresses, plan.hosts["b"].addresses);
+        assert_ne!(plan.routers["one"].wan, plan.routers["two"].wan);
     }
 
     #[test]

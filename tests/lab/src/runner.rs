@@ -26,6 +26,7 @@ pub fn groups() -> Vec<Group> {
         crate::bad_input::group(),
         crate::agreement::group(),
         crate::foreign::group(),
+        crate::stranger::group(),
     ]
 }
 

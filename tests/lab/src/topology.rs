@@ -39,6 +39,9 @@ pub struct Site {
     pub name: String,
     /// The name of a recipe.
     pub recipe: String,
+    /// The third number of its inside network, 192.168.N.0/24; one of its own if absent. Sites may share one.
+    #[serde(default)]
+    pub lan: Option<u8>,
     /// Hosts on its LAN.
     #[serde(default)]
     pub hosts: Vec<String>,
