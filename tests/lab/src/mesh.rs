@@ -45,15 +45,7 @@ impl Mesh {
     ) -> Result<Self, LabError> {
         let context = context.within(folder)?;
         let coordinator = Coordinator::start(&context, &internet, "coordinator")?;
-        let (url, key) = (coordinator.url(), coordinator.enrollment_key(true, "1h")?);
-        let nodes = side_by_side(hosts.to_vec(), AT_ONCE, |host| {
-            let mut node = Node::on(&context, &internet, host)?;
-            node.join(&url, &key)?;
-            node.start()?;
-            node.wait_until_up(PATIENCE)?;
-            Ok(node)
-        });
-        let nodes = nodes.into_iter().collect::<Result<Vec<Node>, LabError>>()?;
+        let nodes = up(&context, &internet, &coordinator, hosts)?;
         Ok(Self { nodes, coordinator, internet, context })
     }
 
@@ -68,6 +60,24 @@ impl Mesh {
         self.coordinator.must_run()?;
         self.nodes.iter_mut().try_for_each(Node::must_run)
     }
+}
+
+/// Joins nodes on the hosts named to the coordinator's first network and waits until all are up.
+pub(crate) fn up(
+    context: &Context,
+    internet: &Internet,
+    coordinator: &Coordinator,
+    hosts: &[&str],
+) -> Result<Vec<Node>, LabError> {
+    let (url, key) = (coordinator.url(), coordinator.enrollment_key(true, "1h")?);
+    let nodes = side_by_side(hosts.to_vec(), AT_ONCE, |host| {
+        let mut node = Node::on(context, internet, host)?;
+        node.join(&url, &key)?;
+        node.start()?;
+        node.wait_until_up(PATIENCE)?;
+        Ok(node)
+    });
+    nodes.into_iter().collect()
 }
 
 /// Starts two agents at the same time and waits until both are up.

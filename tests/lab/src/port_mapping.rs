@@ -8,7 +8,7 @@ use crate::deadline::{side_by_side, wait_for};
 use crate::error::LabError;
 use crate::internet::Internet;
 use crate::lying_router::{Lie, LyingRouter};
-use crate::mesh::{Mesh, folder, one_by_one};
+use crate::mesh::{Mesh, folder, one_by_one, up};
 use crate::node::Node;
 use crate::opening::{Expected, PATIENCE, ms, ping_all_ways, watch};
 use crate::router_daemon::{Protocol, RouterDaemon};
@@ -97,16 +97,8 @@ impl Pair {
         let internet = Internet::build(&topology)?;
         let router = RouterDaemon::start(context, &internet, "home", protocol, lifetime_s)?;
         let coordinator = Coordinator::start(context, &internet, "coordinator")?;
-        let (url, key) = (coordinator.url(), coordinator.enrollment_key(true, "1h")?);
-        let nodes = side_by_side(vec!["ada", "ben"], 2, |host| {
-            let mut node = Node::on(context, &internet, host)?;
-            node.join(&url, &key)?;
-            node.start()?;
-            node.wait_until_up(PATIENCE)?;
-            Ok(node)
-        });
+        let nodes = up(context, &internet, &coordinator, &["ada", "ben"])?;
         let since = Instant::now();
-        let nodes = nodes.into_iter().collect::<Result<Vec<Node>, LabError>>()?;
         Ok(Self { router, mesh: Mesh { nodes, coordinator, internet, context: context.clone() }, since })
     }
 
