@@ -43,6 +43,7 @@ pub mod sandbox;
 pub mod scenario;
 mod status;
 mod stranger;
+mod stun;
 mod stun_message;
 mod stun_server;
 pub mod topology;

@@ -27,6 +27,7 @@ pub fn groups() -> Vec<Group> {
         crate::agreement::group(),
         crate::foreign::group(),
         crate::stranger::group(),
+        crate::stun::group(),
     ]
 }
 
