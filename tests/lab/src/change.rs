@@ -24,6 +24,7 @@ mod echoes;
 mod expiry;
 mod idle;
 mod loss;
+mod nat_type;
 mod peer_relays;
 mod reboot;
 mod relays;
@@ -64,6 +65,7 @@ fn cases() -> Vec<Case> {
         expiry::cases(),
         coordinator_gone::cases(),
         loss::cases(),
+        nat_type::cases(),
         suspend::cases(),
         black_hole::cases(),
         roaming::cases(),

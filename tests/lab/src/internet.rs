@@ -8,12 +8,22 @@ use std::sync::Mutex;
 use crate::error::LabError;
 use crate::namespace::{Namespace, run_with_input};
 use crate::plan::{CORE, Link, Plan, Setup};
+use crate::recipe::{Recipe, recipe};
 use crate::topology::Topology;
 use crate::translator::Translator;
 use crate::wire::Wire;
 
 /// Namespaces that are set up at the same time.
 const WORKERS: usize = 4;
+
+/// A router that passes nothing and knows nobody.
+const CLOSED: &str = "
+flush ruleset
+table inet closed {
+	chain arriving { type filter hook input priority filter; policy drop; }
+	chain passing { type filter hook forward priority filter; policy drop; }
+}
+";
 
 /// A running internet. Dropping it takes all of it down.
 #[derive(Debug)]
@@ -140,6 +150,32 @@ impl Internet {
         namespace.load_rules(&router.recipe.script(new, &router.lan))?;
         namespace.flush_connections()?;
         Ok(new)
+    }
+
+    /// A router gets the rules of another recipe and loses its memory, but keeps its address.
+    ///
+    /// # Errors
+    /// When there is no such site or recipe, the recipe asks for another kind of network, or a command fails.
+    pub fn exchange_rules(&self, site: &str, name: &str) -> Result<(), LabError> {
+        let mut plan = locked(&self.plan);
+        let router = plan.routers.get_mut(site).ok_or_else(|| unknown("site", site))?;
+        let new = recipe(name)?;
+        let network = |recipe: &Recipe| {
+            (recipe.translates(), recipe.claim.ipv6.is_some(), recipe.carrier, recipe.behind.is_some())
+        };
+        if network(&new) != network(&router.recipe) {
+            return Err(LabError::Description(format!(
+                "site `{site}` cannot change from `{}` to `{name}`: its hosts would need other addresses",
+                router.recipe.name
+            )));
+        }
+        let namespace = Namespace::named(&router.namespace);
+        // Closed meanwhile: a packet of an old connection would leave its port in the new rules' memory.
+        namespace.load_rules(CLOSED)?;
+        namespace.flush_connections()?;
+        namespace.load_rules(&new.script(router.wan, &router.lan))?;
+        router.recipe = new;
+        Ok(())
     }
 }
 
