@@ -15,6 +15,9 @@ use crate::random::Random;
 use crate::scenario::{Context, Group, Outcome};
 use crate::topology::Topology;
 
+mod flood;
+mod recording;
+
 /// Garbage datagrams for each open port.
 const GARBAGE: u32 = 1500;
 /// Where the garbage starts; told when the scenario fails.
@@ -28,6 +31,10 @@ pub(crate) fn group() -> Group {
             member(
                 "bad-input/garbage",
                 "garbage to every port of coordinator and agents: the mesh still works",
+            ),
+            member(
+                "bad-input/flood",
+                "a peer replays what it sent and throws noise and frames, 5,000 a second: others go on",
             ),
             member(
                 "bad-input/enrollment-keys",
@@ -50,11 +57,14 @@ pub(crate) fn group() -> Group {
 fn scenario(context: &Context, name: &str, outcome: Outcome) -> Result<Outcome, LabError> {
     let topology = Topology::default().host("ada", 1).host("ben", 1).host("mallory", 1);
     let running: &[&str] = match name {
-        "bad-input/garbage" | "bad-input/leave" => &["ada", "ben"],
+        "bad-input/garbage" | "bad-input/flood" | "bad-input/leave" => &["ada", "ben"],
         "bad-input/stopped-agent" => &["ada"],
         _ => &[],
     };
     let mut mesh = Mesh::start(context, &folder(name), topology, running)?;
+    if name == "bad-input/flood" {
+        return flood::flood(&mut mesh, outcome);
+    }
     let verdict = match name {
         "bad-input/garbage" => garbage(&mut mesh),
         "bad-input/enrollment-keys" => enrollment_keys(&mesh),

@@ -62,6 +62,13 @@ impl Daemon {
             .ok_or_else(|| LabError::Unmet(format!("{} cannot be read: {text}", path.display())))
     }
 
+    /// The memory that it holds, in KiB.
+    pub(crate) fn resident_kib(&self) -> Result<f64, LabError> {
+        let path = std::path::PathBuf::from(format!("/proc/{}/status", self.child.id()));
+        let text = std::fs::read_to_string(&path).map_err(|error| LabError::at_path("read", &path, error))?;
+        resident(&text).ok_or_else(|| LabError::Unmet(format!("{} cannot be read: {text}", path.display())))
+    }
+
     /// Asks it to end (SIGTERM) and waits; gives how it ended.
     pub(crate) fn stop(mut self) -> Result<ExitStatus, LabError> {
         self.signal(nix::sys::signal::Signal::SIGTERM)?;
@@ -81,6 +88,12 @@ impl Drop for Daemon {
 fn ticks(stat: &str) -> Option<u64> {
     let mut fields = stat.rsplit_once(") ")?.1.split(' ').skip(11);
     Some(fields.next()?.parse::<u64>().ok()? + fields.next()?.parse::<u64>().ok()?)
+}
+
+/// The resident memory in KiB, out of proc_pid_status(5).
+fn resident(status: &str) -> Option<f64> {
+    let rest = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    rest.split_whitespace().next()?.parse().ok()
 }
 
 /// The last lines of a log.
@@ -128,12 +141,18 @@ pub(crate) fn product_command(namespace: &crate::namespace::Namespace, program: 
 
 #[cfg(test)]
 mod tests {
-    use super::ticks;
+    use super::{resident, ticks};
 
     #[test]
     fn processor_time_is_read_whatever_the_name_of_the_program() {
         let stat = "9 (a) b) S 1 9 9 0 -1 4194560 2700 0 0 0 17 5 0 0 20 0 4 0 4551 230 1300";
         assert_eq!(ticks(stat), Some(22));
         assert_eq!(ticks("9 (a"), None);
+    }
+
+    #[test]
+    fn resident_memory_is_read_out_of_the_kernels_words() {
+        assert_eq!(resident("Name:\tx\nVmRSS:\t   14032 kB\n"), Some(14_032.0));
+        assert_eq!(resident("Name:\tx\n"), None);
     }
 }

@@ -341,15 +341,6 @@ mod tests {
     }
 
     #[test]
-    fn two_sites_may_have_the_same_inside_network() {
-        let text = r#"{"sites":[{"name":"one","recipe":"symmetric","lan":77,"hosts":["a"]},
-            {"name":"two","recipe":"symmetric","lan":77,"hosts":["b"]}]}"#;
-        let plan = Plan::of(&serde_json::from_str::<Topology>(text).unwrap()).unwrap();
-        assert_eq!(plan.hosts["a"].addresses, plan.hosts["b"].addresses);
-        assert_ne!(plan.routers["one"].wan, plan.routers["two"].wan);
-    }
-
-    #[test]
     fn a_double_nat_brings_its_carrier_with_it() {
         let plan = Plan::of(&Topology::default().site("home", "double-nat", &["a"])).unwrap();
         assert_eq!(plan.routers["home"].wan.to_string(), "100.64.0.10");
