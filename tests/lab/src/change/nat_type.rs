@@ -59,7 +59,11 @@ const CHANGES: [Change; 2] = [
         mapping: Some("address-and-port-dependent"),
         expected: [Expected::Direct, Expected::RelayFirst],
     },
-    Change { recipe: "port-restricted", mapping: None, expected: [Expected::Direct, Expected::Direct] },
+    Change {
+        recipe: "port-restricted",
+        mapping: Some("endpoint-independent"),
+        expected: [Expected::Direct, Expected::Direct],
+    },
 ];
 
 fn play(stage: &Stage<'_>, mut outcome: Outcome) -> Result<Outcome, LabError> {
