@@ -25,6 +25,7 @@ mod expiry;
 mod idle;
 mod loss;
 mod nat_type;
+mod peer_killed;
 mod peer_relays;
 mod reboot;
 mod relays;
@@ -66,6 +67,7 @@ fn cases() -> Vec<Case> {
         coordinator_gone::cases(),
         loss::cases(),
         nat_type::cases(),
+        peer_killed::cases(),
         suspend::cases(),
         black_hole::cases(),
         roaming::cases(),
