@@ -13,7 +13,7 @@ mod evidence;
 mod facts;
 mod profile;
 
-pub use classify::classify;
+pub use classify::{classify, mapping_of_main};
 pub use evidence::{Binding, Evidence, EvidenceError, Heard, IdleOutcome, PeerView};
 pub use facts::{Fact, NatFacts};
 pub use profile::{Allocation, Filtering, Lifetime, Mapping, NatProfile, UdpReach};

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use endpoint_selection::nat::{Evidence, NatFacts, NatProfile};
+use endpoint_selection::nat::{Evidence, Mapping, NatFacts, NatProfile};
 use endpoint_selection::{
     Candidate, CandidateKind, CandidateSource, Realm, SocketId, Timestamp, check_address,
 };
@@ -47,6 +47,8 @@ pub(crate) struct Discovery {
     refresh_at: Option<Timestamp>,
     evidence: Evidence,
     facts: NatFacts,
+    /// What the main socket alone showed of the mapping, at the last judgement.
+    mapping_of_main: Option<Mapping>,
     /// Local ports of the sockets that ask servers, beside the main one.
     side_ports: BTreeMap<SocketId, u16>,
     measuring: Option<Measuring>,

@@ -43,6 +43,14 @@ pub fn classify(evidence: &Evidence) -> Result<NatProfile, EvidenceError> {
     })
 }
 
+/// What the answers to the main socket alone say: it asks all the time, the others only now and then, and what those saw of a NAT
+/// that has changed since may outvote it.
+#[must_use]
+pub fn mapping_of_main(evidence: &Evidence) -> Option<Mapping> {
+    let main = evidence.bindings.iter().filter(|binding| binding.socket == SocketId::MAIN).copied().collect();
+    classify(&Evidence { bindings: main, local: evidence.local.clone(), ..Evidence::default() }).ok()?.mapping
+}
+
 fn is_own(evidence: &Evidence, binding: &Binding) -> bool {
     binding.reflexive.port() == binding.local_port
         && evidence.local.contains(&binding.reflexive.ip().to_canonical())

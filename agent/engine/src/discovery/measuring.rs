@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use endpoint_selection::nat::{Mapping, classify};
+use endpoint_selection::nat::{Mapping, classify, mapping_of_main};
 use endpoint_selection::{SocketId, Timestamp};
 use protocol::stun;
 
@@ -163,7 +163,10 @@ impl Discovery {
             self.refresh_at = Some(self.refresh_at.map_or(now, |at| at.min(now + DOUBT_PAUSE)));
         }
         let after = self.facts.profile();
-        if before.mapping != after.mapping {
+        let of_main = mapping_of_main(&self.evidence);
+        let is_news = self.mapping_of_main.is_some_and(|known| of_main.is_some_and(|seen| seen != known));
+        self.mapping_of_main = of_main.or(self.mapping_of_main);
+        if before.mapping != after.mapping || is_news {
             self.measure_at = None;
         }
         before != after

@@ -112,6 +112,24 @@ fn several_side_sockets_show_how_ports_follow_each_other() {
     assert_eq!(world.discovery.nat().allocation, Some(Allocation::Sequential { step: 1 }));
 }
 
+#[test]
+fn a_nat_that_keeps_one_port_from_now_on_is_measured_anew_at_once() {
+    let mut world = World::new();
+    world.answer(|_, answered| 7_000 + answered);
+    world.measure();
+    world.answer(|_, answered| 7_010 + answered);
+    world.pass(2_000);
+    assert_eq!(world.measure(), 0, "not again before its time");
+    world.discovery.ask_all(&mut context!(world));
+    world.answer(|_, _| 40_000);
+    assert!(world.measure() > 0, "what the side sockets saw is of the NAT as it was");
+    world.answer(|socket, _| if socket == SocketId::MAIN { 40_000 } else { 50_000 + socket.0 });
+    world.pass(2_000);
+    world.discovery.ask_all(&mut context!(world));
+    world.answer(|_, _| 40_000);
+    assert_eq!(world.discovery.nat().mapping, Some(Mapping::EndpointIndependent));
+}
+
 /// A NAT that forgets what was idle for 100 s, whose router starts anew once while a shorter pause is tried.
 #[test]
 fn a_silent_socket_shows_between_which_pauses_the_nat_forgets_a_mapping() {
