@@ -32,16 +32,8 @@ struct Path {
     unusable: Option<Unusable>,
 }
 
+mod doubt;
 mod learnt;
-
-impl Path {
-    /// What lost data there may still do so; the rest has to be measured anew.
-    fn forget(&mut self) {
-        let PathQuality { data_lost_at, data_losses, .. } = self.quality;
-        self.quality = PathQuality { data_lost_at, data_losses, ..PathQuality::default() };
-        self.status = PathStatus::Untried;
-    }
-}
 
 impl Selector {
     /// A selector without candidates. Addresses inside `mesh` (network, prefix length) are never used.
@@ -135,35 +127,6 @@ impl Selector {
     #[must_use]
     pub fn has_relay_beside(&self, address: SocketAddr) -> bool {
         self.relays().any(|path| path.candidate.address != address)
-    }
-
-    /// Forgets evidence on direct paths, for instance because our own network changed; candidates stay.
-    pub fn forget_direct_evidence(&mut self) {
-        for path in self.paths.values_mut().filter(|path| path.candidate.kind != CandidateKind::Relayed) {
-            path.forget();
-        }
-    }
-
-    /// No direct path may carry traffic until it answers anew. How well each serves is not forgotten: that it answers is no
-    /// reason to take a lossy one for a sound one.
-    pub fn doubt_direct(&mut self) {
-        for path in self.paths.values_mut().filter(|path| path.candidate.kind != CandidateKind::Relayed) {
-            path.status = PathStatus::Untried;
-        }
-    }
-
-    /// When a direct path last lost the tunnel's packets, though it answered probes.
-    #[must_use]
-    pub fn data_lost_at(&self) -> Option<Timestamp> {
-        let direct = self.paths.values().filter(|path| path.candidate.kind != CandidateKind::Relayed);
-        direct.filter_map(|path| path.quality.data_lost_at).max()
-    }
-
-    /// Forgets the evidence on one path, because packets will go there from another socket.
-    pub fn forget_evidence(&mut self, remote: SocketAddr) {
-        if let Some(path) = self.paths.get_mut(&remote) {
-            path.forget();
-        }
     }
 
     /// The direct addresses that may be probed, in order of address.

@@ -63,6 +63,12 @@ pub enum Output {
         /// The peer.
         peer: PublicKey,
     },
+    /// The peer began a new life and lost its WireGuard session: where the tunnel has one, begin another with a handshake now, and
+    /// not only when WireGuard has missed answers for 15 s.
+    RenewSession {
+        /// The peer.
+        peer: PublicKey,
+    },
     /// Believe packets delivered from these addresses of relays, and no others.
     SetRelays(Vec<SocketAddr>),
     /// Be a relay for the network on these terms, or be none; [`crate::Input::RelayServer`] tells of it.

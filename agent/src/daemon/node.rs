@@ -285,6 +285,7 @@ impl Node {
                 }
                 Output::SetTunnelMtu { peer, mtu } => self.paths.set_tunnel_mtu(&peer, mtu),
                 Output::AwaitPacket { peer } => self.paths.await_packet(&peer),
+                Output::RenewSession { peer } => self.paths.renew_session(&peer),
                 Output::OpenSocket(socket) => {
                     let port = self.paths.open_socket(socket);
                     let port = port.inspect_err(|error| tracing::debug!(%error, "no side socket")).ok();

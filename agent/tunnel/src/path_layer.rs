@@ -40,7 +40,7 @@ pub(crate) enum Source {
     Relayed { server: SocketAddr, sender: PublicKey },
 }
 
-/// A tunnel above the path layer. All but `path_appeared` are called on the receive thread.
+/// A tunnel above the path layer. All but the last two are called on the receive thread.
 pub(crate) trait Attachment: Send + Sync {
     /// Takes one WireGuard message. Returns whether it is authentic and its peer has no path: then whoever chooses
     /// the paths should hear of it.
@@ -51,6 +51,8 @@ pub(crate) trait Attachment: Send + Sync {
     fn tick(&self);
     /// A peer's path changed to another one.
     fn path_appeared(&self, peer: &PublicKey);
+    /// A peer lost its session.
+    fn renew_session(&self, peer: &PublicKey);
 }
 
 /// What the path layer's owner, its receive thread and the tunnel's threads share.
@@ -240,6 +242,15 @@ impl PathLayer {
     /// what may be fragmented is, above the tunnel. IPv6 packets of up to 1280 bytes pass in any case.
     pub fn set_tunnel_mtu(&self, peer: &PublicKey, mtu: u16) {
         self.state.slot(peer).set_tunnel_mtu(mtu);
+    }
+
+    /// Begins a handshake with a peer that has lost the session which the tunnel still has; at most two a second.
+    pub fn renew_session(&self, peer: &PublicKey) {
+        self.state.with_attachment(|tunnel| {
+            if let Some(tunnel) = tunnel {
+                tunnel.renew_session(peer);
+            }
+        });
     }
 
     /// Has [`Self::on_awaited_packet`]'s function called when the interface has the next packet for `peer`, once.

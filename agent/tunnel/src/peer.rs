@@ -17,6 +17,9 @@ use crate::path::PathSlot;
 /// make us storm, and WireGuard's own retry (5 s) is too slow to wait for.
 const POKE_INTERVAL: Duration = Duration::from_millis(500);
 
+/// How long a session is of use (WireGuard whitepaper §6.1, Reject-After-Time).
+const SESSION_LIFE: Duration = Duration::from_secs(180);
+
 /// Answers per second and peer to packets that are too long (RFC 4443 §2.4 f asks for a limit): many hosts behind a node may
 /// have to learn of a narrow path at once, each of them once.
 const TOO_BIG_ANSWERS_MAX: u8 = 64;
@@ -69,6 +72,16 @@ impl PeerState {
             self.poked_at = Some(now);
         }
         wanted
+    }
+
+    /// Whether a handshake may begin now that replaces a session which the peer has lost.
+    pub(crate) fn take_renewal(&mut self, now: Instant) -> bool {
+        let rested = self.poked_at.is_none_or(|at| now.saturating_duration_since(at) >= POKE_INTERVAL);
+        let has_session = self.noise.stats().handshake_age.is_some_and(|age| age < SESSION_LIFE);
+        if rested && has_session {
+            self.poked_at = Some(now);
+        }
+        rested && has_session
     }
 
     /// Whether one more sender of a packet that was too long may be told so.

@@ -169,6 +169,7 @@ mod tests {
             panic!("a test's bug");
         }
 
+        fn renew_session(&self, _: &PublicKey) {}
         fn path_appeared(&self, _: &PublicKey) {}
     }
 

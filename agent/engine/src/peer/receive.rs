@@ -11,6 +11,7 @@ use protocol::replay::Freshness;
 use super::upkeep::LONG_LEN;
 use super::{Peer, REPLY_TIMEOUT, Route};
 use crate::context::{Context, Notice};
+use crate::output::Output;
 
 /// While a pair opens its first path, the two sides learn of it at different times: a call that says "no direct path" means
 /// nothing within this time after ours began.
@@ -20,7 +21,11 @@ impl Peer {
     /// Takes a probe datagram that came over `route`. Returns false where it is not the peer's.
     pub(crate) fn handle_probe(&mut self, context: &mut Context<'_>, route: Route, datagram: &[u8]) -> bool {
         let Some(probe) = self.keys.as_ref().and_then(|keys| keys.open(datagram)) else { return false };
+        let life = self.replay.epoch();
         let freshness = self.replay.judge(&probe, context.epoch);
+        if life != 0 && self.replay.epoch() != life {
+            self.on_new_life(context);
+        }
         if freshness != Freshness::Replayed {
             self.claimed_epoch = probe.sender_epoch;
             if let Route::Relay(relay) = route {
@@ -193,6 +198,13 @@ impl Peer {
     /// Takes an address that the peer's own messages told.
     fn learn(&mut self, kind: CandidateKind, address: SocketAddr) {
         self.selector.add_candidate(Candidate { kind, address, base: None, source: CandidateSource::Peer });
+    }
+
+    /// The peer was restarted. What we sent it since got lost in the tunnel, not on the way.
+    fn on_new_life(&mut self, context: &mut Context<'_>) {
+        self.data.restart();
+        self.selector.forgive_data_losses();
+        context.outputs.push_back(Output::RenewSession { peer: self.info.public_key });
     }
 
     /// The peer says what it makes of the path between us.

@@ -141,6 +141,7 @@ impl World {
                 | Output::SetTunnel(_)
                 | Output::SetTunnelMtu { .. }
                 | Output::AwaitPacket { .. }
+                | Output::RenewSession { .. }
                 | Output::SetOwnRelay(_)
                 | Output::SaveMap
                 | Output::RequestSnapshot

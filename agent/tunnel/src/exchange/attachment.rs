@@ -45,6 +45,20 @@ impl Attachment for Exchange {
         }
     }
 
+    fn renew_session(&self, key: &PublicKey) {
+        let keyed = self.keyed();
+        let Some(peer) = keyed.peers.find(Owner::Initiator(*key)) else { return };
+        let mut messages = Vec::new();
+        let mut state = peer.lock();
+        if state.take_renewal(Instant::now()) {
+            state.noise.initiate(&mut messages);
+        }
+        drop(state);
+        let mut outbound = Outbound::default();
+        self.send_all(&keyed.peers, &peer, &mut messages, &mut outbound);
+        outbound.flush(&self.paths.counters);
+    }
+
     fn path_appeared(&self, key: &PublicKey) {
         let keyed = self.keyed();
         let Some(peer) = keyed.peers.find(Owner::Initiator(*key)) else { return };

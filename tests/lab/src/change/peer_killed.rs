@@ -16,8 +16,8 @@ const DEAD: Duration = Duration::from_secs(2);
 const WATCH: Duration = Duration::from_secs(20);
 /// From the agent up to the first answered ping.
 const SILENCE_MAX_MS: f64 = 2_000.0;
-/// To the relay and back.
-const SWITCHES_MAX: f64 = 3.0;
+/// To the relay and back, on both ends, and once more where they learn of each other apart.
+const SWITCHES_MAX: f64 = 6.0;
 
 pub(super) fn cases() -> Vec<Case> {
     vec![Case {

@@ -38,6 +38,7 @@ pub(super) fn cases() -> Vec<Case> {
                     recipe: "symmetric".to_owned(),
                     hosts: vec!["mapped-relay".to_owned()],
                     sites: Vec::new(),
+                    lan: None,
                     wire: Some(WireSettings { delay_ms: NEAR_MS, ..WireSettings::default() }),
                 });
                 topology

@@ -104,6 +104,8 @@ impl World {
                     engine.handle_input(now, Input::WebSocketClosed { relay });
                 }
             }
+            // The simulated tunnel has no sessions.
+            Output::RenewSession { .. } => {}
             Output::SetTunnel(_) | Output::SetOwnRelay(_) | Output::CloseWebSocket { .. } => {}
             Output::Report(report) => {
                 let life = self.nodes[index].life;

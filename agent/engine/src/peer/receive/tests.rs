@@ -30,6 +30,8 @@ struct End {
     outputs: VecDeque<Output>,
     sessions: BTreeMap<SocketAddr, RelaySession>,
     notices: Vec<Notice>,
+    /// Its present life.
+    epoch: u64,
 }
 
 impl End {
@@ -52,6 +54,7 @@ impl End {
             outputs: VecDeque::new(),
             sessions: BTreeMap::from([(relay(), session)]),
             notices: Vec::new(),
+            epoch: 1,
         }
     }
 
@@ -60,7 +63,7 @@ impl End {
             now: NOW,
             entropy: &mut self.entropy,
             outputs: &mut self.outputs,
-            epoch: 1,
+            epoch: self.epoch,
             is_path_changed: &mut false,
             sessions: &self.sessions,
             own_addresses: &[],
@@ -149,4 +152,20 @@ fn where_an_address_answers_though_badly_no_attempt_is_made() {
     own.reach(&mut other, SocketId::MAIN, address("198.51.100.2:5000"));
     own.lose_data(address("198.51.100.2:5000"));
     assert!(!attempt(&mut own));
+}
+
+#[test]
+fn a_peer_that_was_restarted_gets_a_new_session_and_its_path_another_chance() {
+    let [mut own, mut other] = pair();
+    let remote = address("198.51.100.2:5000");
+    own.reach(&mut other, SocketId::MAIN, remote);
+    own.lose_data(remote);
+    let asks_for_session =
+        |end: &End| end.outputs.iter().any(|output| matches!(output, Output::RenewSession { .. }));
+    assert!(!asks_for_session(&own));
+    let [_, mut restarted] = pair();
+    restarted.epoch = 2;
+    own.reach(&mut restarted, SocketId::MAIN, remote);
+    assert!(asks_for_session(&own));
+    assert_eq!(own.peer.route(), Some(Route::Direct(SocketId::MAIN, remote)));
 }
