@@ -152,14 +152,49 @@ fn nodes_of_another_network_hear_nothing_of_it() {
 }
 
 #[test]
-fn a_peer_relay_that_goes_offline_is_gone_from_the_maps_until_it_is_back() {
-    let mut scene = Scene::new();
-    assert_eq!(scene.names(), ["relay"]);
-    let Scene { fixture, relay, relay_map, mut other_map } = scene;
+fn a_peer_relay_that_stays_offline_is_gone_from_the_maps_until_it_is_back() {
+    let Scene { fixture, relay, relay_map, mut other_map } = Scene::new();
+    let other = fixture.node("third");
     drop(relay_map);
+    assert_eq!(other_map.relays().len(), 1, "a stream that begins anew moves nobody");
+    let pass = |ms: i64| fixture.coordinator.report(START + ms, &other.identity, report(&[])).unwrap();
+    pass(149_000);
+    assert_eq!(other_map.relays().len(), 1);
+    pass(150_000);
     assert!(other_map.relays().is_empty());
     let _back = Follower::new(&fixture, &relay.identity);
     assert_eq!(other_map.relays().len(), 1);
+}
+
+#[test]
+fn a_relays_key_and_address_are_those_of_the_node_that_was_named_first() {
+    let mut scene = Scene::new();
+    let second = scene.fixture.node("second");
+    let _online = Follower::new(&scene.fixture, &second.identity);
+    set_may_relay(&scene.fixture, "second", true).unwrap();
+    let mut report = |identity: &NodeIdentity, report| {
+        scene.fixture.coordinator.report(START, identity, report).unwrap();
+        let named = scene.other_map.relays().into_iter();
+        let mut named: Vec<_> = named.map(|relay| format!("{} {}", relay.name, relay.address)).collect();
+        named.sort();
+        named
+    };
+    let (first, second) = (&scene.relay.identity, &second.identity);
+    let own = [format!("relay {AT}")];
+    assert_eq!(report(second, relay_at(key(9), &["198.51.100.8:1"])), own, "its key");
+    assert_eq!(report(second, relay_at(key(10), &[AT])), own, "its address");
+    let [own] = own;
+    let both = [own, "second 198.51.100.8:1".to_owned()];
+    assert_eq!(report(second, relay_at(key(10), &["198.51.100.8:1"])), both);
+    // The other way round: who enrolled first has no better right.
+    let second_alone = ["second 198.51.100.8:1"];
+    assert_eq!(report(first, relay_at(key(10), &["198.51.100.9:1"])), second_alone);
+    assert_eq!(report(first, relay_at(key(9), &["198.51.100.8:1"])), second_alone);
+    assert_eq!(
+        report(first, relay_at(key(9), &["198.51.100.7:1"])),
+        second_alone,
+        "where another is reached"
+    );
 }
 
 #[test]

@@ -11,6 +11,7 @@ use protocol::relay_token::TokenVerifyingKey;
 use tokio::sync::watch;
 use uuid::Uuid;
 
+use super::peer_relays::relays_of;
 use super::{StreamEnd, addressing};
 use crate::store::{NetworkRow, NodeRow};
 
@@ -40,6 +41,8 @@ pub(crate) struct NetworkState {
     may_relay: BTreeSet<Uuid>,
     /// The peer relays that its maps name, by the node's id.
     peer_relays: Vec<RelayInfo>,
+    /// When the newest report came: time enough to tell who has been away for long.
+    newest_report_ms: i64,
     revision: u64,
     /// The oldest revision from which the remembered changes lead to the newest.
     oldest: u64,
@@ -126,6 +129,7 @@ impl NetworkState {
             verify_key,
             may_relay: BTreeSet::new(),
             peer_relays: Vec::new(),
+            newest_report_ms: 0,
             revision,
             oldest: revision,
             changes: VecDeque::new(),
@@ -196,7 +200,12 @@ impl NetworkState {
         let changed = node.peer.candidates != report.candidates;
         node.report = Some(report);
         node.reported_at_ms = Some(now_ms);
+        self.newest_report_ms = self.newest_report_ms.max(now_ms);
         self.refresh_peer(id);
+        if !self.peer_relays.is_empty() {
+            // Time passed, and this node may be where a relay says it is.
+            self.refresh_peer_relays();
+        }
         Ok(changed)
     }
 
@@ -328,8 +337,8 @@ impl NetworkState {
 
     /// Names the peer relays that there are now, where they are others than before.
     fn refresh_peer_relays(&mut self) {
-        let nodes = self.may_relay.iter().filter_map(|id| self.nodes.get(id));
-        let fresh: Vec<RelayInfo> = nodes.flat_map(NodeState::relay_infos).collect();
+        let may_relay = self.may_relay.iter().filter_map(|id| self.nodes.get(id));
+        let fresh = relays_of(self.nodes.values(), may_relay, &self.peer_relays, self.newest_report_ms);
         if self.peer_relays != fresh {
             self.peer_relays = fresh;
             self.note_servers();

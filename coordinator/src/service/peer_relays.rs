@@ -1,7 +1,9 @@
 //! Peer relays: nodes that an administrator lets be a relay for their network, named in the maps of that network alone.
 //!
-//! A peer relay is in the maps while its node may relay, is online, and reports where strangers reach it. All of that is memory:
+//! A peer relay is in the maps while its node may relay, is there, and reports where strangers reach it. All of that is memory:
 //! the database knows only who may. A node hears that it may, and what it needs for it, as part of what the map says of itself.
+
+use std::net::SocketAddr;
 
 use protocol::api::{OwnRelay, RelayInfo, Servers};
 use protocol::key::{PrivateKey, PublicKey};
@@ -16,16 +18,54 @@ pub(super) fn is_usable_key(key: &PublicKey) -> bool {
     PrivateKey::from_random(ANY_KEY).shared_secret(key).is_some()
 }
 
+/// For how long after its last report a node that went offline is named: a stream that ends and begins anew, on either side, must
+/// not make every pair of a network change its relay twice. Who is dead is left by the nodes themselves within two seconds.
+const NAMED_MS: i64 = 150_000;
+
+/// The relays of these nodes as maps name them. A relay's key and address are its own: of two nodes that say the same one, that one
+/// keeps it which is `named` already, and a new one is not where another node is reached, which would be taken for it.
+pub(super) fn relays_of<'a>(
+    nodes: impl Iterator<Item = &'a NodeState> + Clone,
+    may_relay: impl Iterator<Item = &'a NodeState>,
+    named: &[RelayInfo],
+    now_ms: i64,
+) -> Vec<RelayInfo> {
+    let offered: Vec<RelayInfo> = may_relay.flat_map(|node| node.relay_infos(now_ms)).collect();
+    let (mut relays, fresh): (Vec<_>, Vec<_>) = offered.into_iter().partition(|relay| named.contains(relay));
+    for relay in fresh {
+        let is_taken = relays.iter().any(|other| is_conflict(other, &relay));
+        let is_told_at = |node: &NodeState| node.is_told_at(relay.address);
+        let is_of = |node: &NodeState| Some(node.row.public_key) == relay.node;
+        if !is_taken && !nodes.clone().any(|node| is_told_at(node) && !is_of(node)) {
+            relays.push(relay);
+        }
+    }
+    relays
+}
+
+/// Whether a relay says the address of another one, or the key of another node's.
+fn is_conflict(other: &RelayInfo, relay: &RelayInfo) -> bool {
+    other.address == relay.address || (other.public_key == relay.public_key && other.node != relay.node)
+}
+
 impl NodeState {
-    /// The relay that the node is now.
-    fn relay(&self) -> Option<&OwnRelay> {
-        let report = self.report.as_ref().filter(|_| self.row.may_relay && self.is_online())?;
+    /// The relay that the node is at `now_ms`.
+    fn relay(&self, now_ms: i64) -> Option<&OwnRelay> {
+        let is_recent = self.reported_at_ms.is_some_and(|at_ms| now_ms.saturating_sub(at_ms) < NAMED_MS);
+        let is_there = self.is_online() || is_recent;
+        let report = self.report.as_ref().filter(|_| self.row.may_relay && is_there)?;
         report.relay.as_ref()
     }
 
+    /// Whether peers are told that the node may be reached at this address.
+    fn is_told_at(&self, address: SocketAddr) -> bool {
+        let candidates = self.report.as_ref().map(|report| &report.candidates[..]).unwrap_or_default();
+        candidates.iter().any(|candidate| candidate.address == address)
+    }
+
     /// The node's relay as maps name it, an entry for each address.
-    pub(super) fn relay_infos(&self) -> Vec<RelayInfo> {
-        let entries = self.relay().into_iter().flat_map(|relay| {
+    fn relay_infos(&self, now_ms: i64) -> Vec<RelayInfo> {
+        let entries = self.relay(now_ms).into_iter().flat_map(|relay| {
             relay.addresses.iter().map(|address| RelayInfo {
                 name: self.row.name.to_string(),
                 address: *address,
@@ -38,17 +78,12 @@ impl NodeState {
     }
 }
 
-/// The servers that every map names, then those peer relays of the viewer's network that are not the viewer's own. A relay's key
-/// and address are its own: an entry with those of one before it is left out, so that no node can put itself in the place of
-/// another relay.
+/// The servers that every map names, then those peer relays of the viewer's network that are not the viewer's own. One with the key
+/// or address of the owner's relays is left out, so that no node can put itself in the place of one.
 pub(crate) fn with_peer_relays(every: &Servers, peer_relays: &[RelayInfo], viewer: &PublicKey) -> Servers {
     let mut all = every.clone();
     for relay in peer_relays.iter().filter(|relay| relay.node.as_ref() != Some(viewer)) {
-        let is_taken = |other: &RelayInfo| {
-            other.address == relay.address
-                || (other.public_key == relay.public_key && other.node != relay.node)
-        };
-        if !all.relays.iter().any(is_taken) {
+        if !all.relays.iter().any(|other| is_conflict(other, relay)) {
             all.relays.push(relay.clone());
         }
     }
