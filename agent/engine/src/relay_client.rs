@@ -7,13 +7,14 @@ use std::time::Duration;
 use endpoint_selection::Timestamp;
 use protocol::api::{RelayInfo, ReportResponse};
 use protocol::key::PrivateKey;
-use protocol::relay::{self, COOKIE_LEN, Frame, RefusalReason, RelayKey, SessionId};
+use protocol::relay::{self, COOKIE_LEN, Frame, RelayKey, SessionId};
 use protocol::relay_token::{SignedToken, TOKEN_LEN};
 
 use crate::context::{Context, RelaySession};
 use crate::output::Output;
 use crate::status::{RelayStatus, RelayTransport};
 
+mod registration;
 mod transport;
 mod web_socket;
 
@@ -44,11 +45,11 @@ const NO_COOKIE: [u8; COOKIE_LEN] = [0; COOKIE_LEN];
 const RETRY_MIN: Duration = Duration::from_millis(200);
 const RETRY_MAX: Duration = Duration::from_secs(10);
 
-/// The longest pause while a relay has been away for [`RESTART_MAX`] only: what restarts is used again within seconds.
-const RETRY_SOON_MAX: Duration = Duration::from_millis(1_600);
-
 /// A restart, even of a whole machine, hardly takes longer.
 const RESTART_MAX: Duration = Duration::from_secs(60);
+
+/// The shortest lifetime of a session that is believed.
+const LIFETIME_MIN: Duration = Duration::from_secs(60);
 
 pub(crate) struct RelayClient {
     info: RelayInfo,
@@ -59,8 +60,11 @@ pub(crate) struct RelayClient {
     rtt_us: Option<u32>,
     /// How long this address waits for others.
     wait: Duration,
-    /// No registration before this: the relay refused our token, and would refuse the next one as well.
+    /// No registration before this: the relay refused our token, and would refuse the next one as well, or a peer relay ended
+    /// session after session.
     rest_until: Timestamp,
+    /// How long a peer relay rests that ends the next session, or refuses the next token.
+    rest: Duration,
     web_socket: WebSocket,
 }
 
@@ -73,6 +77,7 @@ struct Token {
 
 struct Session {
     id: SessionId,
+    began_at: Timestamp,
     /// The relay's own address, or the loopback address of its WebSocket.
     server: SocketAddr,
     expires_at: Timestamp,
@@ -118,6 +123,7 @@ impl RelayClient {
             rtt_us: None,
             wait,
             rest_until: Timestamp::default(),
+            rest: RETRY_MAX,
             web_socket: WebSocket::new(),
         })
     }
@@ -262,7 +268,9 @@ impl RelayClient {
                 self.session = Some(Session {
                     id: answer.session,
                     server: from,
-                    expires_at: context.now + Duration::from_secs(u64::from(answer.lifetime_s)),
+                    began_at: context.now,
+                    expires_at: context.now
+                        + Duration::from_secs(u64::from(answer.lifetime_s)).max(LIFETIME_MIN),
                     keepalive_at: context.now + KEEPALIVE_INTERVAL,
                     asked: None,
                     late: VecDeque::new(),
@@ -274,19 +282,7 @@ impl RelayClient {
                     observed,
                 })
             }
-            Frame::Refused { nonce, reason } => {
-                let registration = self.registration.as_mut().filter(|waiting| waiting.nonce == *nonce)?;
-                registration.pause = RETRY_MAX;
-                registration.retry_at = context.now + RETRY_MAX;
-                if matches!(reason, RefusalReason::TokenExpired | RefusalReason::TokenInvalid) {
-                    // Only a new token helps; the next report brings one.
-                    self.token = None;
-                    self.registration = None;
-                    self.rest_until = context.now + RETRY_MAX;
-                    return Some(Event::TokenRefused);
-                }
-                None
-            }
+            Frame::Refused { nonce, reason } => self.on_refused(context.now, *nonce, *reason),
             Frame::KeepaliveReply { echo } => {
                 let session = self.session.as_mut()?;
                 let mut questions = session.asked.iter().chain(&session.late);
@@ -316,22 +312,15 @@ impl RelayClient {
         }
     }
 
-    fn on_challenge(&mut self, context: &mut Context<'_>, from: SocketAddr, cookie: [u8; COOKIE_LEN]) {
-        let Some(registration) = self.registration.as_mut().filter(|waiting| waiting.server == from) else {
-            return self.on_udp_check_answered(context, from, cookie);
-        };
-        // One answer per cookie: a flood of forged challenges makes us send nothing more.
-        if registration.cookie != cookie {
-            let first = registration.cookie == NO_COOKIE;
-            registration.cookie = cookie;
-            if first || context.now.since(registration.sent_at) >= RETRY_MIN {
-                self.send_registration(context);
+    fn lose(&mut self, context: &mut Context<'_>) -> Event {
+        let session = self.session.take();
+        if self.info.node.is_some() {
+            if session.is_some_and(|session| context.now.since(session.began_at) >= RESTART_MAX) {
+                self.rest = RETRY_MAX;
+            } else {
+                self.rest_peer_relay(context.now);
             }
         }
-    }
-
-    fn lose(&mut self, context: &mut Context<'_>) -> Event {
-        self.session = None;
         self.rtt_us = None;
         self.register(context);
         Event::Lost
@@ -355,43 +344,5 @@ impl RelayClient {
         if self.session.is_none() && self.registration.is_none() {
             self.register(context);
         }
-    }
-
-    fn register(&mut self, context: &mut Context<'_>) {
-        self.begin_registration(context, self.web_socket.address().unwrap_or(self.info.address), NO_COOKIE);
-    }
-
-    fn begin_registration(
-        &mut self,
-        context: &mut Context<'_>,
-        server: SocketAddr,
-        cookie: [u8; COOKIE_LEN],
-    ) {
-        self.registration = self.token.map(|_| Registration {
-            server,
-            since: context.now,
-            nonce: context.entropy.bytes(),
-            cookie,
-            retry_at: self.rest_until.max(context.now + self.wait),
-            pause: RETRY_MIN,
-            sent_at: context.now,
-        });
-        if self.registration.as_ref().is_some_and(|registration| registration.retry_at <= context.now) {
-            self.send_registration(context);
-        }
-    }
-
-    fn send_registration(&mut self, context: &mut Context<'_>) {
-        let (Some(registration), Some(token)) = (&mut self.registration, &self.token) else { return };
-        registration.sent_at = context.now;
-        registration.retry_at = context.now + registration.pause;
-        let is_restart = context.now.since(registration.since) < RESTART_MAX;
-        let pause_max = if is_restart { RETRY_SOON_MAX } else { RETRY_MAX };
-        registration.pause = (registration.pause * 2).min(pause_max);
-        let request = self.key.encode_register(registration.cookie, registration.nonce, &token.bytes);
-        if registration.server == self.info.address {
-            self.web_socket.note_asked(context.now);
-        }
-        context.transmit(registration.server, request);
     }
 }

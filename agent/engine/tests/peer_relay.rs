@@ -14,7 +14,7 @@ use protocol::api::{
 };
 use protocol::frame::{DatagramClass, classify};
 use protocol::key::{PrivateKey, PublicKey};
-use protocol::relay::{Frame, RelayKey, SessionId, decode};
+use protocol::relay::{Frame, RelayKey, SessionId, decode, encode_no_session};
 use protocol::relay_token::{SignedToken, TOKEN_LEN, TokenSigningKey};
 use uuid::Uuid;
 use zeroize::Zeroizing;
@@ -282,6 +282,39 @@ fn only_pairs_that_talk_greet_each_other_at_a_new_peer_relay() {
     };
     assert_eq!(greeted_at(None), 2, "both peers, at an owner's relay");
     assert_eq!(greeted_at(Some(key(4).public_key())), 0);
+}
+
+#[test]
+fn a_peer_relay_that_ends_each_session_at_once_is_asked_ever_less_often() {
+    let asked = |node_of_it| {
+        let mut node = Node::new(None, vec![relay(PEERS, 9, node_of_it)]);
+        node.accept_report();
+        let mut asked = 0;
+        for second in 0..600 {
+            let outputs = node.pass(Duration::from_secs(1));
+            let registers = frames(&outputs, PEERS).any(|frame| matches!(frame, Frame::Register(_)));
+            if second % 60 == 59 {
+                node.accept_report();
+            }
+            if registers {
+                asked += 1;
+                let nonce = frames(&outputs, PEERS).rev().find_map(|frame| {
+                    if let Frame::Register(register) = frame { Some(register.nonce) } else { None }
+                });
+                let relay_key = RelayKey::of_relay(&key(9), &key(1).public_key()).unwrap();
+                let session = SessionId([1; 8]);
+                let seen = address("203.0.113.1:4000");
+                let granted = relay_key.encode_registered(session, seen, 0, nonce.unwrap());
+                let ended = encode_no_session(session);
+                for datagram in [&granted[..], &ended[..]] {
+                    node.hear(Input::Datagram { socket: SocketId::MAIN, from: address(PEERS), datagram });
+                }
+            }
+        }
+        asked
+    };
+    assert!(asked(None) > 100, "an owner's relay that restarts is used again at once");
+    assert!((2..=8).contains(&asked(Some(key(2).public_key()))));
 }
 
 #[test]
