@@ -93,9 +93,9 @@ impl Selector {
         self.paths.insert(candidate.address, Path { candidate, status, quality, unusable });
     }
 
-    /// Removes the candidate with this address, for instance because the relay is gone.
-    pub fn remove_candidate(&mut self, address: SocketAddr) {
-        self.paths.remove(&address);
+    /// Removes the relayed candidate with this address, because the relay is gone.
+    pub fn remove_relay(&mut self, address: SocketAddr) {
+        self.paths.retain(|at, path| *at != address || path.candidate.kind != CandidateKind::Relayed);
     }
 
     /// Takes in one fact. A fact about an address that is no candidate, or about a relay where there is none, is

@@ -27,6 +27,8 @@ pub(crate) struct Context<'a> {
     pub(crate) own_addresses: &'a [SocketAddr],
     /// What peers noticed that concerns the whole node.
     pub(crate) notices: &'a mut Vec<Notice>,
+    /// When some peer's path was last begun to be looked at closely.
+    pub(crate) scrutinized_at: &'a mut Option<Timestamp>,
 }
 
 /// A session of ours at a relay.
@@ -57,6 +59,11 @@ pub(crate) enum Notice {
 }
 
 impl Context<'_> {
+    /// Whether a node runs this relay, and not the coordinator's owner.
+    pub(crate) fn is_peer_relay(&self, relay: SocketAddr) -> bool {
+        self.sessions.get(&relay).is_some_and(|session| session.node.is_some())
+    }
+
     pub(crate) fn transmit(&mut self, to: SocketAddr, datagram: Vec<u8>) {
         self.transmit_from(SocketId::MAIN, to, datagram);
     }

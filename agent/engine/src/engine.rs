@@ -54,6 +54,7 @@ pub struct Engine {
     peers: BTreeMap<PublicKey, Peer>,
     tags: BTreeMap<[u8; 8], PublicKey>,
     notices: Vec<Notice>,
+    scrutinized_at: Option<Timestamp>,
     sockets: Sockets,
     underway: Option<Underway>,
     /// No attempt sends before this.
@@ -72,6 +73,7 @@ macro_rules! context {
             sessions: &$engine.sessions,
             own_addresses: &$engine.own_addresses,
             notices: &mut $engine.notices,
+            scrutinized_at: &mut $engine.scrutinized_at,
         }
     };
 }
@@ -115,6 +117,7 @@ impl Engine {
             peers: BTreeMap::new(),
             tags: BTreeMap::new(),
             notices: Vec::new(),
+            scrutinized_at: None,
             sockets: Sockets::default(),
             underway: None,
             attempts_from: Timestamp::default(),
@@ -282,15 +285,6 @@ impl Engine {
             peer.start(&mut context!(self, now));
             self.tags.extend(peer.incoming_tag().map(|tag| (tag, key)));
             self.peers.insert(key, peer);
-        }
-    }
-
-    fn on_report_accepted(&mut self, now: Timestamp, response: ReportResponse) {
-        self.reporter.on_accepted(now, response.report_interval_s);
-        self.token = Some(response);
-        let relays: Vec<SocketAddr> = self.relays.keys().copied().collect();
-        for relay in relays {
-            self.take_token(now, relay);
         }
     }
 

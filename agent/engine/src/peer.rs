@@ -215,11 +215,13 @@ impl Peer {
             self.selector.forget_direct_evidence();
             self.apply_selection(context);
         }
-        if self.is_idle(context.now) {
+        // A peer relay that comes and goes all the time must not make everybody search each time.
+        let is_settled = context.is_peer_relay(relay) && self.is_direct();
+        if is_settled || self.is_idle(context.now) {
             self.send_request(context, Route::Relay(relay));
-        } else {
-            self.call(context, relay);
+            return;
         }
+        self.call(context, relay);
         self.search(context.now);
     }
 
@@ -256,7 +258,7 @@ impl Peer {
 
     /// A relay is no longer ours to use.
     pub(crate) fn on_relay_gone(&mut self, context: &mut Context<'_>, relay: SocketAddr) {
-        self.selector.remove_candidate(relay);
+        self.selector.remove_relay(relay);
         self.apply_selection(context);
     }
 

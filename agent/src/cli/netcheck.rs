@@ -49,7 +49,7 @@ fn path_mtu(answer: Option<PathMtuAnswer>) -> String {
     match answer {
         None => "not measured: no STUN server answers".to_owned(),
         Some(PathMtuAnswer { server, bytes: None }) => {
-            format!("below 1280 bytes to {server}: such a network is broken, long packets get lost")
+            format!("{server} answers no packets of 1280 bytes and more: they get lost, or it ignores them")
         }
         Some(PathMtuAnswer { server, bytes: Some(bytes @ 1500..) }) => format!("{bytes} bytes to {server}"),
         Some(PathMtuAnswer { server, bytes: Some(bytes) }) => {

@@ -312,7 +312,8 @@ impl From<StunStatus> for StunAnswer {
 pub(crate) struct PathMtuAnswer {
     /// The STUN server that they were sent to.
     pub(crate) server: SocketAddr,
-    /// The longest one of 1500 bytes or less that it answered; `None`: not even one of 1280, though it answers short ones.
+    /// The longest one of 1500 bytes or less that it answered; `None`: not even one of 1280, though it answers short ones. Only
+    /// the way there is measured, the answers are short.
     pub(crate) bytes: Option<u16>,
 }
 

@@ -5,7 +5,7 @@ use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::time::Duration;
 
-use endpoint_selection::LocalRules;
+use endpoint_selection::{LocalRules, Timestamp};
 use engine::{Engine, EngineConfig, Input, LocalAddress, Output, PingAnswer, TunnelPath};
 use protocol::api::{MapEvent, ReportResponse};
 use protocol::key::PublicKey;
@@ -69,6 +69,7 @@ pub(crate) struct Node {
     addresses: Vec<LocalAddress>,
     slept: Duration,
     ticks: u32,
+    looked_at: Timestamp,
     connection: Connection,
     deletion: Option<String>,
 }
@@ -142,6 +143,7 @@ impl Node {
             addresses: Vec::new(),
             slept: Clock::slept(),
             ticks: 0,
+            looked_at: clock.now(),
             connection: Connection::default(),
             deletion: None,
         };
@@ -178,7 +180,7 @@ impl Node {
     }
 
     /// What the engine knows, and the time at which it does.
-    pub(crate) fn status(&self) -> (engine::Status, endpoint_selection::Timestamp) {
+    pub(crate) fn status(&self) -> (engine::Status, Timestamp) {
         (self.engine.status(), self.clock.now())
     }
 
@@ -243,7 +245,7 @@ impl Node {
             Happening::PortMapping => self.tell_port_mapping(),
             Happening::OwnRelay => self.input(Input::RelayServer(self.own_relay.facts().server)),
             Happening::Nat64 => self.on_nat64(),
-            Happening::Packet => self.look_at_traffic(),
+            Happening::Packet => self.on_awaited_packet(),
             Happening::WebSocket(news) => {
                 if let Some(input) = self.web_sockets.take_in(news) {
                     self.input(input);

@@ -31,6 +31,7 @@ macro_rules! context {
             sessions: &BTreeMap::new(),
             own_addresses: &[],
             notices: &mut $world.notices,
+            scrutinized_at: &mut None,
         }
     };
 }

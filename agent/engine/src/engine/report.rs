@@ -1,7 +1,10 @@
 //! What the engine tells: the coordinator in reports, people in the status.
 
+use std::net::SocketAddr;
+
+use endpoint_selection::Timestamp;
 use endpoint_selection::explain::{NodeView, Pair, RelayName};
-use protocol::api::{PathReport, Report};
+use protocol::api::{PathReport, Report, ReportResponse};
 
 use super::Engine;
 use crate::peer::Peer;
@@ -17,6 +20,15 @@ const REPORTED_PATHS_MAX: usize = 1_000;
 const REPORTED_EVIDENCE_MAX: usize = 32;
 
 impl Engine {
+    pub(super) fn on_report_accepted(&mut self, now: Timestamp, response: ReportResponse) {
+        self.reporter.on_accepted(now, response.report_interval_s);
+        self.token = Some(response);
+        let relays: Vec<SocketAddr> = self.relays.keys().copied().collect();
+        for relay in relays {
+            self.take_token(now, relay);
+        }
+    }
+
     /// What the engine knows, for people.
     #[must_use]
     pub fn status(&self) -> Status {

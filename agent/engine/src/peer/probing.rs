@@ -97,8 +97,8 @@ impl Peer {
         route: Route,
         padding: u16,
     ) -> Option<u64> {
-        let (transaction, request) = self.request(context, route, padding)?;
-        self.send(context, route, request)?;
+        let (transaction, socket, to, datagram) = self.request(context, route, padding)?;
+        context.transmit_from(socket, to, datagram);
         Some(transaction)
     }
 
@@ -109,14 +109,18 @@ impl Peer {
         route: Route,
         padding: u16,
     ) -> Option<u64> {
-        let (transaction, request) = self.request(context, route, padding)?;
-        let (socket, to, datagram) = self.seal(context, route, request)?;
+        let (transaction, socket, to, datagram) = self.request(context, route, padding)?;
         context.outputs.push_back(Output::TransmitWhole { socket, to, datagram });
         Some(transaction)
     }
 
-    /// A request whose answer is awaited from now on. `None` where too many are.
-    fn request(&mut self, context: &mut Context<'_>, route: Route, padding: u16) -> Option<(u64, Message)> {
+    /// A sealed request whose answer is awaited from now on, and how it travels. `None` where too many are, or there is no way.
+    fn request(
+        &mut self,
+        context: &mut Context<'_>,
+        route: Route,
+        padding: u16,
+    ) -> Option<(u64, SocketId, SocketAddr, Vec<u8>)> {
         let transaction = context.entropy.number();
         let now = context.now;
         if self.outstanding.len() >= OUTSTANDING_MAX {
@@ -127,8 +131,9 @@ impl Peer {
         }
         let is_long = padding >= LONG_LEN - REQUEST_LEN && matches!(route, Route::Direct(..));
         let sent = Sent { route, at: now, receiver_epoch: self.claimed_epoch, is_long };
+        let (socket, to, datagram) = self.seal(context, route, Message::Request { transaction, padding })?;
         self.outstanding.insert(transaction, sent);
-        Some((transaction, Message::Request { transaction, padding }))
+        Some((transaction, socket, to, datagram))
     }
 
     /// Seals and sends a message. `None` where there is no way: the peer's key is unusable, or no relay session.

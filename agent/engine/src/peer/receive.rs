@@ -187,11 +187,20 @@ impl Peer {
 
     /// The peer says over the path in use how much of the tunnel it has heard.
     fn check_data(&mut self, context: &mut Context<'_>, route: Route, heard_bytes: u64) {
+        let (Route::Direct(_, remote) | Route::Relay(remote)) = route;
         let is_in_use = self.route() == Some(route);
-        if let (true, Route::Direct(_, remote)) = (is_in_use, route)
-            && self.data.on_answer(context.now, heard_bytes)
-        {
+        if is_in_use && self.may_lose_data(context) && self.data.on_answer(context.now, heard_bytes) {
             self.observe(context, remote, ObservationKind::DataLost);
+        }
+    }
+
+    /// Whether the path in use may let probes through and nothing else: a relay of the owner's cannot tell them apart by what
+    /// it is for, one that a node runs may want to.
+    pub(super) fn may_lose_data(&self, context: &Context<'_>) -> bool {
+        match self.route() {
+            Some(Route::Direct(..)) => true,
+            Some(Route::Relay(relay)) => context.is_peer_relay(relay),
+            None => false,
         }
     }
 

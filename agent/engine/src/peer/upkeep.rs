@@ -28,11 +28,18 @@ const AILING_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How often, and for how many questions, a path is asked that left one unanswered, and the relays with it: a loss rate takes 32
 /// that are no repetitions. Users feel a path that loses a third for no longer than that.
-const WATCH_INTERVAL: Duration = Duration::from_millis(500);
-const WATCH_QUESTIONS: u8 = 48;
+const SCRUTINY_INTERVAL: Duration = Duration::from_millis(500);
+const SCRUTINY_QUESTIONS: u8 = 48;
 
-/// No two watches begin closer together: a path that loses little, but always, is not worth more.
-const WATCH_SPACING: Duration = Duration::from_secs(120);
+/// No two scrutinies begin closer together: a path that loses little, but always, is not worth more.
+const SCRUTINY_SPACING: Duration = Duration::from_secs(120);
+
+/// A node begins no more than one each so often: what many peers miss at once is lost on the own link, and questions by the
+/// thousand would make that worse. With this, eight are under way at most.
+const SCRUTINY_SPACING_OF_NODE: Duration = Duration::from_secs(3);
+
+/// Relays asked beside a path in use: the nearest ones, as only they may replace it.
+const RIVALS_MAX: usize = 2;
 
 /// How often a question is a long one; the first on a new path is.
 const LONG_EVERY: u32 = 6;
@@ -53,9 +60,9 @@ pub(super) struct Upkeep {
     /// Short questions since the last long one; none has been asked on a new path.
     short_questions: Option<u32>,
     long_unanswered: u8,
-    /// Questions that are left of a watch, and when it began.
-    watch: u8,
-    watched_at: Option<Timestamp>,
+    /// Questions that are left of a scrutiny, and when it began.
+    scrutiny: u8,
+    scrutinized_at: Option<Timestamp>,
     pub(super) path_mtu: PathMtu,
 }
 
@@ -82,15 +89,16 @@ impl Upkeep {
     pub(super) fn restart(&mut self, now: Timestamp, is_used: bool) {
         let path_mtu = PathMtu::begin(now);
         let at = if is_used { now } else { now + INTERVAL };
-        let Self { doubted_at, watch, watched_at, .. } = *self;
-        *self = Self { at: Some(at), doubted_at, watch, watched_at, path_mtu, ..Self::default() };
+        let Self { doubted_at, scrutiny, scrutinized_at, .. } = *self;
+        *self = Self { at: Some(at), doubted_at, scrutiny, scrutinized_at, path_mtu, ..Self::default() };
     }
 
     /// A question was not answered.
-    fn begin_watch(&mut self, now: Timestamp) {
-        if self.watched_at.is_none_or(|at| now.since(at) >= WATCH_SPACING) {
-            self.watch = WATCH_QUESTIONS;
-            self.watched_at = Some(now);
+    fn begin_scrutiny(&mut self, now: Timestamp, of_node: &mut Option<Timestamp>) {
+        let is_rested = |last: Option<Timestamp>, spacing| last.is_none_or(|at| now.since(at) >= spacing);
+        if is_rested(self.scrutinized_at, SCRUTINY_SPACING) && is_rested(*of_node, SCRUTINY_SPACING_OF_NODE) {
+            self.scrutiny = SCRUTINY_QUESTIONS;
+            (self.scrutinized_at, *of_node) = (Some(now), Some(now));
         }
     }
 
@@ -98,7 +106,7 @@ impl Upkeep {
     /// it may lose as much.
     const fn interval(&self) -> Duration {
         match () {
-            () if self.watch > 0 => WATCH_INTERVAL,
+            () if self.scrutiny > 0 => SCRUTINY_INTERVAL,
             () if self.ailing_at.is_some() => AILING_INTERVAL,
             () => INTERVAL,
         }
@@ -170,7 +178,7 @@ impl Peer {
         if !due {
             return;
         }
-        self.upkeep.watch = self.upkeep.watch.saturating_sub(1);
+        self.upkeep.scrutiny = self.upkeep.scrutiny.saturating_sub(1);
         self.upkeep.at = Some(context.now + self.upkeep.interval());
         self.judge_late_replies(context);
         let Some(route) = self.route().filter(|_| self.info.plain_endpoint.is_none()) else { return };
@@ -224,7 +232,7 @@ impl Peer {
         self.outstanding.remove(&asked.transaction);
         self.upkeep.at = Some(context.now);
         if !asked.is_long {
-            self.upkeep.begin_watch(context.now);
+            self.upkeep.begin_scrutiny(context.now, context.scrutinized_at);
             self.observe(context, remote, ObservationKind::ProbeUnanswered);
             return;
         }
@@ -236,14 +244,15 @@ impl Peer {
     }
 
     /// Asks the relays that may serve better than the path in use: only what was seen to lose little replaces it. While a direct
-    /// path is watched, any may.
+    /// path is scrutinized, any may.
     fn ask_rivals(&mut self, context: &mut Context<'_>) {
-        let is_watched = self.upkeep.watch > 0 && self.is_direct();
-        let relays: Vec<SocketAddr> = match is_watched {
+        let is_scrutinized = self.upkeep.scrutiny > 0 && self.is_direct();
+        let mut relays: Vec<SocketAddr> = match is_scrutinized {
             true => context.sessions.keys().copied().collect(),
             false => self.selector.rival_relays(context.now).collect(),
         };
-        for relay in relays {
+        relays.sort_by_key(|relay| self.selector.rtt_us(*relay).unwrap_or(u32::MAX));
+        for relay in relays.into_iter().take(RIVALS_MAX) {
             self.send_request(context, Route::Relay(relay));
         }
     }

@@ -17,6 +17,9 @@ const SLEEP_MIN: Duration = Duration::from_secs(5);
 /// A tunnel that moves nothing is looked at each so many ticks: 5 s. That costs as much as it has peers.
 const REST_TICKS: u32 = 20;
 
+/// No look for the sake of one packet within this time after another look.
+const LOOK_SPACING: Duration = Duration::from_millis(10);
+
 impl Node {
     /// Looks around.
     pub(crate) fn tick(&mut self) {
@@ -44,9 +47,19 @@ impl Node {
         while self.tasks.try_join_next().is_some() {}
     }
 
+    /// A packet that the engine waits for went out. Somebody who sends one to each of a thousand peers makes no thousand looks at
+    /// a thousand peers: the next tick sees the others.
+    pub(super) fn on_awaited_packet(&mut self) {
+        if self.clock.now().since(self.looked_at) >= LOOK_SPACING {
+            self.look_at_traffic();
+        }
+    }
+
     /// Tells the engine what the tunnel moved.
     pub(super) fn look_at_traffic(&mut self) {
-        let traffic = self.tunnel.tick(self.clock.now());
+        let now = self.clock.now();
+        self.looked_at = now;
+        let traffic = self.tunnel.tick(now);
         self.input(Input::Traffic(traffic));
     }
 

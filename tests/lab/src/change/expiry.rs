@@ -21,7 +21,7 @@ const REST: Duration = Duration::from_secs(60);
 const PAUSE_MAX_S: f64 = 6.0;
 
 /// Where a tenth is lost each way, three questions in a row (19 % each, with their answers) go unanswered by chance in half of
-/// all minutes with 32 questions of a watch and two dozen others: then the relay carries for a moment, which is two changes.
+/// all minutes with 48 questions of a scrutiny and two dozen others: then the relay carries for a moment, which is two changes.
 /// Four times in one minute happens in one run of five hundred.
 const CHANGES_BY_CHANCE: f64 = 6.0;
 

@@ -68,6 +68,7 @@ impl End {
             sessions: &self.sessions,
             own_addresses: &[],
             notices: &mut self.notices,
+            scrutinized_at: &mut None,
         };
         event(&mut self.peer, &mut context)
     }
