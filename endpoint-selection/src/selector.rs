@@ -214,9 +214,9 @@ impl Selector {
         let chosen = self.decide(now);
         self.current = chosen.map(|score| score.address);
         // A path that was trusted only because it was in use is so no longer.
-        let score_of = |path: &Path| Score::new(&path.candidate, &path.quality, now, &self.policy);
+        let has_direct = self.has_direct(now);
+        let score_of = |path: &Path| self.score(path, has_direct, now);
         let best = self.trusted(now).map(score_of).min();
-        let has_direct = self.trusted(now).any(|path| Tier::of(&path.candidate) != Tier::Relay);
         let verdicts = self
             .paths
             .values()
@@ -242,8 +242,9 @@ impl Selector {
     /// The score of the path to choose.
     fn decide(&self, now: Timestamp) -> Option<Score> {
         let (mut current, mut best) = (None, None);
+        let has_direct = self.has_direct(now);
         for path in self.trusted(now) {
-            let score = Score::new(&path.candidate, &path.quality, now, &self.policy);
+            let score = self.score(path, has_direct, now);
             if self.current == Some(score.address) {
                 current = Some(score);
             }
@@ -255,6 +256,17 @@ impl Selector {
             (Some(current), Some(best)) if !current.gives_way_to(&best, &self.policy) => Some(current),
             (_, best) => best,
         }
+    }
+
+    fn has_direct(&self, now: Timestamp) -> bool {
+        self.trusted(now).any(|path| Tier::of(&path.candidate) != Tier::Relay)
+    }
+
+    /// Relays have to prove that they lose little only where a direct path could carry the traffic as well: among themselves a
+    /// nearer one would wait for minutes, and a few losses would send traffic back to the farther one.
+    fn score(&self, path: &Path, has_direct: bool, now: Timestamp) -> Score {
+        let score = if has_direct { Score::new } else { Score::believing };
+        score(&path.candidate, &path.quality, now, &self.policy)
     }
 
     /// Whether the path to `remote` may carry traffic at `now`; one that may not is worth a probe.

@@ -249,6 +249,41 @@ fn dead_addresses_give_way_to_new_ones() {
     assert_eq!(selection.verdicts.len(), 1, "{selection:?}");
 }
 
+/// Two relays of which the farther one was seen to lose nothing, the nearer one only registered.
+fn proven_and_near() -> (Selector, Candidate) {
+    let near = candidate(CandidateKind::Relayed, "198.51.100.2:3478");
+    let mut selector = selector(&[reflexive(1), relay()]);
+    for _ in 0..32 {
+        answer(&mut selector, &relay(), 80_000);
+    }
+    selector.add_candidate(near.clone());
+    answer(&mut selector, &near, 10_000);
+    (selector, near)
+}
+
+#[test]
+fn among_relays_a_nearer_one_has_nothing_to_prove() {
+    let (mut selector, near) = proven_and_near();
+    assert_eq!(selector.select(NOW).chosen, Some(near));
+}
+
+#[test]
+fn a_relay_in_the_place_of_a_lossy_direct_path_must_have_shown_that_it_loses_little() {
+    let (mut selector, _) = proven_and_near();
+    answer(&mut selector, &reflexive(1), 5_000);
+    for _ in 0..32 {
+        see(&mut selector, &reflexive(1), ObservationKind::ProbeLost);
+    }
+    assert_eq!(selector.select(NOW).chosen, Some(relay()));
+    let (mut selector, near) = proven_and_near();
+    selector.remove_relay(relay().address);
+    answer(&mut selector, &reflexive(1), 5_000);
+    for _ in 0..32 {
+        see(&mut selector, &reflexive(1), ObservationKind::ProbeLost);
+    }
+    assert_eq!(selector.select(NOW).chosen, Some(reflexive(1)), "{near:?} may lose as much");
+}
+
 #[test]
 fn a_relay_s_address_never_becomes_a_direct_one() {
     let mut selector = selector(&[relay()]);
