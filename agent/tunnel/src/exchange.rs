@@ -188,6 +188,7 @@ impl Exchange {
         tunnel_mtu: u16,
         (messages, answers): (&mut Vec<BytesMut>, &mut WriteBatch),
     ) {
+        state.note_used();
         match fit(packet, tunnel_mtu) {
             Fitted::Packet(packet) => state.noise.seal(&packet, tunnel_mtu, messages),
             Fitted::Pieces(pieces) => {
@@ -229,6 +230,7 @@ impl Exchange {
         let counters = &self.paths.counters;
         let Some((peer, message)) = self.owner_of(keyed, inbound, source, message) else { return false };
         let mut state = peer.lock();
+        state.note_used();
         let tunnel_mtu = peer.slot.tunnel_mtu();
         let Ok(packet) = state.noise.open(message, tunnel_mtu, &mut inbound.messages) else {
             inbound.messages.clear();

@@ -20,6 +20,11 @@ const POKE_INTERVAL: Duration = Duration::from_millis(500);
 /// How long a session is of use (WireGuard whitepaper §6.1, Reject-After-Time).
 const SESSION_LIFE: Duration = Duration::from_secs(180);
 
+/// Ticks of 250 ms after the last message until a peer's timers stand still: 10 min. WireGuard's own wipe the keys of an unused
+/// session after nine (whitepaper §6.3, three times Reject-After-Time), and the timers of a thousand idle peers cost what those of a
+/// thousand busy ones do.
+const TICKS_AFTER_USE: u16 = 2_400;
+
 /// Answers per second and peer to packets that are too long (RFC 4443 §2.4 f asks for a limit): many hosts behind a node may
 /// have to learn of a narrow path at once, each of them once.
 const TOO_BIG_ANSWERS_MAX: u8 = 64;
@@ -38,6 +43,8 @@ pub(crate) struct PeerState {
     received_at: Option<Instant>,
     poked_at: Option<Instant>,
     poke_due: bool,
+    has_keepalive: bool,
+    ticks_left: u16,
     /// Answers to packets that were too long that may still be made in this second, and when it began.
     too_big: (u8, Option<Instant>),
 }
@@ -53,6 +60,18 @@ impl PeerState {
     pub(crate) fn received(&mut self, source: Option<SocketAddr>, now: Instant) {
         self.received_at = Some(now);
         self.last_source = source.or(self.last_source);
+    }
+
+    /// A message is made or taken: the timers run.
+    pub(crate) const fn note_used(&mut self) {
+        self.ticks_left = TICKS_AFTER_USE;
+    }
+
+    /// Whether the timers run at this tick.
+    pub(crate) const fn take_tick(&mut self) -> bool {
+        let runs = self.has_keepalive || self.ticks_left > 0;
+        self.ticks_left = self.ticks_left.saturating_sub(1);
+        runs
     }
 
     /// Asks for a handshake over a new path, where packets wait for one.
@@ -133,11 +152,16 @@ impl Peers {
                 received_at: None,
                 poked_at: None,
                 poke_due: false,
+                has_keepalive: false,
+                ticks_left: 0,
                 too_big: (0, None),
             };
             Arc::new(Peer { key: *key, slot: slot(), state: Mutex::new(state) })
         });
-        peer.lock().noise.set_keepalive(keepalive_s);
+        let mut state = peer.lock();
+        state.noise.set_keepalive(keepalive_s);
+        state.has_keepalive = keepalive_s.is_some();
+        drop(state);
         let peer = Arc::clone(peer);
         self.by_address.remove(|owner| owner.key == *key);
         for prefix in &config.allowed_ips {
@@ -203,5 +227,34 @@ impl Peers {
 
     fn indices_mut(&self) -> std::sync::RwLockWriteGuard<'_, HashMap<u32, Arc<Peer>>> {
         self.by_index.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::key::PrivateKey;
+
+    use super::*;
+
+    fn ticks(persistent_keepalive_s: Option<u16>, is_used: bool) -> usize {
+        let identity = Identity::new(&PrivateKey::from_random([1; 32]));
+        let key = PrivateKey::from_random([2; 32]).public_key();
+        let mut peers = Peers::default();
+        let config = PeerConfig { allowed_ips: Vec::new(), persistent_keepalive_s };
+        peers.set(&identity, &key, &config, Arc::<PathSlot>::default);
+        let Some(peer) = peers.by_key.get(&key) else { return 0 };
+        let mut state = peer.lock();
+        if is_used {
+            state.note_used();
+        }
+        (0..10_000).filter(|_| state.take_tick()).count()
+    }
+
+    #[test]
+    fn the_timers_of_a_peer_run_for_ten_minutes_after_its_use_and_for_ever_with_a_keepalive() {
+        assert_eq!(ticks(None, false), 0);
+        assert_eq!(ticks(None, true), usize::from(TICKS_AFTER_USE));
+        assert_eq!(ticks(Some(25), false), 10_000);
+        assert_eq!(ticks(Some(0), false), 0, "0 means none");
     }
 }

@@ -32,6 +32,9 @@ impl Attachment for Exchange {
         let now = Instant::now();
         for peer in keyed.peers.all() {
             let mut state = peer.lock();
+            if !state.take_tick() {
+                continue;
+            }
             state.noise.tick(messages);
             if messages.is_empty() && state.take_poke(now) {
                 state.noise.initiate(messages);
@@ -51,6 +54,7 @@ impl Attachment for Exchange {
         let mut messages = Vec::new();
         let mut state = peer.lock();
         if state.take_renewal(Instant::now()) {
+            state.note_used();
             state.noise.initiate(&mut messages);
         }
         drop(state);
@@ -68,6 +72,7 @@ impl Attachment for Exchange {
             let mut state = peer.lock();
             state.want_poke();
             if state.take_poke(Instant::now()) {
+                state.note_used();
                 state.noise.initiate(&mut messages);
             }
         }
