@@ -17,6 +17,9 @@ const SLEEP_MIN: Duration = Duration::from_secs(5);
 /// A tunnel that moves nothing is looked at each so many ticks: 5 s. That costs as much as it has peers.
 const REST_TICKS: u32 = 20;
 
+/// The interfaces of a node that moves nothing are looked at each so many ticks: 1 s. It is most of what such a node computes.
+const INTERFACE_TICKS: u32 = 4;
+
 /// No look for the sake of one packet within this time after another look.
 const LOOK_SPACING: Duration = Duration::from_millis(10);
 
@@ -24,10 +27,11 @@ impl Node {
     /// Looks around.
     pub(crate) fn tick(&mut self) {
         self.ticks = self.ticks.wrapping_add(1);
-        if self.tunnel.take_moved() || self.ticks.is_multiple_of(REST_TICKS) {
+        let has_moved = self.tunnel.take_moved();
+        if has_moved || self.ticks.is_multiple_of(REST_TICKS) {
             self.look_at_traffic();
         }
-        if self.look_at_interfaces() {
+        if (has_moved || self.ticks.is_multiple_of(INTERFACE_TICKS)) && self.look_at_interfaces() {
             self.wish(StreamWish::Reconnect);
         }
         if let Some(mapper) = self.port_mapper.as_ref().filter(|_| self.engine.doubts_port_mapping()) {
