@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::rules::Rules;
 use super::{Case, Stage, parameter, part};
 use crate::error::LabError;
+use crate::node::Node;
 use crate::scenario::Outcome;
 
 /// Others that are registered, besides the second node that runs. They do not run: each would need a namespace.
@@ -35,6 +36,19 @@ pub(super) fn cases() -> Vec<Case> {
     }]
 }
 
+/// Registers a node, after a while where the coordinator takes no more from one address for now.
+fn register(node: &Node, name: &str, url: &str, key: &str) -> Result<(), LabError> {
+    for _ in 0..60 {
+        match node.register_another(name, url, key) {
+            Err(LabError::Command { output, .. }) if output.contains("too many requests") => {
+                std::thread::sleep(Duration::from_secs(1));
+            }
+            registered => return registered,
+        }
+    }
+    Err(LabError::Unmet(format!("{name} was not let in within a minute")))
+}
+
 fn play(stage: &Stage<'_>, outcome: Outcome) -> Result<Outcome, LabError> {
     let hosts = ["idle-a", "idle-b"];
     let nodes = stage.up(stage.coordinator, hosts)?;
@@ -42,7 +56,7 @@ fn play(stage: &Stage<'_>, outcome: Outcome) -> Result<Outcome, LabError> {
     let key = stage.coordinator.enrollment_key_of(hosts[0], true, "1h")?;
     let registered = parameter("WARREN_LAB_IDLE_PEERS", REGISTERED)?;
     for index in 0..registered {
-        nodes[1].register_another(&format!("idle-{index}"), &url, &key)?;
+        register(&nodes[1], &format!("idle-{index}"), &url, &key)?;
     }
     std::thread::sleep(SETTLE);
     let (router, _) = stage.internet.router(hosts[0])?;
