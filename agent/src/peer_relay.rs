@@ -30,7 +30,7 @@ const COUNT_INTERVAL: Duration = Duration::from_secs(5);
 const FAREWELL: Duration = Duration::from_secs(2);
 
 /// What the user says of a relay on this node.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct RelayOptions {
     /// The UDP port; `None`: the last one, or any.
     pub(crate) port: Option<u16>,
@@ -38,6 +38,8 @@ pub(crate) struct RelayOptions {
     pub(crate) static_addresses: Vec<SocketAddr>,
     /// Whether the router is asked to open its port.
     pub(crate) port_mapping: bool,
+    /// Megabits a second that each node may send through it: the uplink is shared with what the machine is for.
+    pub(crate) mbit_per_node: u32,
 }
 
 /// How it stands with the relay.

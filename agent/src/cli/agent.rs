@@ -50,6 +50,10 @@ pub(super) struct AgentArgs {
     /// An address and port where that relay can be reached from outside, for instance because the router forwards the port
     #[arg(long, value_name = "ADDR:PORT", env = "WARREN_RELAY_ADDRESS", value_delimiter = ',')]
     relay_address: Vec<SocketAddr>,
+    /// Megabits a second that each node may send through that relay
+    #[arg(long, value_name = "MBIT", env = "WARREN_RELAY_MBIT", default_value_t = 100)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    relay_mbit: u32,
 }
 
 pub(super) fn run(context: &Context, args: AgentArgs) -> Result<(), Failure> {
@@ -84,6 +88,7 @@ fn relay(args: &AgentArgs) -> Result<RelayOptions, Failure> {
         port: args.relay_port,
         static_addresses: given.clone(),
         port_mapping: !args.no_port_mapping,
+        mbit_per_node: args.relay_mbit,
     })
 }
 

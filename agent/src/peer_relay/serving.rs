@@ -7,7 +7,8 @@ use std::num::NonZeroU16;
 use engine::RelayServer;
 use protocol::api::RelayPermission;
 use protocol::key::{PrivateKey, PublicKey};
-use relay::core::{RelayConfig, RelayCore};
+use relay::core::{NODE_BYTES, RelayConfig, RelayCore};
+use relay::limit::Rate;
 use relay::server::{Config, UdpServer};
 
 use super::{Facts, RelayOptions};
@@ -15,6 +16,9 @@ use crate::clock::Clock;
 use crate::entropy;
 use crate::port_mapping::PortMapper;
 use crate::state::{StateFolder, relay_private_key};
+
+/// Bytes a second that make one megabit a second.
+const BYTES_PER_MBIT: u64 = 125_000;
 
 /// A relay that serves.
 pub(super) struct Serving {
@@ -103,6 +107,10 @@ fn bind(
     for place in places {
         let config = RelayConfig {
             network: Some(permission.network),
+            node_bytes: Rate {
+                per_second: u64::from(options.mbit_per_node) * BYTES_PER_MBIT,
+                burst: NODE_BYTES.burst,
+            },
             ..RelayConfig::new(key.clone(), permission.verify_keys.clone())
         };
         let core = RelayCore::new(config, *entropy::bytes());

@@ -17,7 +17,7 @@ fn permission() -> RelayPermission {
 }
 
 fn options(port: Option<u16>) -> RelayOptions {
-    RelayOptions { port, static_addresses: Vec::new(), port_mapping: false }
+    RelayOptions { port, static_addresses: Vec::new(), port_mapping: false, mbit_per_node: 100 }
 }
 
 async fn allowed(state: &StateFolder, options: RelayOptions) -> (PeerRelay, Facts) {
