@@ -19,10 +19,12 @@ use crate::stun::{StunCounters, StunResponder};
 mod bind;
 mod clock;
 mod connections;
+mod departures;
 mod io_counters;
 mod log_gate;
 mod outlet;
 mod queue;
+mod receive_batch;
 mod socket_task;
 
 pub use connections::{

@@ -6,6 +6,8 @@ use std::net::SocketAddr;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::UdpSocket;
 
+use super::receive_batch::allow_joined;
+
 /// Asked of the kernel for each direction: some 30 ms of packets at 1 Gbit/s, which bridges a busy scheduler.
 const BUFFER_LEN: usize = 4 << 20;
 
@@ -49,6 +51,7 @@ fn open(address: SocketAddr, ipv6_only: bool) -> io::Result<(UdpSocket, SocketAd
     }
     socket.set_nonblocking(true)?;
     grow_buffers(&socket, address);
+    allow_joined(&socket);
     socket.bind(&address.into())?;
     let socket = UdpSocket::from_std(socket.into())?;
     let local = socket.local_addr()?;

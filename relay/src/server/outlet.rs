@@ -1,16 +1,20 @@
 //! The way out: through a UDP socket, or into the queue of a connection.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::AsRawFd;
 use std::sync::{Mutex, PoisonError};
 
 use endpoint_selection::Timestamp;
+use nix::sys::socket::{ControlMessage, MsgFlags, SockaddrStorage, sendmsg};
+use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
 use super::Hub;
 use super::bind::BoundSocket;
 use super::connections::is_connection;
-use super::io_counters::count;
+use super::departures::{Departure, runs};
+use super::io_counters::{count, count_many};
 use super::log_gate::LogGate;
 
 /// A UDP socket, and beside it the connections.
@@ -43,6 +47,43 @@ impl Outlet {
         let passed = self.log.lock().unwrap_or_else(PoisonError::into_inner).pass(now);
         if let Some(held_back) = passed {
             tracing::warn!(local = %self.local, %to, %error, held_back, "a datagram could not be sent");
+        }
+    }
+
+    /// Sends a batch without waiting: what cannot leave at once is dropped and counted. Keeps the order of what goes
+    /// to one destination.
+    pub(super) fn send_all(&self, hub: &Hub, now: Timestamp, mut departures: Vec<Departure<'_>>) {
+        for departure in &mut departures {
+            departure.to = self.in_socket_family(departure.to);
+        }
+        for run in runs(&mut departures) {
+            match run {
+                [_, _, ..] if !is_connection(run[0].to.ip()) => self.send_run(hub, now, run),
+                _ => run.iter().for_each(|one| self.send(hub, now, &one.datagram, one.to)),
+            }
+        }
+    }
+
+    /// Sends a run with UDP segmentation offload (Linux 4.18), and its datagrams one by one where the kernel refuses that: an old one,
+    /// a network card without checksums, or a path whose MTU is smaller than a datagram, which then is fragmented.
+    ///
+    /// A refusal is not remembered. It costs little beside the datagrams themselves, and is often the destination's own: one
+    /// with a narrow path must not slow down the others.
+    fn send_run(&self, hub: &Hub, now: Timestamp, run: &[Departure<'_>]) {
+        let sent = self.socket.try_io(Interest::WRITABLE, || {
+            let first = run.first().ok_or(io::ErrorKind::InvalidInput)?;
+            let segment_len = u16::try_from(first.datagram.len()).map_err(io::Error::other)?;
+            let slices: Vec<_> = run.iter().map(|departure| IoSlice::new(&departure.datagram)).collect();
+            let control = [ControlMessage::UdpGsoSegments(&segment_len)];
+            let to = SockaddrStorage::from(first.to);
+            Ok(sendmsg(self.socket.as_raw_fd(), &slices, &control, MsgFlags::MSG_DONTWAIT, Some(&to))?)
+        });
+        match sent {
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                count_many(&hub.io.send_buffer_full, run.len());
+            }
+            Err(_) => run.iter().for_each(|one| self.send(hub, now, &one.datagram, one.to)),
         }
     }
 
