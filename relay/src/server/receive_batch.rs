@@ -11,8 +11,11 @@ use nix::sys::socket::{
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
-/// Messages per system call. More save little, and each has a buffer.
+/// Messages per system call at most. More save little, and each has a buffer.
 const MESSAGES: usize = 32;
+
+/// Messages per system call while there are no more: to make room for many takes longer than to receive one.
+const FEW_MESSAGES: usize = 4;
 
 /// Bytes per message: more than any UDP payload and than what the kernel joins, so that nothing is ever cut.
 const MESSAGE_LEN: usize = 1 << 16;
@@ -22,6 +25,8 @@ pub(super) struct ReceiveBatch {
     bytes: Box<[u8]>,
     arrived: Vec<Arrived>,
     taken: usize,
+    /// For how many messages the next call has room.
+    room: usize,
 }
 
 /// How a message lies in its part of the bytes.
@@ -74,32 +79,35 @@ impl<'b> Message<'b> {
 impl ReceiveBatch {
     pub(super) fn new() -> Self {
         let bytes = vec![0; MESSAGES * MESSAGE_LEN].into_boxed_slice();
-        Self { bytes, arrived: Vec::with_capacity(MESSAGES), taken: 0 }
+        Self { bytes, arrived: Vec::with_capacity(MESSAGES), taken: 0, room: FEW_MESSAGES }
     }
 
-    /// Receives what is there, without waiting, in place of what was there before; says how many messages.
+    /// Receives what is there, without waiting, in place of what was there before. Says whether more may wait; where not,
+    /// the socket counts as drained, as after `WouldBlock`, without another call to hear so. An error behind the last message
+    /// is told by the next call, if the kernel still knows it by then.
     ///
     /// # Errors
     /// `WouldBlock` where nothing waits; else what the kernel says. Nothing is there then.
-    pub(super) fn receive(&mut self, socket: &UdpSocket) -> io::Result<usize> {
-        let Self { bytes, arrived, taken } = self;
+    pub(super) fn receive(&mut self, socket: &UdpSocket) -> io::Result<bool> {
+        let Self { bytes, arrived, taken, room } = self;
         arrived.clear();
         *taken = 0;
-        // Made for each call: the kernel shortens the lengths of the control buffers, and only this sets them anew.
-        let mut headers = MultiHeaders::preallocate(MESSAGES, Some(cmsg_space!(i32)));
-        let mut slices: Vec<_> =
-            bytes.chunks_exact_mut(MESSAGE_LEN).map(|bytes| [IoSliceMut::new(bytes)]).collect();
-        let (headers, slices) = (&mut headers, slices.iter_mut());
-        let messages = socket.try_io(Interest::READABLE, move || {
-            Ok(recvmmsg(socket.as_raw_fd(), headers, slices, MsgFlags::MSG_DONTWAIT, None)?)
-        })?;
-        arrived.extend(messages.map(|message| Arrived::read(&message)));
-        Ok(arrived.len())
-    }
-
-    /// Whether a call that received so many messages used all the room, so that more may wait.
-    pub(super) const fn is_full(messages: usize) -> bool {
-        messages >= MESSAGES
+        let drained = || io::Error::from(io::ErrorKind::WouldBlock);
+        let result = socket.try_io(Interest::READABLE, || {
+            // Made for each call: the kernel shortens the lengths of the control buffers, and only this sets them anew.
+            let mut headers = MultiHeaders::preallocate(*room, Some(cmsg_space!(i32)));
+            let chunks = bytes.chunks_exact_mut(MESSAGE_LEN).take(*room);
+            let mut slices: Vec<_> = chunks.map(|bytes| [IoSliceMut::new(bytes)]).collect();
+            let (socket, slices) = (socket.as_raw_fd(), slices.iter_mut());
+            let messages = recvmmsg(socket, &mut headers, slices, MsgFlags::MSG_DONTWAIT, None)?;
+            arrived.extend(messages.map(|message| Arrived::read(&message)));
+            if arrived.len() < *room { Err(drained()) } else { Ok(()) }
+        });
+        *room = if arrived.len() < FEW_MESSAGES { FEW_MESSAGES } else { MESSAGES };
+        match result {
+            Err(_) if !arrived.is_empty() => Ok(false),
+            result => result.map(|()| true),
+        }
     }
 
     /// Whether messages are left that nobody took.
@@ -136,4 +144,70 @@ pub(super) fn allow_joined(socket: &impl AsFd) {
 fn socket_address(address: &SockaddrStorage) -> Option<SocketAddr> {
     let v4 = address.as_sockaddr_in().map(|address| SocketAddr::from(*address));
     v4.or_else(|| address.as_sockaddr_in6().map(|address| SocketAddr::from(*address)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::IoSlice;
+
+    use nix::sys::socket::{ControlMessage, sendmsg};
+
+    use super::*;
+
+    async fn receiver() -> UdpSocket {
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        allow_joined(&socket);
+        socket
+    }
+
+    /// Everything that waits, and whether more may wait after it.
+    async fn received(batch: &mut ReceiveBatch, socket: &UdpSocket) -> (Vec<(SocketAddr, Vec<u8>)>, bool) {
+        socket.readable().await.unwrap();
+        let more = batch.receive(socket).unwrap();
+        let mut all = Vec::new();
+        while batch.has_more() {
+            for message in batch.take(3) {
+                let message = message.expect("a message that can be read");
+                let from = message.from;
+                all.extend(message.into_datagrams().map(|datagram| (from, datagram.to_vec())));
+            }
+        }
+        (all, more)
+    }
+
+    #[tokio::test]
+    async fn datagrams_of_several_senders_come_in_order_and_whole() {
+        let (receiver, mut batch) = (receiver().await, ReceiveBatch::new());
+        let senders = [sender(), sender()];
+        let lens = [3, 0, 65_507, 1, 1, 1_400, 1_400, 7];
+        let mut sent = Vec::new();
+        for (number, len) in lens.into_iter().enumerate() {
+            let (sender, datagram) = (&senders[number % 2], vec![number as u8; len]);
+            sender.send_to(&datagram, receiver.local_addr().unwrap()).unwrap();
+            sent.push((sender.local_addr().unwrap(), datagram));
+        }
+        let (first, more) = received(&mut batch, &receiver).await;
+        assert_eq!((&first[..], more), (&sent[..FEW_MESSAGES], true));
+        let (rest, more) = received(&mut batch, &receiver).await;
+        assert_eq!((&rest[..], more), (&sent[FEW_MESSAGES..], false));
+        assert_eq!(batch.receive(&receiver).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+    }
+
+    #[tokio::test]
+    async fn datagrams_that_come_joined_are_told_apart() {
+        let (receiver, mut batch) = (receiver().await, ReceiveBatch::new());
+        let sender = sender();
+        let (bytes, segment_len) = ((0..24).collect::<Vec<u8>>(), 10);
+        let to = SockaddrStorage::from(receiver.local_addr().unwrap());
+        let control = [ControlMessage::UdpGsoSegments(&segment_len)];
+        let slices = [IoSlice::new(&bytes)];
+        sendmsg(sender.as_raw_fd(), &slices, &control, MsgFlags::empty(), Some(&to)).unwrap();
+        let (all, _) = received(&mut batch, &receiver).await;
+        let datagrams: Vec<_> = all.into_iter().map(|(_, datagram)| datagram).collect();
+        assert_eq!(datagrams, [&bytes[..10], &bytes[10..20], &bytes[20..]]);
+    }
+
+    fn sender() -> std::net::UdpSocket {
+        std::net::UdpSocket::bind("127.0.0.1:0").unwrap()
+    }
 }

@@ -86,9 +86,9 @@ impl SocketTask {
 
     fn receive(&mut self, batch: &mut ReceiveBatch) -> Turn {
         match batch.receive(&self.outlet.socket) {
-            Ok(messages) => {
+            Ok(more) => {
                 self.errors = 0;
-                if ReceiveBatch::is_full(messages) { Turn::Full } else { Turn::Drained }
+                if more { Turn::Full } else { Turn::Drained }
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Turn::Drained,
             Err(error) => self.failed(&error),
@@ -98,8 +98,9 @@ impl SocketTask {
     /// Handles the next datagrams of a batch, then sends what they led to.
     fn turn(&mut self, batch: &mut ReceiveBatch) {
         let (now, now_unix_s) = (self.hub.clock.now(), Clock::unix_s());
-        let mut departures = Vec::with_capacity(TURN_DATAGRAMS);
-        for message in batch.take(TURN_DATAGRAMS) {
+        let messages = batch.take(TURN_DATAGRAMS);
+        let mut departures = Vec::with_capacity(messages.size_hint().0);
+        for message in messages {
             match message {
                 Some(message) => self.handle(now, now_unix_s, message, &mut departures),
                 None => count(&self.hub.io.receive_errors),
