@@ -1,17 +1,19 @@
 //! A relay and STUN server on UDP: moves datagrams between sockets and the decisions of [`crate::core`] and
 //! [`crate::stun`].
 //!
-//! One task for each socket reads until nothing waits, at most 64 datagrams for each turn,
-//! into one buffer that it keeps; a forwarded packet leaves from that same buffer. What the kernel cannot take at
-//! once is dropped and counted, as any router does: WireGuard and what it carries cope with loss, not with queues.
+//! One task for each socket receives what waits in one system call, decides about it, and sends what comes of it with as
+//! few calls as the kernel allows: datagrams of one length to one destination leave together, from the buffers that
+//! they came in. What the kernel cannot take at once is dropped and counted, as any router does: WireGuard and what it
+//! carries cope with loss, not with queues.
+//!
+//! The tasks share a thread of their own. On a runtime with several, an idle one would be woken by each packet that
+//! arrives while another is at work; and a flood takes no time from what else the program does.
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::runtime::Handle;
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::sync::{oneshot, watch};
 
 use crate::core::{RelayCore, RelayCounters};
 use crate::stun::{StunCounters, StunResponder};
@@ -26,6 +28,7 @@ mod outlet;
 mod queue;
 mod receive_batch;
 mod socket_task;
+mod thread;
 
 pub use connections::{
     CONNECTIONS_MAX, CONNECTIONS_PER_CLIENT_MAX, Connection, Connections, FRAME_BYTES_MAX,
@@ -37,6 +40,7 @@ use connections::ConnectionTable;
 use io_counters::IoCounts;
 use outlet::Outlet;
 use socket_task::SocketTask;
+use thread::Thread;
 
 /// Which addresses a server listens on, and the relay behind them.
 pub struct Config {
@@ -82,29 +86,30 @@ impl Hub {
 pub struct UdpServer {
     hub: Arc<Hub>,
     stop: watch::Sender<()>,
-    tasks: Vec<JoinHandle<()>>,
+    /// Hears when the thread of the tasks ends.
+    ended: oneshot::Receiver<()>,
     addrs: Vec<SocketAddr>,
     relay: Option<Arc<Outlet>>,
 }
 
 impl UdpServer {
-    /// Binds every address and starts to serve; must be called within a tokio runtime. Where one address cannot be
-    /// had, nothing is served.
+    /// Binds every address and starts to serve, on a thread of its own. Where one address cannot be had, nothing is
+    /// served.
     ///
     /// A wildcard address (`0.0.0.0`, `[::]`) serves every address of the host; `[::]` serves IPv4 as well unless an
     /// IPv4 address with the same port is listed. Answers leave from the address that the host's routes choose: a
     /// host with several addresses of one family lists those that nodes shall use instead of a wildcard.
     ///
     /// # Errors
-    /// Where an address cannot be bound (the message names it and says what to do), there is no tokio runtime, or the
-    /// system has no random bytes.
+    /// Where an address cannot be bound (the message names it and says what to do), or the system has no random bytes or
+    /// no room for a thread.
     pub fn bind(config: Config) -> io::Result<Self> {
         let Config { stun, relay, core } = config;
-        Handle::try_current().map_err(io::Error::other)?;
         let (mut stun_secret, mut connection_secret) = ([0; 16], [0; 16]);
         getrandom::fill(&mut stun_secret).map_err(io::Error::other)?;
         getrandom::fill(&mut connection_secret).map_err(io::Error::other)?;
-        let bound = bind::bind_all(&stun, relay)?;
+        let mut thread = Thread::new()?;
+        let bound = thread.within(|| bind::bind_all(&stun, relay))?;
         let hub = Arc::new(Hub {
             core: Mutex::new(core),
             stun: Mutex::new(StunResponder::new(stun_secret)),
@@ -115,7 +120,6 @@ impl UdpServer {
         let (stop, stopped) = watch::channel(());
         let addrs = bound.iter().map(|socket| socket.local).collect();
         let mut relay = None;
-        let mut tasks = Vec::new();
         for socket in bound {
             let is_relay = socket.is_relay;
             let outlet = Arc::new(Outlet::new(socket));
@@ -123,9 +127,10 @@ impl UdpServer {
                 relay = Some(Arc::clone(&outlet));
             }
             let task = SocketTask::new(outlet, is_relay, Arc::clone(&hub), stopped.clone());
-            tasks.push(tokio::spawn(task.run()));
+            thread.spawn(task.run());
         }
-        Ok(Self { hub, stop, tasks, addrs, relay })
+        let ended = thread.start()?;
+        Ok(Self { hub, stop, ended, addrs, relay })
     }
 
     /// The bound addresses with their real ports: STUN's in the order of [`Config::stun`] without repeats, then the
@@ -161,13 +166,10 @@ impl UdpServer {
 
     /// Ends the tasks after the datagrams that they have in hand, and closes the sockets.
     pub async fn stop(self) {
-        let Self { hub, stop, tasks, .. } = self;
+        let Self { hub, stop, ended, .. } = self;
         hub.connections.close();
         drop(stop);
-        for task in tasks {
-            if let Err(error) = task.await {
-                tracing::error!(%error, "a relay socket's task did not end well; please report this");
-            }
-        }
+        // It says so by going away.
+        let _ = ended.await;
     }
 }

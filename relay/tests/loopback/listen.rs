@@ -2,7 +2,9 @@
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
+use std::time::Duration;
 
+use protocol::stun::{decode_response, encode_request};
 use relay::server::{Config, UdpServer};
 
 use crate::node::{NETWORK, Node, addr, core, server};
@@ -103,9 +105,15 @@ async fn an_address_of_another_host_is_an_error() {
 }
 
 #[test]
-fn outside_a_runtime_binding_is_an_error_and_not_a_panic() {
+fn a_server_serves_without_a_runtime_of_its_caller() {
     let config = Config { stun: vec![addr("127.0.0.1:0")], relay: None, core: core() };
-    assert!(UdpServer::bind(config).is_err());
+    let server = UdpServer::bind(config).unwrap();
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    socket.send_to(&encode_request([7; 12]), server.local_addrs()[0]).unwrap();
+    let mut answer = [0; 1_500];
+    let len = socket.recv(&mut answer).unwrap();
+    assert_eq!(decode_response(&answer[..len]), Ok(([7; 12], socket.local_addr().unwrap())));
 }
 
 #[tokio::test]
