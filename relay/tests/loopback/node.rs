@@ -68,6 +68,10 @@ impl Node {
         self.socket.local_addr().unwrap()
     }
 
+    pub(crate) fn socket(&self) -> &UdpSocket {
+        &self.socket
+    }
+
     pub(crate) fn relay_key(&self) -> RelayKey {
         RelayKey::of_node(&self.key, &core().public_key()).unwrap()
     }
