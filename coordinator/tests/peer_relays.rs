@@ -77,6 +77,19 @@ impl Scene {
         Self { fixture, relay, relay_map, other_map }
     }
 
+    /// The coordinator's owner adds a relay, `par1`.
+    fn add_owners_relay(&self) {
+        let new = NewRelay {
+            name: "par1".into(),
+            public_key: key(3),
+            addresses: vec!["198.51.100.8:3478".parse().unwrap()],
+            stun_servers: Vec::new(),
+        };
+        let coordinator = &self.fixture.coordinator;
+        relays::add(&self.fixture.other_process(), coordinator.entropy(), START, new).unwrap();
+        coordinator.sync().unwrap();
+    }
+
     fn names(&mut self) -> Vec<String> {
         self.other_map.relays().into_iter().map(|relay| relay.name).collect()
     }
@@ -120,14 +133,7 @@ fn that_a_node_may_relay_outlives_a_restart() {
 #[test]
 fn a_peer_relay_is_in_the_maps_of_the_others_after_the_owners_relays_and_not_in_its_own() {
     let mut scene = Scene::new();
-    let new = NewRelay {
-        name: "par1".into(),
-        public_key: key(3),
-        addresses: vec!["198.51.100.8:3478".parse().unwrap()],
-        stun_servers: Vec::new(),
-    };
-    relays::add(&scene.fixture.other_process(), scene.fixture.coordinator.entropy(), START, new).unwrap();
-    scene.fixture.coordinator.sync().unwrap();
+    scene.add_owners_relay();
     assert_eq!(scene.names(), ["par1", "relay"]);
     let peer_relay = scene.other_map.relays().pop().unwrap();
     assert_eq!((peer_relay.address.to_string().as_str(), peer_relay.public_key), (AT, key(9)));
@@ -250,14 +256,7 @@ fn a_relay_at_a_bad_address_or_with_a_bad_key_is_refused_and_the_error_names_the
 #[test]
 fn a_peer_relay_cannot_put_itself_in_the_place_of_another_relay() {
     let mut scene = Scene::new();
-    let new = NewRelay {
-        name: "par1".into(),
-        public_key: key(3),
-        addresses: vec!["198.51.100.8:3478".parse().unwrap()],
-        stun_servers: Vec::new(),
-    };
-    relays::add(&scene.fixture.other_process(), scene.fixture.coordinator.entropy(), START, new).unwrap();
-    scene.fixture.coordinator.sync().unwrap();
+    scene.add_owners_relay();
     let pretend = |scene: &mut Scene, report| {
         scene.fixture.coordinator.report(START, &scene.relay.identity, report).unwrap();
         scene.names()

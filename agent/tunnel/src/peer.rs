@@ -79,10 +79,14 @@ impl PeerState {
         self.poke_due = self.noise.stats().waiting;
     }
 
+    /// Whether the last handshake that was begun out of turn is long enough ago.
+    fn is_rested(&self, now: Instant) -> bool {
+        self.poked_at.is_none_or(|at| now.saturating_duration_since(at) >= POKE_INTERVAL)
+    }
+
     /// Whether a handshake that was asked for may begin now.
     pub(crate) fn take_poke(&mut self, now: Instant) -> bool {
-        let rested = self.poked_at.is_none_or(|at| now.saturating_duration_since(at) >= POKE_INTERVAL);
-        if !(self.poke_due && rested) {
+        if !(self.poke_due && self.is_rested(now)) {
             return false;
         }
         self.poke_due = false;
@@ -95,7 +99,7 @@ impl PeerState {
 
     /// Whether a handshake may begin now that replaces a session which the peer has lost.
     pub(crate) fn take_renewal(&mut self, now: Instant) -> bool {
-        let rested = self.poked_at.is_none_or(|at| now.saturating_duration_since(at) >= POKE_INTERVAL);
+        let rested = self.is_rested(now);
         let has_session = self.noise.stats().handshake_age.is_some_and(|age| age < SESSION_LIFE);
         if rested && has_session {
             self.poked_at = Some(now);
