@@ -1,14 +1,15 @@
 //! The engine: takes inputs in, lets its parts react, hands wishes out.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::net::{IpAddr, SocketAddr};
+use std::cell::OnceCell;
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
 
-use endpoint_selection::nat::{Mapping, NatProfile};
+use endpoint_selection::nat::NatProfile;
 use endpoint_selection::{SocketId, Timestamp};
 use protocol::api::{MapEvent, NetworkMap, OwnRelay, RelayPermission, ReportResponse};
 use protocol::frame::{DatagramClass, classify};
 use protocol::key::PublicKey;
-use protocol::probe::{CALL_CANDIDATES_MAX, tag_of};
+use protocol::probe::tag_of;
 
 use crate::config::EngineConfig;
 use crate::context::{Context, Notice, RelaySession};
@@ -59,6 +60,8 @@ pub struct Engine {
     underway: Option<Underway>,
     /// No attempt sends before this.
     attempts_from: Timestamp,
+    /// The next deadline until the next event: to find it out costs a look at every peer.
+    deadline: OnceCell<Option<(Timestamp, &'static str)>>,
 }
 
 /// The surroundings of one event, borrowed beside the part that handles it.
@@ -78,6 +81,7 @@ macro_rules! context {
     };
 }
 
+mod own_candidates;
 mod own_relay;
 mod relays;
 mod report;
@@ -121,11 +125,13 @@ impl Engine {
             sockets: Sockets::default(),
             underway: None,
             attempts_from: Timestamp::default(),
+            deadline: OnceCell::new(),
         }
     }
 
     /// Takes in one thing that happened at `now`.
     pub fn handle_input(&mut self, now: Timestamp, input: Input<'_>) {
+        self.deadline.take();
         match input {
             Input::Map(event) => self.on_map(now, event),
             Input::ReportAccepted(response) => self.on_report_accepted(now, response),
@@ -170,6 +176,7 @@ impl Engine {
 
     /// Does what is due at `now`.
     pub fn handle_timeout(&mut self, now: Timestamp) {
+        self.deadline.take();
         if self.discovery.handle_timeout(&mut context!(self, now)) {
             self.on_own_candidates_changed(now);
         }
@@ -200,6 +207,10 @@ impl Engine {
     /// When [`Self::handle_timeout`] is wanted next, and for what.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<(Timestamp, &'static str)> {
+        *self.deadline.get_or_init(|| self.find_deadline())
+    }
+
+    fn find_deadline(&self) -> Option<(Timestamp, &'static str)> {
         let relay = self.relays.values().filter_map(RelayClient::next_at).min();
         let peer = self.peers.values().filter_map(Peer::next_at).min();
         [
@@ -334,54 +345,6 @@ impl Engine {
             self.reporter.touch_later(now);
         }
     }
-
-    fn rediscover(&mut self, now: Timestamp) {
-        self.discovery.ask_all(&mut context!(self, now));
-        for relay in self.relays.values_mut() {
-            relay.check_now(now);
-        }
-    }
-
-    fn on_own_candidates_changed(&mut self, now: Timestamp) {
-        self.note_own_relay(now);
-        let addresses: Vec<SocketAddr> = self
-            .discovery
-            .candidates()
-            .into_iter()
-            .map(|candidate| candidate.address)
-            .take(CALL_CANDIDATES_MAX)
-            .collect();
-        let nat = self.discovery.nat();
-        let is_other_mapping = self.reported_nat.mapping != nat.mapping;
-        if self.reported_nat != nat {
-            self.reported_nat = nat;
-            self.reporter.touch(now);
-        }
-        let mapped = self.discovery.port_mapped().map(|candidate| candidate.address);
-        let is_other_port = std::mem::replace(&mut self.own_port_mapped, mapped) != mapped;
-        if is_other_port {
-            // Where the NAT keeps ports, the same address was known before, but not that anyone may send to it.
-            self.reporter.touch(now);
-        }
-        if self.own_addresses == addresses && !is_other_mapping {
-            return;
-        }
-        // A NAT with another port for each destination shows servers new ones again and again; no peer can use them.
-        let is_dependent = nat.mapping.is_some_and(Mapping::is_dependent);
-        let is_told = is_other_mapping || is_other_port || !is_dependent;
-        let is_news = is_told || ips(&self.own_addresses) != ips(&addresses);
-        self.own_addresses = addresses;
-        if is_news {
-            self.reporter.touch(now);
-            for peer in self.peers.values_mut() {
-                peer.on_own_change(now);
-            }
-        }
-    }
-}
-
-fn ips(addresses: &[SocketAddr]) -> BTreeSet<IpAddr> {
-    addresses.iter().map(SocketAddr::ip).collect()
 }
 
 fn is_due(at: Option<Timestamp>, now: Timestamp) -> bool {

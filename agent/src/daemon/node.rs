@@ -19,7 +19,7 @@ use crate::coordinator_client::{CallError, CoordinatorClient};
 use crate::entropy;
 use crate::exit::{Code, Failure};
 use crate::map_stream::{MapStream, StreamNews, StreamWish};
-use crate::net::Nat64Watch;
+use crate::net::{InterfaceWatch, Nat64Watch};
 use crate::peer_relay::{self, PeerRelay};
 use crate::port_mapping::{self, PortMapper};
 use crate::relay_web_sockets::RelayWebSockets;
@@ -53,6 +53,8 @@ pub(crate) struct Node {
     port_mapper: Option<PortMapper>,
     own_relay: PeerRelay,
     nat64: Nat64Watch,
+    /// Absent where the system tells of no changes.
+    interface_watch: Option<InterfaceWatch>,
     /// Told when the tunnel sends a packet that the engine waits for.
     packet: Arc<Notify>,
     client: CoordinatorClient,
@@ -130,6 +132,7 @@ impl Node {
             rules: options.offer.rules.clone(),
             clock,
             nat64: Nat64Watch::start(),
+            interface_watch: watch_interfaces(),
             packet,
             client,
             datagrams,
@@ -348,6 +351,15 @@ fn open_paths(state: &StateFolder) -> Result<(PathLayer, mpsc::Receiver<Received
         tracing::warn!(%error, "the UDP port is not remembered");
     }
     Ok((paths, datagrams))
+}
+
+fn watch_interfaces() -> Option<InterfaceWatch> {
+    let watch = InterfaceWatch::start();
+    watch
+        .inspect_err(
+            |error| tracing::info!(%error, "the kernel tells nothing of interfaces: looking each second"),
+        )
+        .ok()
 }
 
 /// Waits for the router's news; forever, where nobody asks it.

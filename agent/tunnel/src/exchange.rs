@@ -167,6 +167,7 @@ impl Exchange {
                 current = Some((peer, peer.lock()));
             }
             if let Some((_, state)) = &mut current {
+                keyed.peers.note_used(peer, state);
                 self.seal(state, packet, peer.slot.tunnel_mtu(), (messages, answers));
             }
             self.send_all(&keyed.peers, peer, messages, outbound);
@@ -188,7 +189,6 @@ impl Exchange {
         tunnel_mtu: u16,
         (messages, answers): (&mut Vec<BytesMut>, &mut WriteBatch),
     ) {
-        state.note_used();
         match fit(packet, tunnel_mtu) {
             Fitted::Packet(packet) => state.noise.seal(&packet, tunnel_mtu, messages),
             Fitted::Pieces(pieces) => {
@@ -230,7 +230,7 @@ impl Exchange {
         let counters = &self.paths.counters;
         let Some((peer, message)) = self.owner_of(keyed, inbound, source, message) else { return false };
         let mut state = peer.lock();
-        state.note_used();
+        keyed.peers.note_used(&peer, &mut state);
         let tunnel_mtu = peer.slot.tunnel_mtu();
         let Ok(packet) = state.noise.open(message, tunnel_mtu, &mut inbound.messages) else {
             inbound.messages.clear();

@@ -44,6 +44,8 @@ pub(crate) struct PeerState {
     poked_at: Option<Instant>,
     poke_due: bool,
     has_keepalive: bool,
+    /// Whether the peer is in [`Peers::awake`].
+    is_awake: bool,
     ticks_left: u16,
     /// Answers to packets that were too long that may still be made in this second, and when it began.
     too_big: (u8, Option<Instant>),
@@ -62,16 +64,11 @@ impl PeerState {
         self.last_source = source.or(self.last_source);
     }
 
-    /// A message is made or taken: the timers run.
-    pub(crate) const fn note_used(&mut self) {
-        self.ticks_left = TICKS_AFTER_USE;
-    }
-
     /// Whether the timers run at this tick.
-    pub(crate) const fn take_tick(&mut self) -> bool {
-        let runs = self.has_keepalive || self.ticks_left > 0;
+    const fn take_tick(&mut self) -> bool {
+        self.is_awake = self.has_keepalive || self.ticks_left > 0;
         self.ticks_left = self.ticks_left.saturating_sub(1);
-        runs
+        self.is_awake
     }
 
     /// Asks for a handshake over a new path, where packets wait for one.
@@ -137,6 +134,8 @@ pub(crate) struct Peers {
     by_address: AllowedIps<Arc<Peer>>,
     /// Behind its own lock, because it changes with every handshake while the rest is read.
     by_index: RwLock<HashMap<u32, Arc<Peer>>>,
+    /// Those whose timers run. Taken after a peer's state, never before.
+    awake: Mutex<Vec<Arc<Peer>>>,
 }
 
 impl Peers {
@@ -157,16 +156,20 @@ impl Peers {
                 poked_at: None,
                 poke_due: false,
                 has_keepalive: false,
+                is_awake: false,
                 ticks_left: 0,
                 too_big: (0, None),
             };
             Arc::new(Peer { key: *key, slot: slot(), state: Mutex::new(state) })
         });
+        let peer = Arc::clone(peer);
         let mut state = peer.lock();
         state.noise.set_keepalive(keepalive_s);
         state.has_keepalive = keepalive_s.is_some();
+        if keepalive_s.is_some() {
+            Self::wake(&self.awake, &peer, &mut state);
+        }
         drop(state);
-        let peer = Arc::clone(peer);
         self.by_address.remove(|owner| owner.key == *key);
         for prefix in &config.allowed_ips {
             self.by_address.insert(*prefix, Arc::clone(&peer));
@@ -177,6 +180,28 @@ impl Peers {
         self.by_key.remove(key);
         self.by_address.remove(|owner| owner.key == *key);
         self.indices_mut().retain(|_, owner| owner.key != *key);
+        self.awake().retain(|peer| peer.key != *key);
+    }
+
+    /// A message of `peer` is made or taken: its timers run.
+    pub(crate) fn note_used(&self, peer: &Arc<Peer>, state: &mut PeerState) {
+        state.ticks_left = TICKS_AFTER_USE;
+        Self::wake(&self.awake, peer, state);
+    }
+
+    /// Moves the timers of those that are in use, with `tick`; costs nothing for the others.
+    pub(crate) fn tick(&self, mut tick: impl FnMut(&Arc<Peer>, MutexGuard<'_, PeerState>)) {
+        // Not held while they tick: whoever is used meanwhile may lock it.
+        let mut ticking = std::mem::take(&mut *self.awake());
+        ticking.retain(|peer| {
+            let mut state = peer.lock();
+            let runs = state.take_tick();
+            if runs {
+                tick(peer, state);
+            }
+            runs
+        });
+        self.awake().append(&mut ticking);
     }
 
     /// Replaces every session after the node's own key changed.
@@ -210,10 +235,6 @@ impl Peers {
         self.by_address.find(address)
     }
 
-    pub(crate) fn all(&self) -> impl Iterator<Item = &Arc<Peer>> {
-        self.by_key.values()
-    }
-
     /// Remembers whose handshake `index` is.
     pub(crate) fn learn_index(&self, index: u32, peer: &Arc<Peer>) {
         self.indices_mut().insert(index, Arc::clone(peer));
@@ -227,6 +248,16 @@ impl Peers {
     pub(crate) fn stats(&self) -> BTreeMap<PublicKey, PeerStats> {
         let now = Instant::now();
         self.by_key.iter().map(|(key, peer)| (*key, peer.lock().stats(now))).collect()
+    }
+
+    fn wake(awake: &Mutex<Vec<Arc<Peer>>>, peer: &Arc<Peer>, state: &mut PeerState) {
+        if !std::mem::replace(&mut state.is_awake, true) {
+            awake.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(peer));
+        }
+    }
+
+    fn awake(&self) -> MutexGuard<'_, Vec<Arc<Peer>>> {
+        self.awake.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn indices_mut(&self) -> std::sync::RwLockWriteGuard<'_, HashMap<u32, Arc<Peer>>> {
@@ -247,11 +278,14 @@ mod tests {
         let config = PeerConfig { allowed_ips: Vec::new(), persistent_keepalive_s };
         peers.set(&identity, &key, &config, Arc::<PathSlot>::default);
         let Some(peer) = peers.by_key.get(&key) else { return 0 };
-        let mut state = peer.lock();
         if is_used {
-            state.note_used();
+            // Twice: it ticks once at a time all the same.
+            peers.note_used(peer, &mut peer.lock());
+            peers.note_used(peer, &mut peer.lock());
         }
-        (0..10_000).filter(|_| state.take_tick()).count()
+        let mut count = 0;
+        (0..10_000).for_each(|_| peers.tick(|_, _| count += 1));
+        count
     }
 
     #[test]

@@ -14,11 +14,13 @@ use super::Node;
 /// Sleep of the machine that is worth learning everything anew: mappings of NATs live 30 s and more.
 const SLEEP_MIN: Duration = Duration::from_secs(5);
 
-/// A tunnel that moves nothing is looked at each so many ticks: 5 s. That costs as much as it has peers.
-const REST_TICKS: u32 = 20;
+/// A tunnel that moves nothing is looked at each so many ticks: 10 s. That costs as much as it has peers.
+const REST_TICKS: u32 = 40;
 
-/// The interfaces of a node that moves nothing are looked at each so many ticks: 1 s. It is most of what such a node computes.
-const INTERFACE_TICKS: u32 = 4;
+/// The interfaces are looked at each so many ticks, 10 s, for whatever the kernel did not tell of; or each second, where it tells
+/// nothing.
+const INTERFACE_TICKS: u32 = 40;
+const INTERFACE_TICKS_UNTOLD: u32 = 4;
 
 /// No look for the sake of one packet within this time after another look.
 const LOOK_SPACING: Duration = Duration::from_millis(10);
@@ -31,7 +33,7 @@ impl Node {
         if has_moved || self.ticks.is_multiple_of(REST_TICKS) {
             self.look_at_traffic();
         }
-        if (has_moved || self.ticks.is_multiple_of(INTERFACE_TICKS)) && self.look_at_interfaces() {
+        if self.may_have_other_interfaces() && self.look_at_interfaces() {
             self.wish(StreamWish::Reconnect);
         }
         if let Some(mapper) = self.port_mapper.as_ref().filter(|_| self.engine.doubts_port_mapping()) {
@@ -49,6 +51,13 @@ impl Node {
         self.saver.tick(self.engine.network_map());
         // Finished report tasks; the set must not grow.
         while self.tasks.try_join_next().is_some() {}
+    }
+
+    fn may_have_other_interfaces(&self) -> bool {
+        match &self.interface_watch {
+            Some(watch) => watch.take_changed() || self.ticks.is_multiple_of(INTERFACE_TICKS),
+            None => self.ticks.is_multiple_of(INTERFACE_TICKS_UNTOLD),
+        }
     }
 
     /// A packet that the engine waits for went out. Somebody who sends one to each of a thousand peers makes no thousand looks at

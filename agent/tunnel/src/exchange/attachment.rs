@@ -30,18 +30,14 @@ impl Attachment for Exchange {
         let Inbound { outbound, messages, .. } = &mut *inbound;
         keyed.identity.tick();
         let now = Instant::now();
-        for peer in keyed.peers.all() {
-            let mut state = peer.lock();
-            if !state.take_tick() {
-                continue;
-            }
+        keyed.peers.tick(|peer, mut state| {
             state.noise.tick(messages);
             if messages.is_empty() && state.take_poke(now) {
                 state.noise.initiate(messages);
             }
             drop(state);
             self.send_all(&keyed.peers, peer, messages, outbound);
-        }
+        });
         outbound.flush(&self.paths.counters);
         if self.ticks.fetch_add(1, Ordering::Relaxed).is_multiple_of(SWEEP_TICKS) {
             keyed.peers.forget_indices(&keyed.identity);
@@ -54,7 +50,7 @@ impl Attachment for Exchange {
         let mut messages = Vec::new();
         let mut state = peer.lock();
         if state.take_renewal(Instant::now()) {
-            state.note_used();
+            keyed.peers.note_used(&peer, &mut state);
             state.noise.initiate(&mut messages);
         }
         drop(state);
@@ -72,7 +68,7 @@ impl Attachment for Exchange {
             let mut state = peer.lock();
             state.want_poke();
             if state.take_poke(Instant::now()) {
-                state.note_used();
+                keyed.peers.note_used(&peer, &mut state);
                 state.noise.initiate(&mut messages);
             }
         }
