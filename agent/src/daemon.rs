@@ -31,6 +31,9 @@ use standing::Standing;
 /// two looks, so this is a good part of the silence after a router's rebinding.
 const TICK: Duration = Duration::from_millis(250);
 
+/// How often it does while nobody uses the tunnel; the first packet wakes it all the same.
+const TICK_AT_REST: Duration = Duration::from_secs(1);
+
 /// Requests that wait for the loop.
 const CALLS_MAX: usize = 64;
 
@@ -104,7 +107,7 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
             Some(call) = calls.recv() => daemon.on_call(call).await,
             Some(departure) = departures.recv() => daemon.on_departure(departure).await,
             happening = daemon.standing.next() => daemon.standing.handle(happening),
-            _ = ticks.tick() => daemon.standing.tick(),
+            _ = ticks.tick() => ticks.reset_after(daemon.standing.tick()),
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
         }

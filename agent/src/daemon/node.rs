@@ -71,6 +71,8 @@ pub(crate) struct Node {
     addresses: Vec<LocalAddress>,
     slept: Duration,
     ticks: u32,
+    /// Ticks that are left until the tunnel is at rest.
+    moving_ticks: u32,
     looked_at: Timestamp,
     connection: Connection,
     deletion: Option<String>,
@@ -146,6 +148,7 @@ impl Node {
             addresses: Vec::new(),
             slept: Clock::slept(),
             ticks: 0,
+            moving_ticks: 0,
             looked_at: clock.now(),
             connection: Connection::default(),
             deletion: None,

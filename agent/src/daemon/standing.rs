@@ -1,12 +1,14 @@
 //! What this machine is right now: no node, a node that is down, or one that works.
 
+use std::time::Duration;
+
 use crate::clock::Clock;
 use crate::exit::Failure;
 use crate::state::{Identity, StateFolder};
 
-use super::Options;
 use super::happening::Happening;
 use super::node::Node;
+use super::{Options, TICK, TICK_AT_REST};
 
 /// Where the daemon stands.
 pub(crate) enum Standing {
@@ -58,10 +60,11 @@ impl Standing {
         }
     }
 
-    /// Lets the node look around.
-    pub(crate) fn tick(&mut self) {
-        if let Self::Up(node) = self {
-            node.tick();
+    /// Lets the node look around; says when it wants to again.
+    pub(crate) fn tick(&mut self) -> Duration {
+        match self {
+            Self::Up(node) if node.tick() => TICK,
+            Self::Up(_) | Self::NotEnrolled | Self::Down(_) | Self::Deleted(..) => TICK_AT_REST,
         }
     }
 

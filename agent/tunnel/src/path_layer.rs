@@ -47,8 +47,8 @@ pub(crate) trait Attachment: Send + Sync {
     fn receive(&self, source: Source, message: &[u8]) -> bool;
     /// The batch is over: hand on what was gathered.
     fn flush(&self);
-    /// Moves the timers on.
-    fn tick(&self);
+    /// Moves the timers on; says whether any runs.
+    fn tick(&self) -> bool;
     /// A peer's path changed to another one.
     fn path_appeared(&self, peer: &PublicKey);
     /// A peer lost its session.

@@ -17,6 +17,9 @@ use crate::sockets::Readable;
 /// (whitepaper §6.1), so this is as exact as it needs.
 const TICK: Duration = Duration::from_millis(250);
 
+/// How often while no timer runs: WireGuard's shortest deadline is far longer than it takes to notice the next one.
+const TICK_AT_REST: Duration = Duration::from_secs(1);
+
 /// Batches taken from one socket before the other ones, the timers and the stop signal have their turn.
 const BATCHES_MAX: usize = 8;
 
@@ -28,14 +31,9 @@ pub(crate) fn run(state: &PathState, mut accept: impl FnMut(Received) -> bool) {
     loop {
         let now = Instant::now();
         if now >= next_tick {
-            next_tick = now + TICK;
-            contain(state, || {
-                state.with_attachment(|tunnel| {
-                    if let Some(tunnel) = tunnel {
-                        tunnel.tick();
-                    }
-                });
-            });
+            let runs =
+                contain(state, || state.with_attachment(|tunnel| tunnel.is_some_and(Attachment::tick)));
+            next_tick = now + if runs == Some(false) { TICK_AT_REST } else { TICK };
         }
         let Ok(readable) = state.sockets.wait(next_tick.saturating_duration_since(Instant::now())) else {
             // Only a signal interrupts the wait; whatever else it may be, it must not spin.
@@ -165,7 +163,7 @@ mod tests {
 
         fn flush(&self) {}
 
-        fn tick(&self) {
+        fn tick(&self) -> bool {
             panic!("a test's bug");
         }
 

@@ -14,11 +14,14 @@ use super::Node;
 /// Sleep of the machine that is worth learning everything anew: mappings of NATs live 30 s and more.
 const SLEEP_MIN: Duration = Duration::from_secs(5);
 
-/// A tunnel that moves nothing is looked at each so many ticks: 10 s. That costs as much as it has peers.
+/// A tunnel that moved nothing for so many ticks (10 min) is at rest. Until then a path that only sends is noticed soon.
+const MOVING_TICKS: u32 = 2_400;
+
+/// A tunnel that moves nothing is looked at each so many ticks: 10 s, or 40 s at rest. That costs as much as it has peers.
 const REST_TICKS: u32 = 40;
 
-/// The interfaces are looked at each so many ticks, 10 s, for whatever the kernel did not tell of; or each second, where it tells
-/// nothing.
+/// The interfaces are looked at each so many ticks, for whatever the kernel did not tell of; or more often, where it
+/// tells nothing.
 const INTERFACE_TICKS: u32 = 40;
 const INTERFACE_TICKS_UNTOLD: u32 = 4;
 
@@ -26,10 +29,11 @@ const INTERFACE_TICKS_UNTOLD: u32 = 4;
 const LOOK_SPACING: Duration = Duration::from_millis(10);
 
 impl Node {
-    /// Looks around.
-    pub(crate) fn tick(&mut self) {
+    /// Looks around; says whether the tunnel is in use.
+    pub(crate) fn tick(&mut self) -> bool {
         self.ticks = self.ticks.wrapping_add(1);
         let has_moved = self.tunnel.take_moved();
+        self.moving_ticks = if has_moved { MOVING_TICKS } else { self.moving_ticks.saturating_sub(1) };
         if has_moved || self.ticks.is_multiple_of(REST_TICKS) {
             self.look_at_traffic();
         }
@@ -51,6 +55,7 @@ impl Node {
         self.saver.tick(self.engine.network_map());
         // Finished report tasks; the set must not grow.
         while self.tasks.try_join_next().is_some() {}
+        self.moving_ticks > 0
     }
 
     fn may_have_other_interfaces(&self) -> bool {

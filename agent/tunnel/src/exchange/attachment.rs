@@ -25,12 +25,12 @@ impl Attachment for Exchange {
         inbound.outbound.flush(&self.paths.counters);
     }
 
-    fn tick(&self) {
+    fn tick(&self) -> bool {
         let (keyed, mut inbound) = (self.keyed(), self.inbound());
         let Inbound { outbound, messages, .. } = &mut *inbound;
         keyed.identity.tick();
         let now = Instant::now();
-        keyed.peers.tick(|peer, mut state| {
+        let runs = keyed.peers.tick(|peer, mut state| {
             state.noise.tick(messages);
             if messages.is_empty() && state.take_poke(now) {
                 state.noise.initiate(messages);
@@ -42,6 +42,7 @@ impl Attachment for Exchange {
         if self.ticks.fetch_add(1, Ordering::Relaxed).is_multiple_of(SWEEP_TICKS) {
             keyed.peers.forget_indices(&keyed.identity);
         }
+        runs
     }
 
     fn renew_session(&self, key: &PublicKey) {
