@@ -8,7 +8,7 @@
 -- given beside it. What changes by the minute (presence, paths, times of reports) is not here: it stays in memory.
 
 PRAGMA application_id = 1467117123; -- 0x57726E43, "WrnC": refuses files of other programs
-PRAGMA user_version = 3;            -- the number of the last migration
+PRAGMA user_version = 4;            -- the number of the last migration
 
 -- The coordinator itself: one row.
 CREATE TABLE coordinator (
@@ -23,7 +23,8 @@ CREATE TABLE coordinator (
 CREATE TABLE people (
     id TEXT PRIMARY KEY CHECK (length(id) = 36),
     name TEXT NOT NULL UNIQUE CHECK (length(name) BETWEEN 1 AND 254), -- a name or an e-mail address
-    created_at INTEGER NOT NULL
+    created_at INTEGER NOT NULL,
+    password_hash TEXT -- argon2id in PHC form; null for who signs in by link only
 ) STRICT;
 
 CREATE TABLE organizations (
@@ -36,17 +37,21 @@ CREATE TABLE organizations (
 CREATE TABLE memberships (
     person_id TEXT NOT NULL REFERENCES people (id) ON DELETE CASCADE,
     organization_id TEXT NOT NULL REFERENCES organizations (id) ON DELETE CASCADE,
-    role TEXT NOT NULL CHECK (role IN ('owner', 'admin', 'member')),
+    role TEXT NOT NULL CHECK (role IN ('owner', 'admin', 'member', 'viewer')),
+    created_at INTEGER NOT NULL,
     PRIMARY KEY (person_id, organization_id)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX memberships_organization ON memberships (organization_id);
 
 -- A mesh: its nodes see one another and nothing else.
 CREATE TABLE networks (
     id TEXT PRIMARY KEY CHECK (length(id) = 36),
     organization_id TEXT NOT NULL REFERENCES organizations (id),
     name TEXT NOT NULL CHECK (length(name) BETWEEN 1 AND 63),
-    ipv4 TEXT NOT NULL UNIQUE, -- CIDR; a machine may join two networks, so no two share a range
-    ipv6 TEXT NOT NULL UNIQUE, -- CIDR; a random unique local /48 (RFC 4193)
+    ipv4 TEXT NOT NULL, -- CIDR; two networks may overlap where somebody chose so, else none does
+    ipv6 TEXT NOT NULL, -- CIDR; a random unique local /48 (RFC 4193)
+    default_access TEXT NOT NULL CHECK (default_access IN ('allow', 'deny')), -- of traffic that no access rule matches
+    admission TEXT NOT NULL CHECK (admission IN ('automatic', 'manual')),     -- whether new nodes wait for an administrator
     created_at INTEGER NOT NULL,
     UNIQUE (organization_id, name)
 ) STRICT;
@@ -61,8 +66,12 @@ CREATE TABLE enrollment_keys (
     expires_at INTEGER NOT NULL,
     revoked_at INTEGER,
     use_count INTEGER NOT NULL DEFAULT 0 CHECK (use_count >= 0 AND (single_use = 0 OR use_count <= 1)),
-    last_used_at INTEGER
+    last_used_at INTEGER,
+    description TEXT NOT NULL DEFAULT '' CHECK (length(description) <= 200), -- for people
+    tags TEXT NOT NULL DEFAULT '[]',                                         -- JSON: the tags of the nodes that use it
+    is_ephemeral INTEGER NOT NULL DEFAULT 0 CHECK (is_ephemeral IN (0, 1))   -- whether they are deleted when they go offline
 ) STRICT;
+CREATE INDEX enrollment_keys_network ON enrollment_keys (network_id);
 
 -- Machines of a network. A deleted node's row stays, so that its token is answered "deleted" and not "unknown".
 CREATE TABLE nodes (
@@ -80,6 +89,11 @@ CREATE TABLE nodes (
     created_at INTEGER NOT NULL,
     deleted_at INTEGER,
     may_relay INTEGER NOT NULL DEFAULT 0 CHECK (may_relay IN (0, 1)), -- whether it may be a relay for its network
+    tags TEXT NOT NULL DEFAULT '[]',                                  -- JSON: what access rules know it by
+    is_waiting INTEGER NOT NULL DEFAULT 0 CHECK (is_waiting IN (0, 1)),    -- for an administrator to admit it
+    is_disabled INTEGER NOT NULL DEFAULT 0 CHECK (is_disabled IN (0, 1)),  -- switched off by an administrator
+    is_ephemeral INTEGER NOT NULL DEFAULT 0 CHECK (is_ephemeral IN (0, 1)), -- deleted when it goes offline
+    expires_at INTEGER,                                                    -- from then on it sees no peers, and they not it
     CHECK ((plain_endpoint IS NULL) = (token_hash IS NOT NULL))
 ) STRICT;
 
@@ -112,11 +126,66 @@ CREATE TABLE sign_in_links (
 
 -- Browsers that are signed in.
 CREATE TABLE sessions (
-    token_hash BLOB PRIMARY KEY CHECK (length(token_hash) = 32),
+    id TEXT PRIMARY KEY CHECK (length(id) = 36),
+    token_hash BLOB NOT NULL UNIQUE CHECK (length(token_hash) = 32),
     person_id TEXT NOT NULL REFERENCES people (id) ON DELETE CASCADE,
+    browser TEXT NOT NULL CHECK (length(browser) <= 200), -- as it calls itself
     created_at INTEGER NOT NULL,
     expires_at INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
+) STRICT;
+CREATE INDEX sessions_person ON sessions (person_id);
+
+-- Links that let somebody into an organization, once.
+CREATE TABLE invitations (
+    id TEXT PRIMARY KEY CHECK (length(id) = 36),
+    token_hash BLOB NOT NULL UNIQUE CHECK (length(token_hash) = 32),
+    organization_id TEXT NOT NULL REFERENCES organizations (id) ON DELETE CASCADE,
+    role TEXT NOT NULL CHECK (role IN ('owner', 'admin', 'member', 'viewer')),
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    accepted_at INTEGER,
+    accepted_by TEXT REFERENCES people (id) ON DELETE SET NULL
+) STRICT;
+CREATE INDEX invitations_organization ON invitations (organization_id);
+
+-- What programs use the API with, in the name of a person and at most in that person's role.
+CREATE TABLE api_tokens (
+    id TEXT PRIMARY KEY CHECK (length(id) = 36),
+    token_hash BLOB NOT NULL UNIQUE CHECK (length(token_hash) = 32),
+    person_id TEXT NOT NULL REFERENCES people (id) ON DELETE CASCADE,
+    organization_id TEXT NOT NULL REFERENCES organizations (id) ON DELETE CASCADE,
+    description TEXT NOT NULL CHECK (length(description) <= 200),
+    role TEXT NOT NULL CHECK (role IN ('owner', 'admin', 'member', 'viewer')),
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER -- null: never
+) STRICT;
+CREATE INDEX api_tokens_organization ON api_tokens (organization_id);
+
+-- Who may send what to whom in a network; see protocol/src/access.rs.
+CREATE TABLE access_rules (
+    id TEXT PRIMARY KEY CHECK (length(id) = 36),
+    network_id TEXT NOT NULL REFERENCES networks (id) ON DELETE CASCADE,
+    description TEXT NOT NULL CHECK (length(description) <= 200),
+    verdict TEXT NOT NULL CHECK (verdict IN ('allow', 'deny')),
+    sources TEXT NOT NULL,      -- JSON: tags; empty for all nodes
+    destinations TEXT NOT NULL, -- JSON: tags; empty for all nodes
+    protocol TEXT NOT NULL CHECK (protocol IN ('any', 'tcp', 'udp', 'icmp')),
+    ports TEXT NOT NULL,        -- JSON: port ranges as text; empty for all ports
+    created_at INTEGER NOT NULL
+) STRICT;
+CREATE INDEX access_rules_network ON access_rules (network_id);
+
+-- Who changed what. Rows outlive what they speak of, so nothing here refers to other tables.
+CREATE TABLE audit_log (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    organization_id TEXT CHECK (length(organization_id) = 36), -- null for the installation as a whole
+    at INTEGER NOT NULL,
+    actor TEXT NOT NULL,   -- a person's name, `api-token …`, `admin command`
+    action TEXT NOT NULL,  -- noun and verb, such as `node.delete`
+    subject TEXT NOT NULL, -- the name or id of what was changed
+    details TEXT NOT NULL  -- JSON: the change as it was asked for, without secrets
+) STRICT;
+CREATE INDEX audit_log_organization ON audit_log (organization_id, id);
 
 -- Relays on machines of their own; every network's map names them, after the coordinator's.
 CREATE TABLE relays (

@@ -9,11 +9,14 @@ use protocol::relay_token::{TokenSigningKey, TokenVerifyingKey};
 use uuid::Uuid;
 
 use crate::Entropy;
+use crate::service::resources::nodes::Node;
+use crate::service::resources::{Call, Membership};
 use crate::service::{
-    self, AuthError, Directory, EnrollError, MapSubscription, MapView, NodeIdentity, NodeToken, Overview,
-    PairReport, PairUnknown, RELAY_TOKEN_LIFETIME_S, REPORT_INTERVAL_S, ReportRefused, StreamEnd,
+    self, AuthError, Caller, Directory, EnrollError, Everything, MapSubscription, MapView, NodeIdentity,
+    NodeToken, Overview, PairReport, PairUnknown, RELAY_TOKEN_LIFETIME_S, REPORT_INTERVAL_S, ReportRefused,
+    StreamEnd,
 };
-use crate::store::{CandidatesRow, SessionRow, Store, StoreError};
+use crate::store::{CandidatesRow, Store, StoreError};
 
 /// Rows of deleted nodes stay for 90 days: a laptop that comes back from a long rest is told that it was deleted.
 const DELETED_NODES_KEPT_MS: i64 = 90 * 24 * 60 * 60 * 1000;
@@ -66,6 +69,7 @@ impl Coordinator {
             store,
             entropy,
         };
+        coordinator.directory().advance(now_ms);
         coordinator.sync()?;
         let candidates = coordinator.store.read(|tx| tx.candidates())?;
         coordinator.directory().put_old_candidates(candidates);
@@ -100,14 +104,60 @@ impl Coordinator {
             return Ok(());
         }
         let mut directory = self.directory();
-        let (networks, nodes, relays) =
-            self.store.read(|tx| Ok::<_, StoreError>((tx.networks()?, tx.nodes()?, tx.relays()?)))?;
-        directory.replace_all(networks, nodes);
+        let (everything, relays) =
+            self.store.read(|tx| Ok::<_, StoreError>((Everything::read(tx)?, tx.relays()?)))?;
+        directory.replace_all(everything);
         directory.set_servers(service::with_relays(&self.own, relays));
         // Under the lock, as where it is set: no later doubt is forgotten.
         self.stale.store(false, Ordering::Relaxed);
         self.seen_changes.store(changes, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Reads the whole database again.
+    ///
+    /// # Errors
+    /// Where the database does not answer; everything known stays.
+    pub fn reload(&self) -> Result<(), StoreError> {
+        self.stale.store(true, Ordering::Relaxed);
+        self.sync()
+    }
+
+    /// What time does: takes over what other processes wrote, lets nodes expire, deletes ephemeral nodes that are gone. `serve`
+    /// calls it every second.
+    ///
+    /// # Errors
+    /// Where the database does not answer; everything known stays.
+    pub fn tick(&self, now_ms: i64) -> Result<(), StoreError> {
+        self.sync()?;
+        let mut directory = self.directory();
+        directory.advance(now_ms);
+        let gone = directory.ephemeral_gone(now_ms);
+        drop(directory);
+        for node in gone {
+            tracing::info!(%node, "an ephemeral node is gone: deleting it");
+            self.delete_node(now_ms, node)?;
+        }
+        Ok(())
+    }
+
+    /// A call on what people administer.
+    #[must_use]
+    pub fn call<'a>(&'a self, now_ms: i64, member: &'a Membership) -> Call<'a> {
+        Call {
+            store: &self.store,
+            entropy: &self.entropy,
+            now_ms,
+            organization: member.organization,
+            role: member.role,
+            caller: &member.caller,
+        }
+    }
+
+    /// The nodes of an organization, by name.
+    #[must_use]
+    pub fn nodes(&self, organization: Uuid) -> Vec<Node> {
+        self.directory().nodes(organization)
     }
 
     /// `POST /enroll`: what is returned is durable, and the node is in its peers' maps.
@@ -207,16 +257,16 @@ impl Coordinator {
 
     /// What a person may see.
     #[must_use]
-    pub fn overview(&self, now_ms: i64, session: SessionRow) -> Overview {
-        self.directory().overview(session.person.name, &session.organizations, now_ms)
+    pub fn overview(&self, now_ms: i64, caller: &Caller) -> Overview {
+        self.directory().overview(caller, now_ms)
     }
 
     /// Two nodes, for a person to see why their path is as it is.
     ///
     /// # Errors
     /// Where the person may not see both, or they are not in one network.
-    pub fn pair(&self, session: &SessionRow, own: Uuid, peer: Uuid) -> Result<PairReport, PairUnknown> {
-        self.directory().pair(&session.organizations, (own, peer))
+    pub fn pair(&self, caller: &Caller, own: Uuid, peer: Uuid) -> Result<PairReport, PairUnknown> {
+        self.directory().pair(caller, (own, peer))
     }
 
     /// Ends all map streams, now and later: the coordinator stops.
@@ -245,7 +295,7 @@ impl Coordinator {
 
     /// Brings one node in memory to the state of the database. The row is read under the lock, so the last writer's
     /// row is what stays.
-    fn refresh(&self, node: Uuid) {
+    pub(crate) fn refresh(&self, node: Uuid) {
         let mut directory = self.directory();
         let read = self.store.read(|tx| {
             let Some(row) = tx.node(node)? else { return Ok(None) };
@@ -264,6 +314,20 @@ impl Coordinator {
             Ok(None) => {}
             Err(error) => {
                 tracing::error!(%node, %error, "a node could not be read back; what was known of it stays");
+                self.stale.store(true, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Brings one network in memory to the state of the database: its row and its access rules.
+    pub(crate) fn refresh_network(&self, id: Uuid) {
+        let mut directory = self.directory();
+        let read = self.store.read(|tx| Ok::<_, StoreError>((tx.network(id)?, tx.access_rules(id)?)));
+        match read {
+            Ok((Some(row), rules)) => directory.put_network_with_rules(row, rules),
+            Ok((None, _)) => directory.remove_network(id),
+            Err(error) => {
+                tracing::error!(network = %id, %error, "a network could not be read back; what was known of it stays");
                 self.stale.store(true, Ordering::Relaxed);
             }
         }

@@ -66,7 +66,7 @@ fn every_route_answers_a_stranger_as_its_policy_says() {
         ] {
             let answer = server.send(route.method, &path, &credentials, b"{}");
             match route.policy {
-                Policy::Node | Policy::Person => {
+                Policy::Node | Policy::Person | Policy::Organization(_) => {
                     assert_eq!(answer.status, 401, "{route:?} with {credentials:?}: {}", answer.body);
                     assert_eq!(answer.problem().code, ProblemCode::Unauthenticated);
                 }
@@ -245,7 +245,7 @@ fn a_signed_in_person_sees_the_overview_until_she_signs_out() {
     let coordinator = &server.fixture.coordinator;
     let (store, entropy) = (coordinator.store(), coordinator.entropy());
     let link = sign_in::create_link(store, entropy, now_ms()).unwrap();
-    let session = sign_in::use_link(store, entropy, now_ms(), &link.token).unwrap().unwrap();
+    let session = sign_in::use_link(store, entropy, now_ms(), (&link.token, "a browser")).unwrap().unwrap();
     let cookie = format!("other=1; warren_session={}", *session.to_text());
     let headers = [("Cookie", cookie.as_str())];
     let overview = server.send("GET", "/api/v1/overview", &headers, b"");

@@ -362,11 +362,8 @@ fn fresh(
     viewer: usize,
     nodes: &[Machine],
 ) -> Option<(protocol::api::OwnNode, Vec<protocol::api::Peer>)> {
-    let session = coordinator::store::SessionRow {
-        person: coordinator::store::PersonRow { id: uuid::Uuid::nil(), name: "owner".into() },
-        organizations: vec![fixture.network.organization_id],
-    };
-    let overview = fixture.coordinator.overview(START, session);
+    let overview =
+        fixture.coordinator.overview(START, &fixture.caller(Some(coordinator::store::Role::Viewer)));
     let own = nodes[viewer].response.clone();
     let mut peers: Vec<_> = overview.networks[0]
         .nodes
@@ -381,6 +378,7 @@ fn fresh(
             candidates: node.candidates.clone(),
             nat: node.nat,
             plain_endpoint: node.plain_endpoint,
+            tags: Vec::new(),
         })
         .collect();
     peers.sort_by_key(|peer| peer.public_key);
@@ -390,6 +388,8 @@ fn fresh(
         network: own.network,
         addresses: own.addresses,
         relay: None,
+        standing: protocol::api::Standing::Admitted,
+        access: None,
     };
     Some((own, peers))
 }

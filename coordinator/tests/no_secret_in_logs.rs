@@ -61,7 +61,7 @@ fn no_secret_reaches_the_log() {
     let signed_in = server.send("POST", &format!("/sign-in/{}", *link), &[], b"");
     assert_eq!(signed_in.status, 303);
     let session = sign_in::create_link(store, entropy, now_ms)
-        .and_then(|link| Ok(sign_in::use_link(store, entropy, now_ms, &link.token)?))
+        .and_then(|link| Ok(sign_in::use_link(store, entropy, now_ms, (&link.token, ""))?))
         .unwrap()
         .unwrap()
         .to_text();

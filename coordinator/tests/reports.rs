@@ -68,15 +68,11 @@ fn a_person_sees_only_the_networks_of_her_organizations() {
     let fixture = Fixture::new(1);
     fixture.node("a");
     assert_eq!(overview(&fixture).networks.len(), 1);
-    let person = coordinator::store::PersonRow { id: uuid::Uuid::nil(), name: "x".into() };
-    let stranger = coordinator::store::SessionRow { person, organizations: vec![uuid::Uuid::nil()] };
-    assert!(fixture.coordinator.overview(START, stranger).networks.is_empty());
+    assert!(fixture.coordinator.overview(START, &fixture.caller(None)).networks.is_empty());
 }
 
 fn overview(fixture: &Fixture) -> coordinator::service::Overview {
-    let person = coordinator::store::PersonRow { id: uuid::Uuid::nil(), name: "owner".into() };
-    let organizations = vec![fixture.network.organization_id];
-    fixture.coordinator.overview(START, coordinator::store::SessionRow { person, organizations })
+    fixture.coordinator.overview(START, &fixture.caller(Some(coordinator::store::Role::Viewer)))
 }
 
 fn candidates(fixture: &Fixture) -> Vec<String> {

@@ -12,10 +12,10 @@ mod report;
 
 pub use enroll::{ENROLL_BYTES_MAX, EnrollRequest, EnrollResponse};
 pub use enrollment_key::{EnrollmentKey, InvalidEnrollmentKey};
-pub use name::{InvalidName, NodeName};
+pub use name::{InvalidName, InvalidTag, NodeName, Tag};
 pub use network_map::{
     MAP_EVENT_BYTES_MAX, MapDelta, MapEvent, NetworkMap, OwnNode, Peer, RelayInfo, RelayPermission, Servers,
-    StaleDelta,
+    StaleDelta, Standing,
 };
 pub use problem::{PROBLEM_CONTENT_TYPE, Problem, ProblemCode};
 pub use report::{

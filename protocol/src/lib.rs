@@ -1,6 +1,7 @@
 //! Every byte that crosses a wire between a node, a peer, a relay and the coordinator. Pure: no sockets, clocks or
 //! randomness; they come in as arguments.
 
+pub mod access;
 pub mod api;
 mod derive;
 pub mod frame;

@@ -71,6 +71,8 @@ pub(super) fn advice(code: ProblemCode, detail: Option<&str>) -> &str {
         ProblemCode::InvalidRequest
         | ProblemCode::TooLarge
         | ProblemCode::NotFound
+        | ProblemCode::Forbidden
+        | ProblemCode::Conflict
         | ProblemCode::Unavailable
         | ProblemCode::Other => "check that agent and coordinator have matching versions",
     };

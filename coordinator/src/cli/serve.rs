@@ -147,7 +147,7 @@ async fn sync_forever(coordinator: Arc<Coordinator>) {
     loop {
         tokio::time::sleep(SYNC_INTERVAL).await;
         let coordinator = Arc::clone(&coordinator);
-        let synced = tokio::task::spawn_blocking(move || coordinator.sync()).await;
+        let synced = tokio::task::spawn_blocking(move || coordinator.tick(now_ms())).await;
         let error = match synced {
             Ok(Ok(())) => None,
             Ok(Err(error)) => Some(error.to_string()),

@@ -1,6 +1,7 @@
 //! Who may call a route. The check runs before the handler and leaves what it found in the request; a handler that
 //! needs a caller takes it from there, so it cannot run under a policy that does not look for one.
 
+use std::str::FromStr;
 use std::sync::Arc;
 
 use actix_web::body::BoxBody;
@@ -9,11 +10,14 @@ use actix_web::http::Method;
 use actix_web::http::header::{AUTHORIZATION, COOKIE};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, ResponseError, web};
+use uuid::Uuid;
 
 use super::problem::ApiError;
 use super::rate_limit::Limit;
 use super::{Site, sign_in};
-use crate::service::{self, AuthError, NodeToken, SessionToken};
+use crate::service::resources::Membership;
+use crate::service::{ApiToken, AuthError, Caller, NodeToken, SessionToken};
+use crate::store::Role;
 
 /// Who may call a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,8 +26,10 @@ pub enum Policy {
     Public,
     /// A node, by its bearer token.
     Node,
-    /// A person who is signed in, by the session cookie.
+    /// A person who is signed in, by the session cookie, or a program in a person's name, by an API token.
     Person,
+    /// The same, with at least this role in the organization that the path names. To anybody else there is no such thing.
+    Organization(Role),
 }
 
 /// Checks rate and caller, then lets the handler run.
@@ -47,26 +53,25 @@ async fn admit(policy: Policy, limit: Limit, request: &ServiceRequest) -> Result
     match policy {
         Policy::Public => {}
         Policy::Node => {
-            let token = bearer(request).ok_or_else(ApiError::no_bearer_token)?;
+            let token = bearer::<NodeToken>(request).ok_or_else(ApiError::no_bearer_token)?;
             let identity = site.call(move |coordinator, _| coordinator.authenticate(&token)).await?;
             request.extensions_mut().insert(identity);
         }
         Policy::Person => {
-            let token = session_token(request, site.https).ok_or_else(ApiError::not_signed_in)?;
-            let token = Arc::new(token);
-            let hashed = Arc::clone(&token);
-            let session = site
-                .call(move |coordinator, now_ms| {
-                    service::sign_in::session(coordinator.store(), now_ms, &hashed).map_err(|error| {
-                        match error {
-                            AuthError::Store(error) => error.into(),
-                            AuthError::Unauthenticated | AuthError::NodeDeleted => ApiError::not_signed_in(),
-                        }
-                    })
-                })
-                .await?;
-            request.extensions_mut().insert(session);
-            request.extensions_mut().insert(token);
+            let caller = caller(site, request).await?;
+            request.extensions_mut().insert(Arc::new(caller));
+        }
+        Policy::Organization(required) => {
+            let caller = caller(site, request).await?;
+            let id = request.match_info().get("organization").and_then(|id| id.parse().ok());
+            let organization: Uuid = id.ok_or_else(ApiError::not_found)?;
+            let role = caller.role_in(organization).ok_or_else(ApiError::not_found)?;
+            if role < required {
+                let title = format!("this takes the role {}; yours is {}", required.as_str(), role.as_str());
+                return Err(ApiError::forbidden(title));
+            }
+            let caller = Arc::new(caller);
+            request.extensions_mut().insert(Membership { caller, organization, role });
         }
     }
     if policy != Policy::Node && request.method() != Method::GET && is_cross_site(request) {
@@ -75,7 +80,27 @@ async fn admit(policy: Policy, limit: Limit, request: &ServiceRequest) -> Result
     Ok(())
 }
 
-fn bearer(request: &ServiceRequest) -> Option<NodeToken> {
+/// Who asks, by API token or session cookie.
+async fn caller(site: &web::Data<Site>, request: &ServiceRequest) -> Result<Caller, ApiError> {
+    let not_believed = |error| match error {
+        AuthError::Store(error) => error.into(),
+        AuthError::Unauthenticated | AuthError::NodeDeleted => ApiError::not_signed_in(),
+    };
+    if let Some(token) = bearer::<ApiToken>(request) {
+        return site
+            .call(move |coordinator, now_ms| {
+                Caller::of_api_token(coordinator.store(), now_ms, &token).map_err(not_believed)
+            })
+            .await;
+    }
+    let token = session_token(request, site.https).ok_or_else(ApiError::not_signed_in)?;
+    site.call(move |coordinator, now_ms| {
+        Caller::of_session(coordinator.store(), now_ms, &token).map_err(not_believed)
+    })
+    .await
+}
+
+fn bearer<T: FromStr>(request: &ServiceRequest) -> Option<T> {
     let (scheme, token) = request.headers().get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     if scheme.eq_ignore_ascii_case("bearer") { token.trim().parse().ok() } else { None }
 }

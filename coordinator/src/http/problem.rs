@@ -7,6 +7,7 @@ use actix_web::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, ResponseError};
 use protocol::api::{PROBLEM_CONTENT_TYPE, Problem, ProblemCode};
 
+use crate::service::resources::ResourceError;
 use crate::service::{AuthError, EnrollError, PairUnknown, ReportRefused};
 use crate::store::StoreError;
 
@@ -105,6 +106,15 @@ impl ApiError {
         Self::new(ProblemCode::InvalidRequest, StatusCode::METHOD_NOT_ALLOWED, title, None)
     }
 
+    pub(super) fn forbidden(title: impl fmt::Display) -> Self {
+        Self::new(ProblemCode::Forbidden, StatusCode::FORBIDDEN, title, None)
+    }
+
+    pub(super) fn wrong_password() -> Self {
+        let title = "name and password do not belong together";
+        Self::new(ProblemCode::Unauthenticated, StatusCode::FORBIDDEN, title, None)
+    }
+
     /// The problem of a status that the web framework chose itself.
     pub(super) fn of_status(status: StatusCode) -> Self {
         match status {
@@ -197,6 +207,20 @@ impl From<AuthError> for ApiError {
                 let detail = Some("enroll again with a new enrollment key if that was a mistake");
                 Self::new(ProblemCode::NodeDeleted, StatusCode::GONE, error, detail)
             }
+        }
+    }
+}
+
+impl From<ResourceError> for ApiError {
+    fn from(error: ResourceError) -> Self {
+        match error {
+            ResourceError::Store(error) => error.into(),
+            ResourceError::NotFound(_) => {
+                Self::new(ProblemCode::NotFound, StatusCode::NOT_FOUND, error, None)
+            }
+            ResourceError::Invalid { .. } => Self::invalid(error),
+            ResourceError::Conflict(_) => Self::new(ProblemCode::Conflict, StatusCode::CONFLICT, error, None),
+            ResourceError::Forbidden(_) => Self::forbidden(error),
         }
     }
 }

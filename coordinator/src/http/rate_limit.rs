@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultDirectRateLimiter, DefaultKeyedRateLimiter, Quota, RateLimiter};
 use relay::limit::limit_key;
+use sha2::{Digest, Sha256};
 
 use super::problem::ApiError;
 
@@ -29,6 +30,8 @@ pub(super) struct RateLimits {
     enroll: Budget,
     sign_in: Budget,
     relay: Budget,
+    /// Passwords tried for one name: 10 at once, then one each 6 s, from wherever they come.
+    accounts: DefaultKeyedRateLimiter<[u8; 32]>,
 }
 
 /// A budget per address, and one over all addresses. An address is remembered until its budget is full again (30 s);
@@ -52,6 +55,10 @@ impl RateLimits {
             enroll: Budget::new(300, 10, 1000),
             sign_in: Budget::new(30, 1, 100),
             relay: Budget::new(300, 10, 1000),
+            accounts: RateLimiter::keyed(
+                Quota::per_minute(NonZeroU32::MIN.saturating_add(9))
+                    .allow_burst(NonZeroU32::MIN.saturating_add(9)),
+            ),
         }
     }
 
@@ -66,6 +73,23 @@ impl RateLimits {
             Limit::SignIn => self.sign_in.draw(address),
             Limit::Relay => self.relay.draw(address),
         }
+    }
+}
+
+impl RateLimits {
+    /// Draws from the budget of a name that somebody tries a password for. Called after the address's own budget, which
+    /// bounds how many names are remembered.
+    ///
+    /// # Errors
+    /// When to come back.
+    pub(super) fn check_account(&self, name: &str) -> Result<(), ApiError> {
+        if self.accounts.len() >= ADDRESSES_MAX {
+            self.accounts.retain_recent();
+        }
+        let wait =
+            |early: governor::NotUntil<_>| early.wait_time_from(DefaultClock::default().now()).as_secs() + 1;
+        let key = Sha256::digest(name.as_bytes()).into();
+        self.accounts.check_key(&key).map_err(|early| ApiError::too_many_requests(wait(early)))
     }
 }
 

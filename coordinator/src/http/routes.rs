@@ -7,7 +7,12 @@ use actix_web::{HttpResponse, Route};
 use super::policy::{self, Policy};
 use super::problem::ApiError;
 use super::rate_limit::Limit;
-use super::{dashboard, enroll, health, map, node, overview, pair, relay, report, sign_in};
+use super::resources::{
+    access_rules, account, api_tokens, audit_log, enrollment_keys, invitations, members, networks, nodes,
+    organizations,
+};
+use super::{dashboard, enroll, health, map, node, openapi, overview, pair, relay, report, sign_in};
+use crate::store::Role;
 
 /// A route: who may call it is part of it.
 pub struct RouteSpec {
@@ -48,6 +53,43 @@ pub const ROUTES: &[RouteSpec] = &[
     route("GET",    "/api/v1/overview",  Policy::Person, Limit::Unlimited, || web::get().to(overview::overview)),
     route("GET",    "/api/v1/pairs/{own}/{peer}", Policy::Person, Limit::Unlimited, || web::get().to(pair::pair)),
     route("POST",   "/api/v1/sign-out",  Policy::Person, Limit::Unlimited, || web::post().to(sign_in::sign_out)),
+    route("GET", "/api/v1/openapi.json", Policy::Public, Limit::Unlimited, || web::get().to(openapi::show)),
+    route("POST", "/api/v1/sign-in", Policy::Public, Limit::SignIn, || web::post().to(account::sign_in)),
+    route("GET", "/api/v1/account", Policy::Person, Limit::Unlimited, || web::get().to(account::show)),
+    route("PUT", "/api/v1/account/password", Policy::Person, Limit::SignIn, || web::put().to(account::change_password)),
+    route("GET", "/api/v1/account/sessions", Policy::Person, Limit::Unlimited, || web::get().to(account::sessions)),
+    route("DELETE", "/api/v1/account/sessions/{session}", Policy::Person, Limit::Unlimited, || web::delete().to(account::end_session)),
+    route("POST", "/api/v1/invitations/accept", Policy::Public, Limit::SignIn, || web::post().to(invitations::accept)),
+    route("POST", "/api/v1/invitations/join", Policy::Person, Limit::SignIn, || web::post().to(invitations::join)),
+    route("GET", "/api/v1/organizations", Policy::Person, Limit::Unlimited, || web::get().to(organizations::list)),
+    route("POST", "/api/v1/organizations", Policy::Person, Limit::Unlimited, || web::post().to(organizations::create)),
+    route("PATCH", "/api/v1/organizations/{organization}", Policy::Organization(Role::Owner), Limit::Unlimited, || web::patch().to(organizations::rename)),
+    route("GET", "/api/v1/organizations/{organization}/members", Policy::Organization(Role::Viewer), Limit::Unlimited, || web::get().to(members::list)),
+    route("PATCH", "/api/v1/organizations/{organization}/members/{member}", Policy::Organization(Role::Admin), Limit::Unlimited, || web::patch().to(members::change)),
+    route("DELETE", "/api/v1/organizations/{organization}/members/{member}", Policy::Organization(Role::Viewer), Limit::Unlimited, || web::delete().to(members::remove)),
+    route("GET", "/api/v1/organizations/{organization}/invitations", Policy::Organization(Role::Admin), Limit::Unlimited, || web::get().to(invitations::list)),
+    route("POST", "/api/v1/organizations/{organization}/invitations", Policy::Organization(Role::Admin), Limit::Unlimited, || web::post().to(invitations::create)),
+    route("DELETE", "/api/v1/organizations/{organization}/invitations/{invitation}", Policy::Organization(Role::Admin), Limit::Unlimited, || web::delete().to(invitations::delete)),
+    route("GET", "/api/v1/organizations/{organization}/networks", Policy::Organization(Role::Viewer), Limit::Unlimited, || web::get().to(networks::list)),
+    route("POST", "/api/v1/organizations/{organization}/networks", Policy::Organization(Role::Admin), Limit::Unlimited, || web::post().to(networks::create)),
+    route("PATCH", "/api/v1/organizations/{organization}/networks/{network}", Policy::Organization(Role::Admin), Limit::Unlimited, || web::patch().to(networks::change)),
+    route("DELETE", "/api/v1/organizations/{organization}/networks/{network}", Policy::Organization(Role::Admin), Limit::Unlimited, || web::delete().to(networks::delete)),
+    route("GET", "/api/v1/organizations/{organization}/networks/{network}/access-rules", Policy::Organization(Role::Viewer), Limit::Unlimited, || web::get().to(access_rules::list)),
+    route("POST", "/api/v1/organizations/{organization}/networks/{network}/access-rules", Policy::Organization(Role::Admin), Limit::Unlimited, || web::post().to(access_rules::create)),
+    route("PUT", "/api/v1/organizations/{organization}/networks/{network}/access-rules/{rule}", Policy::Organization(Role::Admin), Limit::Unlimited, || web::put().to(access_rules::replace)),
+    route("DELETE", "/api/v1/organizations/{organization}/networks/{network}/access-rules/{rule}", Policy::Organization(Role::Admin), Limit::Unlimited, || web::delete().to(access_rules::delete)),
+    route("GET", "/api/v1/organizations/{organization}/nodes", Policy::Organization(Role::Viewer), Limit::Unlimited, || web::get().to(nodes::list)),
+    route("GET", "/api/v1/organizations/{organization}/nodes/{node}", Policy::Organization(Role::Viewer), Limit::Unlimited, || web::get().to(nodes::show)),
+    route("PATCH", "/api/v1/organizations/{organization}/nodes/{node}", Policy::Organization(Role::Admin), Limit::Unlimited, || web::patch().to(nodes::change)),
+    route("DELETE", "/api/v1/organizations/{organization}/nodes/{node}", Policy::Organization(Role::Admin), Limit::Unlimited, || web::delete().to(nodes::delete)),
+    route("GET", "/api/v1/organizations/{organization}/enrollment-keys", Policy::Organization(Role::Member), Limit::Unlimited, || web::get().to(enrollment_keys::list)),
+    route("POST", "/api/v1/organizations/{organization}/enrollment-keys", Policy::Organization(Role::Member), Limit::Unlimited, || web::post().to(enrollment_keys::create)),
+    route("DELETE", "/api/v1/organizations/{organization}/enrollment-keys/{key}", Policy::Organization(Role::Admin), Limit::Unlimited, || web::delete().to(enrollment_keys::revoke)),
+    route("GET", "/api/v1/organizations/{organization}/api-tokens", Policy::Organization(Role::Viewer), Limit::Unlimited, || web::get().to(api_tokens::list)),
+    route("POST", "/api/v1/organizations/{organization}/api-tokens", Policy::Organization(Role::Viewer), Limit::Unlimited, || web::post().to(api_tokens::create)),
+    route("DELETE", "/api/v1/organizations/{organization}/api-tokens/{token}", Policy::Organization(Role::Viewer), Limit::Unlimited, || web::delete().to(api_tokens::revoke)),
+    route("GET", "/api/v1/organizations/{organization}/audit-log", Policy::Organization(Role::Admin), Limit::Unlimited, || web::get().to(audit_log::list)),
+    route("GET",    "/invitation/{token}", Policy::Public, Limit::Unlimited, || web::get().to(invitations::page)),
     route("GET",    "/sign-in/{token}",  Policy::Public, Limit::Unlimited, || web::get().to(sign_in::page)),
     route("POST",   "/sign-in/{token}",  Policy::Public, Limit::SignIn,    || web::post().to(sign_in::sign_in)),
     route("GET",    "/healthz",          Policy::Public, Limit::Unlimited, || web::get().to(health::healthz)),

@@ -25,6 +25,24 @@ pub fn ipv4_ranges(entropy: &Entropy) -> Vec<Ipv4Net> {
     octets.into_iter().map(|octet| Ipv4Net::new_assert(Ipv4Addr::new(100, octet, 0, 0), 16)).collect()
 }
 
+/// Checks a range that somebody chose: private or shared addresses, and room for a few nodes.
+///
+/// # Errors
+/// What it should be, as a sentence.
+pub fn check_ipv4_range(range: Ipv4Net) -> Result<(), String> {
+    let shared = Ipv4Net::new_assert(Ipv4Addr::new(100, 64, 0, 0), 10);
+    let private = [([10, 0, 0, 0], 8), ([172, 16, 0, 0], 12), ([192, 168, 0, 0], 16)]
+        .map(|(octets, len)| Ipv4Net::new_assert(octets.into(), len));
+    let is_ours = private.iter().chain([&shared]).any(|known| known.contains(&range));
+    if !is_ours || range.trunc() != range || !(8..=29).contains(&range.prefix_len()) {
+        return Err(
+            "a network address of RFC 1918 or RFC 6598 with a prefix of /8 to /29, such as 10.20.0.0/16"
+                .to_owned(),
+        );
+    }
+    Ok(())
+}
+
 /// A unique local /48: 0xfd and 40 random bits (RFC 4193 §3.1).
 #[must_use]
 pub fn ipv6_range(entropy: &Entropy) -> Ipv6Net {

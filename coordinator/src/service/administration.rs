@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 
 use ipnet::IpNet;
+use protocol::access::Verdict;
 use protocol::api::{EnrollmentKey, NodeName};
 use protocol::key::{PrivateKey, PublicKey};
 use uuid::Uuid;
@@ -11,12 +12,14 @@ use uuid::Uuid;
 use super::enrollment::free_host_index;
 use super::{AdminError, addressing};
 use crate::Entropy;
-use crate::store::{EnrollmentKeyRow, NetworkRow, NodeRow, PersonRow, ReadTx, SecretHash, Store, WriteTx};
+use crate::store::{
+    Admission, EnrollmentKeyRow, NetworkRow, NodeRow, PersonRow, ReadTx, Role, SecretHash, Store, WriteTx,
+};
 
 /// The longest name of an organization or a network: that of a DNS label.
 pub(super) const NAME_MAX: usize = 63;
 /// The longest name of a person: that of an e-mail address (RFC 5321 §4.5.3.1.3).
-const PERSON_MAX: usize = 254;
+pub(super) const PERSON_MAX: usize = 254;
 
 /// What there is after [`init`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,8 +54,15 @@ pub fn init(
         if let Some(initialized) = existing(&tx.reading())? {
             return Ok(initialized);
         }
+        let known = (tx.reading().first_owner()?, tx.reading().first_organization()?);
+        if let (Some(owner), Some((id, organization))) = known {
+            // Somebody deleted the last network.
+            let network = plan.insert(tx, id, now_ms)?;
+            return Ok(Initialized { owner: owner.name, organization, network, created: true });
+        }
         tx.insert_organization(organization_id, &organization, now_ms)?;
-        tx.insert_owner(&person, organization_id, now_ms)?;
+        tx.insert_person(&person, None, now_ms)?;
+        tx.set_membership(organization_id, person.id, Role::Owner, now_ms)?;
         let network = plan.insert(tx, organization_id, now_ms)?;
         Ok(Initialized { owner: person.name, organization, network, created: true })
     })
@@ -91,7 +101,15 @@ impl NetworkPlan {
         }
         let free = |range: &ipnet::Ipv4Net| networks.iter().all(|known| known.ipv4 != *range);
         let ipv4 = self.ipv4.into_iter().find(free).ok_or(AdminError::RangesExhausted)?;
-        let network = NetworkRow { id: self.id, organization_id, name: self.name, ipv4, ipv6: self.ipv6 };
+        let network = NetworkRow {
+            id: self.id,
+            organization_id,
+            name: self.name,
+            ipv4,
+            ipv6: self.ipv6,
+            default_access: Verdict::Allow,
+            admission: Admission::Automatic,
+        };
         tx.insert_network(&network, now_ms)?;
         Ok(network)
     }
@@ -148,6 +166,9 @@ pub fn create_enrollment_key(
             revoked_at_ms: None,
             use_count: 0,
             last_used_at_ms: None,
+            description: String::new(),
+            tags: Vec::new(),
+            is_ephemeral: false,
         };
         tx.insert_enrollment_key(&row, hash)?;
         Ok::<_, AdminError>((row, network.name))
@@ -223,13 +244,22 @@ pub fn set_may_relay(store: &Store, wanted: &str, may_relay: bool) -> Result<Nod
         if may_relay && nodes.iter().filter(is_another).count() >= PEER_RELAYS_MAX {
             return Err(AdminError::TooManyPeerRelays(PEER_RELAYS_MAX));
         }
-        tx.set_may_relay(node.id, may_relay)?;
-        Ok(NodeRow { may_relay, ..node })
+        let node = NodeRow { may_relay, ..node };
+        tx.update_node(&node)?;
+        Ok(node)
     })
 }
 
-fn find_node(nodes: &[NodeRow], wanted: &str) -> Result<NodeRow, AdminError> {
-    let mut found = nodes.iter().filter(|node| node.name.as_str() == wanted || node.id.to_string() == wanted);
+/// The node with this id, or with this name where only one has it.
+///
+/// # Errors
+/// A node that does not exist, or a name of several.
+pub fn find_node<'a>(
+    nodes: impl IntoIterator<Item = &'a NodeRow>,
+    wanted: &str,
+) -> Result<NodeRow, AdminError> {
+    let mut found =
+        nodes.into_iter().filter(|node| node.name.as_str() == wanted || node.id.to_string() == wanted);
     let missing = || AdminError::NotFound { what: "node", given: wanted.to_owned(), list: "node list" };
     let node = found.next().ok_or_else(missing)?;
     match found.next() {
@@ -275,6 +305,11 @@ pub fn add_plain_node(
             pending_token_hash: None,
             plain_endpoint: Some(endpoint),
             may_relay: false,
+            tags: Vec::new(),
+            is_waiting: false,
+            is_disabled: false,
+            is_ephemeral: false,
+            expires_at_ms: None,
             deleted_at_ms: None,
         };
         tx.insert_node(&node, now_ms)?;

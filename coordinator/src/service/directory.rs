@@ -10,7 +10,9 @@ use uuid::Uuid;
 
 use super::NodeIdentity;
 use super::network_map::NetworkState;
-use crate::store::{CandidatesRow, NetworkRow, NodeRow, NodeRows, SecretHash};
+use crate::store::{
+    AccessRuleRow, CandidatesRow, NetworkRow, NodeRow, NodeRows, ReadTx, SecretHash, StoreError,
+};
 
 /// All networks in memory.
 pub(crate) struct Directory {
@@ -21,6 +23,9 @@ pub(crate) struct Directory {
     pub(super) networks: BTreeMap<Uuid, NetworkState>,
     /// Node and network of each token.
     tokens: HashMap<SecretHash, (Uuid, Uuid)>,
+    /// The network of each node.
+    homes: HashMap<Uuid, Uuid>,
+    now_ms: i64,
     last_stream: u64,
     closing: bool,
 }
@@ -34,6 +39,8 @@ impl Directory {
             servers: Arc::default(),
             networks: BTreeMap::new(),
             tokens: HashMap::new(),
+            homes: HashMap::new(),
+            now_ms: 0,
             last_stream: 0,
             closing: false,
         }
@@ -52,11 +59,20 @@ impl Directory {
         }
     }
 
+    /// Takes over the clock.
+    pub(crate) fn advance(&mut self, now_ms: i64) {
+        self.now_ms = now_ms;
+        self.networks.values_mut().for_each(|network| network.advance(now_ms));
+    }
+
     /// Takes over the whole database.
-    pub(crate) fn replace_all(&mut self, networks: Vec<NetworkRow>, (nodes, bad): NodeRows) {
+    pub(crate) fn replace_all(&mut self, everything: Everything) {
+        let Everything { networks, network_ids, rules: (rules, bad_rules), nodes: (nodes, bad) } = everything;
+        self.networks.retain(|id, _| network_ids.contains(id));
         for network in networks {
             self.put_network(network);
         }
+        self.put_all_rules(rules, &bad_rules);
         let mut keep = BTreeSet::new();
         for row in &bad {
             tracing::error!(node = ?row.id, error = %row.error, "a node's row cannot be read; what was known of it stays");
@@ -82,6 +98,22 @@ impl Directory {
         }
     }
 
+    /// Networks with a rule that cannot be read keep the rules that they have.
+    fn put_all_rules(&mut self, rules: Vec<AccessRuleRow>, bad: &[Option<Uuid>]) {
+        if bad.contains(&None) {
+            return;
+        }
+        let mut by_network: BTreeMap<Uuid, Vec<AccessRuleRow>> = BTreeMap::new();
+        for rule in rules {
+            by_network.entry(rule.network_id).or_default().push(rule);
+        }
+        for (id, network) in &mut self.networks {
+            if !bad.contains(&Some(*id)) {
+                network.set_rules(by_network.remove(id).unwrap_or_default());
+            }
+        }
+    }
+
     fn remove_all_but(&mut self, keep: &BTreeSet<Uuid>) {
         for network in self.networks.values_mut() {
             let gone: Vec<Uuid> = network.nodes.keys().filter(|id| !keep.contains(id)).copied().collect();
@@ -90,12 +122,32 @@ impl Directory {
             }
         }
         self.tokens.retain(|_, (node, _)| keep.contains(node));
+        self.homes.retain(|node, _| keep.contains(node));
     }
 
-    /// Adds a network that is not known yet.
+    /// Adds a network, or takes over its changed row.
     pub(crate) fn put_network(&mut self, row: NetworkRow) {
-        let (boot_count, verify_key) = (self.boot_count, self.verify_key);
-        self.networks.entry(row.id).or_insert_with(|| NetworkState::new(row, boot_count, verify_key));
+        if let Some(known) = self.networks.get_mut(&row.id) {
+            known.set_row(row);
+        } else {
+            let mut network = NetworkState::new(row, self.boot_count, self.verify_key);
+            network.advance(self.now_ms);
+            self.networks.insert(network.row().id, network);
+        }
+    }
+
+    /// Takes over a network's row and rules.
+    pub(crate) fn put_network_with_rules(&mut self, row: NetworkRow, rules: Vec<AccessRuleRow>) {
+        let id = row.id;
+        self.put_network(row);
+        if let Some(network) = self.networks.get_mut(&id) {
+            network.set_rules(rules);
+        }
+    }
+
+    /// Forgets a network.
+    pub(crate) fn remove_network(&mut self, id: Uuid) {
+        self.networks.remove(&id);
     }
 
     /// Whether the network is known.
@@ -105,6 +157,11 @@ impl Directory {
 
     /// Takes over one node's row; a deleted one goes.
     pub(crate) fn put_node(&mut self, row: NodeRow) {
+        if let Some(home) = self.homes.insert(row.id, row.network_id)
+            && home != row.network_id
+        {
+            self.leave(home, row.id);
+        }
         let Some(network) = self.networks.get_mut(&row.network_id) else {
             tracing::error!(node = %row.id, "a node's network cannot be read; the node is left out");
             return;
@@ -120,9 +177,18 @@ impl Directory {
         }
         if row.deleted_at_ms.is_some() {
             network.remove(row.id);
+            self.homes.remove(&row.id);
         } else {
             self.tokens.extend(tokens(&row).map(|token| (token, (row.id, row.network_id))));
             network.put(row);
+        }
+    }
+
+    /// A node goes to another network.
+    fn leave(&mut self, home: Uuid, node: Uuid) {
+        let left = self.networks.get_mut(&home).and_then(|network| network.remove(node));
+        for token in left.iter().flat_map(|node| tokens(&node.row)) {
+            self.tokens.remove(&token);
         }
     }
 
@@ -156,6 +222,28 @@ impl Directory {
     /// Whether the coordinator stops.
     pub(crate) const fn is_closing(&self) -> bool {
         self.closing
+    }
+}
+
+/// What the database says of all networks.
+pub(crate) struct Everything {
+    /// Those that can be read.
+    networks: Vec<NetworkRow>,
+    /// All of them.
+    network_ids: BTreeSet<Uuid>,
+    rules: (Vec<AccessRuleRow>, Vec<Option<Uuid>>),
+    nodes: NodeRows,
+}
+
+impl Everything {
+    /// Reads it.
+    pub(crate) fn read(tx: &ReadTx<'_>) -> Result<Self, StoreError> {
+        Ok(Self {
+            networks: tx.networks()?,
+            network_ids: tx.network_ids()?,
+            rules: tx.all_access_rules()?,
+            nodes: tx.nodes()?,
+        })
     }
 }
 

@@ -9,7 +9,9 @@ use uuid::Uuid;
 
 use super::{EnrollError, NodeToken, addressing};
 use crate::Entropy;
-use crate::store::{EnrollmentKeyRow, NetworkRow, NodeRow, SecretHash, Store, StoreError, WriteTx};
+use crate::store::{
+    Admission, EnrollmentKeyRow, NetworkRow, NodeRow, SecretHash, Store, StoreError, WriteTx,
+};
 
 /// The highest number that is appended to a name that is taken.
 const NAME_SUFFIX_MAX: u32 = 10_000;
@@ -105,6 +107,11 @@ impl Attempt {
             pending_token_hash: None,
             plain_endpoint: None,
             may_relay: false,
+            tags: key.tags.clone(),
+            is_waiting: network.admission == Admission::Manual,
+            is_disabled: false,
+            is_ephemeral: key.is_ephemeral,
+            expires_at_ms: None,
             deleted_at_ms: None,
         };
         tx.insert_node(&node, self.now_ms)?;

@@ -5,15 +5,17 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use endpoint_selection::Candidate;
-use protocol::api::{NodeName, OwnNode, Peer, RelayInfo, RelayPermission, Report};
+use protocol::access::Access;
+use protocol::api::{NodeName, Peer, RelayInfo, Report, Standing};
 use protocol::key::PublicKey;
 use protocol::relay_token::TokenVerifyingKey;
 use tokio::sync::watch;
 use uuid::Uuid;
 
+use super::admission::{access_of, standing};
 use super::peer_relays::relays_of;
 use super::{StreamEnd, addressing};
-use crate::store::{NetworkRow, NodeRow};
+use crate::store::{AccessRuleRow, NetworkRow, NodeRow};
 
 /// Changes that are remembered. A node that missed more gets the whole map.
 const CHANGES_MAX: usize = 1024;
@@ -33,20 +35,24 @@ pub struct NodeIdentity {
 pub(crate) struct NetworkState {
     pub(super) row: NetworkRow,
     pub(super) nodes: BTreeMap<Uuid, NodeState>,
+    /// Who may send what to whom.
+    pub(super) rules: Vec<AccessRuleRow>,
+    /// The clock, as of the last [`NetworkState::advance`].
+    pub(super) now_ms: i64,
     /// The node of each public key.
     keys: BTreeMap<PublicKey, Uuid>,
     /// What its peer relays verify tokens with.
-    verify_key: TokenVerifyingKey,
+    pub(super) verify_key: TokenVerifyingKey,
     /// The nodes that may be relays for the others.
     may_relay: BTreeSet<Uuid>,
     /// The peer relays that its maps name, by the node's id.
-    peer_relays: Vec<RelayInfo>,
+    pub(super) peer_relays: Vec<RelayInfo>,
     /// When the newest report came: time enough to tell who has been away for long.
     newest_report_ms: i64,
-    revision: u64,
+    pub(super) revision: u64,
     /// The oldest revision from which the remembered changes lead to the newest.
-    oldest: u64,
-    changes: VecDeque<Change>,
+    pub(super) oldest: u64,
+    pub(super) changes: VecDeque<Change>,
     /// Wakes the streams.
     revisions: watch::Sender<u64>,
 }
@@ -58,7 +64,12 @@ pub(crate) struct NodeState {
     pub(super) reported_at_ms: Option<i64>,
     /// The one open map stream; its presence is what "online" means.
     stream: Option<OpenStream>,
-    peer: Arc<Peer>,
+    pub(super) peer: Arc<Peer>,
+    pub(super) standing: Standing,
+    /// Since when it has no stream, Unix milliseconds.
+    pub(super) offline_since_ms: i64,
+    /// What it takes from its peers; absent for everything.
+    pub(super) access: Option<Access>,
 }
 
 /// An open map stream.
@@ -69,14 +80,18 @@ struct OpenStream {
 }
 
 /// What changed at a revision.
-struct Change {
-    revision: u64,
-    what: Changed,
+pub(super) struct Change {
+    pub(super) revision: u64,
+    pub(super) what: Changed,
 }
 
-enum Changed {
-    /// A node changed, came or went.
-    Node { id: Uuid, public_key: PublicKey },
+pub(super) enum Changed {
+    /// A node changed, came or went. `is_regrouped` where it may have been seen by others than now.
+    Node { id: Uuid, public_key: PublicKey, is_regrouped: bool },
+    /// What a node may see changed.
+    View { id: Uuid },
+    /// What all may see did.
+    Views,
     /// What a node is told of itself changed.
     Own { id: Uuid },
     /// The relays or STUN servers.
@@ -91,30 +106,12 @@ pub(crate) struct StreamWakers {
     pub(super) open: watch::Receiver<()>,
 }
 
-/// What a stream sends next. Peers are shared, so that copying them happens outside the lock.
-pub(crate) enum MapView {
-    /// Everything.
-    Snapshot { revision: u64, own: Box<OwnNode>, peers: Vec<Arc<Peer>>, peer_relays: Vec<RelayInfo> },
-    /// What changed; `peer_relays` is there where any relays or STUN servers did.
-    Delta {
-        revision: u64,
-        own: Option<Box<OwnNode>>,
-        upserts: Vec<Arc<Peer>>,
-        removals: Vec<PublicKey>,
-        peer_relays: Option<Vec<RelayInfo>>,
-    },
-    /// Nothing new.
-    Idle,
-    /// The stream is over.
-    Ended(StreamEnd),
-}
-
 impl NodeState {
     pub(super) const fn is_online(&self) -> bool {
         self.stream.is_some()
     }
 
-    fn has_stream(&self, number: u64) -> bool {
+    pub(super) fn has_stream(&self, number: u64) -> bool {
         self.stream.as_ref().is_some_and(|stream| stream.number == number)
     }
 }
@@ -125,6 +122,8 @@ impl NetworkState {
         Self {
             row,
             nodes: BTreeMap::new(),
+            rules: Vec::new(),
+            now_ms: 0,
             keys: BTreeMap::new(),
             verify_key,
             may_relay: BTreeSet::new(),
@@ -145,7 +144,7 @@ impl NetworkState {
     /// Adds a node, or takes over its changed row.
     pub(super) fn put(&mut self, row: NodeRow) {
         let id = row.id;
-        let (report, reported_at_ms, stream) = match self.nodes.remove(&id) {
+        let (report, reported_at_ms, stream, offline_since_ms) = match self.nodes.remove(&id) {
             Some(old) if old.row == row => {
                 self.nodes.insert(id, old);
                 return;
@@ -153,14 +152,12 @@ impl NetworkState {
             Some(old) => {
                 if old.row.public_key != row.public_key {
                     self.keys.remove(&old.row.public_key);
-                    self.note_node(id, old.row.public_key);
+                    self.note_node(id, old.row.public_key, true);
                 }
-                if old.row.may_relay != row.may_relay {
-                    self.note(Changed::Own { id });
-                }
-                (old.report, old.reported_at_ms, old.stream)
+                self.note_own_changes(&old, &row);
+                (old.report, old.reported_at_ms, old.stream, old.offline_since_ms)
             }
-            None => (None, None, None),
+            None => (None, None, None, self.now_ms),
         };
         let peer = Arc::new(peer(&self.row, &row, report.as_ref(), stream.is_some()));
         let public_key = row.public_key;
@@ -170,9 +167,27 @@ impl NetworkState {
         } else {
             self.may_relay.remove(&id);
         }
-        self.nodes.insert(id, NodeState { row, report, reported_at_ms, stream, peer });
-        self.note_node(id, public_key);
+        let standing = standing(&row, self.now_ms);
+        let access = access_of(&self.row, &self.rules, &row);
+        self.nodes.insert(
+            id,
+            NodeState { row, report, reported_at_ms, stream, peer, standing, offline_since_ms, access },
+        );
+        self.note_node(id, public_key, true);
         self.refresh_peer_relays();
+    }
+
+    /// Notes what a node is to be told of itself.
+    fn note_own_changes(&mut self, old: &NodeState, row: &NodeRow) {
+        let id = row.id;
+        if old.row.tags != row.tags || old.standing != standing(row, self.now_ms) {
+            self.note(Changed::View { id });
+        }
+        if (old.row.may_relay, &old.row.name, old.row.host_index)
+            != (row.may_relay, &row.name, row.host_index)
+        {
+            self.note(Changed::Own { id });
+        }
     }
 
     /// Removes a node; its stream ends.
@@ -181,7 +196,7 @@ impl NetworkState {
         if self.keys.get(&removed.row.public_key) == Some(&id) {
             self.keys.remove(&removed.row.public_key);
         }
-        self.note_node(id, removed.row.public_key);
+        self.note_node(id, removed.row.public_key, true);
         self.may_relay.remove(&id);
         self.refresh_peer_relays();
         Some(removed)
@@ -235,25 +250,33 @@ impl NetworkState {
             && node.has_stream(stream)
         {
             node.stream = None;
+            node.offline_since_ms = self.now_ms;
             self.refresh_peer(id);
-        }
-    }
-
-    /// What the node sees beyond revision `sent`; `None` is "nothing yet".
-    pub(crate) fn view(&self, viewer: Uuid, stream: u64, sent: Option<u64>) -> MapView {
-        let Some(own) = self.nodes.get(&viewer) else { return MapView::Ended(StreamEnd::NodeDeleted) };
-        if !own.has_stream(stream) {
-            return MapView::Ended(StreamEnd::Replaced);
-        }
-        match sent {
-            Some(sent) if (self.oldest..=self.revision).contains(&sent) => self.delta(viewer, sent),
-            _ => self.snapshot(own),
         }
     }
 
     /// The name of the node with this public key.
     pub(super) fn name_of(&self, key: &PublicKey) -> Option<&NodeName> {
         self.keys.get(key).and_then(|id| self.nodes.get(id)).map(|node| &node.row.name)
+    }
+
+    /// Brings a node's standing up to the clock.
+    pub(super) fn refresh_standing(&mut self, id: Uuid) {
+        let Some(node) = self.nodes.get_mut(&id) else { return };
+        let (fresh, public_key) = (standing(&node.row, self.now_ms), node.row.public_key);
+        if std::mem::replace(&mut node.standing, fresh) != fresh {
+            self.note(Changed::View { id });
+            self.note_node(id, public_key, true);
+        }
+    }
+
+    /// Makes a change after which everybody may see others than before.
+    pub(super) fn regroup(&mut self, change: impl FnOnce(&mut Self)) {
+        change(self);
+        for node in self.nodes.values_mut() {
+            node.access = access_of(&self.row, &self.rules, &node.row);
+        }
+        self.note(Changed::Views);
     }
 
     /// The peer relays that its maps name.
@@ -266,61 +289,6 @@ impl NetworkState {
         self.revisions.send_replace(self.revision);
     }
 
-    fn snapshot(&self, own: &NodeState) -> MapView {
-        let others = self.nodes.values().filter(|node| node.row.id != own.row.id);
-        let mut peers: Vec<_> = others.map(|node| Arc::clone(&node.peer)).collect();
-        peers.sort_by_key(|peer| peer.public_key);
-        let peer_relays = self.peer_relays.clone();
-        MapView::Snapshot { revision: self.revision, own: Box::new(self.own(own)), peers, peer_relays }
-    }
-
-    /// What a node is told of itself.
-    fn own(&self, node: &NodeState) -> OwnNode {
-        let permission = RelayPermission { network: self.row.id, verify_keys: vec![self.verify_key] };
-        OwnNode {
-            id: node.row.id,
-            name: node.row.name.clone(),
-            network: self.row.name.clone(),
-            addresses: addressing::addresses(&self.row, node.row.host_index),
-            relay: node.row.may_relay.then_some(permission),
-        }
-    }
-
-    fn delta(&self, viewer: Uuid, sent: u64) -> MapView {
-        let first_new = self.changes.partition_point(|change| change.revision <= sent);
-        let (mut upserts, mut removals) = (BTreeMap::new(), BTreeSet::new());
-        let (mut is_own, mut is_servers) = (false, false);
-        for change in self.changes.range(first_new..) {
-            let (id, public_key) = match change.what {
-                Changed::Node { id, .. } if id == viewer => continue,
-                Changed::Node { id, public_key } => (id, public_key),
-                Changed::Own { id } => {
-                    is_own |= id == viewer;
-                    continue;
-                }
-                Changed::Servers => {
-                    is_servers = true;
-                    continue;
-                }
-            };
-            let now = self.nodes.get(&id).map(|node| &node.peer);
-            if let Some(peer) = now {
-                upserts.insert(peer.id, Arc::clone(peer));
-            }
-            if now.is_none_or(|peer| peer.public_key != public_key) {
-                removals.insert(public_key);
-            }
-        }
-        if upserts.is_empty() && removals.is_empty() && !is_servers && !is_own {
-            return MapView::Idle;
-        }
-        let own = self.nodes.get(&viewer).filter(|_| is_own).map(|own| Box::new(self.own(own)));
-        let peer_relays = is_servers.then(|| self.peer_relays.clone());
-        let upserts = upserts.into_values().collect();
-        let removals = removals.into_iter().collect();
-        MapView::Delta { revision: self.revision, own, upserts, removals, peer_relays }
-    }
-
     /// Rebuilds what peers see of a node and notes a change if it differs.
     fn refresh_peer(&mut self, id: Uuid) {
         let Some(node) = self.nodes.get_mut(&id) else { return };
@@ -328,7 +296,7 @@ impl NetworkState {
         if *node.peer != fresh {
             node.peer = Arc::new(fresh);
             let public_key = node.row.public_key;
-            self.note_node(id, public_key);
+            self.note_node(id, public_key, false);
         }
         if self.may_relay.contains(&id) {
             self.refresh_peer_relays();
@@ -345,8 +313,8 @@ impl NetworkState {
         }
     }
 
-    fn note_node(&mut self, id: Uuid, public_key: PublicKey) {
-        self.note(Changed::Node { id, public_key });
+    fn note_node(&mut self, id: Uuid, public_key: PublicKey, is_regrouped: bool) {
+        self.note(Changed::Node { id, public_key, is_regrouped });
     }
 
     /// The relays or STUN servers are others than before.
@@ -377,5 +345,6 @@ fn peer(network: &NetworkRow, node: &NodeRow, report: Option<&Report>, online: b
         candidates: report.map(|report| report.candidates.clone()).unwrap_or_default(),
         nat: report.map(|report| report.nat).unwrap_or_default(),
         plain_endpoint: node.plain_endpoint,
+        tags: node.tags.clone(),
     }
 }

@@ -9,7 +9,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::network_map::{NetworkState, NodeState};
-use super::{Directory, addressing};
+use super::{Caller, Directory, addressing};
 
 /// Everything that a person may see.
 #[derive(Debug, Clone, Serialize)]
@@ -84,10 +84,11 @@ pub struct PathOverview {
 }
 
 impl Directory {
-    /// The networks of these organizations.
-    pub(crate) fn overview(&self, person: String, organizations: &[Uuid], now_ms: i64) -> Overview {
+    /// The networks of the caller's organizations.
+    pub(crate) fn overview(&self, caller: &Caller, now_ms: i64) -> Overview {
+        let person = caller.person.name.clone();
         let visible =
-            self.networks.values().filter(|network| organizations.contains(&network.row.organization_id));
+            self.networks.values().filter(|network| caller.role_in(network.row.organization_id).is_some());
         let mut networks: Vec<_> = visible.map(network_overview).collect();
         networks.sort_by(|a, b| a.name.cmp(&b.name));
         Overview { person, now_ms, networks }

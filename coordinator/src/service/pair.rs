@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::network_map::{NetworkState, NodeState};
 use super::overview::{PathOverview, path_overview};
-use super::{Directory, PairUnknown};
+use super::{Caller, Directory, PairUnknown};
 
 /// A pair of nodes.
 #[derive(Debug, Clone, Serialize)]
@@ -24,17 +24,13 @@ pub struct PairReport {
 }
 
 impl Directory {
-    /// Two nodes, where both are of one network of these organizations.
+    /// Two nodes, where both are of one network of the caller's organizations.
     ///
     /// # Errors
     /// Where a node is unknown to the person who asks, or the two are not in one network.
-    pub(crate) fn pair(
-        &self,
-        organizations: &[Uuid],
-        (own, peer): (Uuid, Uuid),
-    ) -> Result<PairReport, PairUnknown> {
+    pub(crate) fn pair(&self, caller: &Caller, (own, peer): (Uuid, Uuid)) -> Result<PairReport, PairUnknown> {
         let mut visible =
-            self.networks.values().filter(|network| organizations.contains(&network.row.organization_id));
+            self.networks.values().filter(|network| caller.role_in(network.row.organization_id).is_some());
         let found = visible.find_map(|network| {
             let (own_node, peer_node) = (network.nodes.get(&own)?, network.nodes.get(&peer)?);
             (own != peer).then_some((network, own_node, peer_node))

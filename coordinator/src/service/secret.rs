@@ -30,6 +30,15 @@ pub type SignInToken = Secret<SignInKind>;
 /// Authenticates a browser: its cookie.
 pub type SessionToken = Secret<SessionKind>;
 
+/// Authenticates a program that uses the API: `Authorization: Bearer wat_…`.
+pub type ApiToken = Secret<ApiKind>;
+/// Lets somebody into an organization once: the last part of an invitation's link.
+pub type InvitationToken = Secret<InvitationKind>;
+
+/// Kind of an [`ApiToken`].
+pub enum ApiKind {}
+/// Kind of an [`InvitationToken`].
+pub enum InvitationKind {}
 /// Kind of a [`NodeToken`].
 pub enum NodeKind {}
 /// Kind of a [`SignInToken`].
@@ -42,6 +51,12 @@ impl SecretKind for NodeKind {
 }
 impl SecretKind for SignInKind {
     const PREFIX: &'static str = "wsl_";
+}
+impl SecretKind for ApiKind {
+    const PREFIX: &'static str = "wat_";
+}
+impl SecretKind for InvitationKind {
+    const PREFIX: &'static str = "wiv_";
 }
 impl SecretKind for SessionKind {
     const PREFIX: &'static str = "wss_";

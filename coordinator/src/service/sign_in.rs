@@ -1,16 +1,20 @@
-//! How a person gets into the dashboard: a link that works once, then a session.
+//! How a person gets into the dashboard: a link that works once, or name and password; then a session.
 
 use uuid::Uuid;
 
-use super::{AdminError, AuthError, SessionToken, SignInToken};
+use super::resources::ResourceError;
+use super::{AdminError, Caller, SessionToken, SignInToken, passwords};
 use crate::Entropy;
-use crate::store::{SessionRow, Store, StoreError};
+use crate::store::{PersonRow, SecretHash, SessionRow, Store, StoreError, WriteTx};
 
 /// Milliseconds for which a sign-in link works: long enough to carry it to another machine.
 pub const LINK_LIFETIME_MS: i64 = 15 * 60 * 1000;
 
 /// Milliseconds for which a browser stays signed in: a working day and its evening.
 pub const SESSION_LIFETIME_MS: i64 = 12 * 60 * 60 * 1000;
+
+/// What is kept of how a browser calls itself, in characters.
+const BROWSER_MAX: usize = 200;
 
 /// A link that signs the owner in.
 #[derive(Debug)]
@@ -44,34 +48,117 @@ pub fn use_link(
     store: &Store,
     entropy: &Entropy,
     now_ms: i64,
-    link: &SignInToken,
+    (link, browser): (&SignInToken, &str),
 ) -> Result<Option<SessionToken>, StoreError> {
-    let session = SessionToken::from_random(entropy.secret());
-    let (link, hash) = (link.hash(), session.hash());
+    let (token, link, opening) =
+        (SessionToken::from_random(entropy.secret()), link.hash(), Opening::new(entropy, now_ms, browser));
+    let hash = token.hash();
     let person: Option<Uuid> = store.write(move |tx| {
         let person = tx.use_sign_in_link(link, now_ms)?;
         if let Some(person) = person {
-            tx.purge_expired_sign_ins(now_ms)?;
-            tx.insert_session(hash, person, now_ms, now_ms + SESSION_LIFETIME_MS)?;
+            opening.insert(tx, now_ms, person, hash)?;
         }
         Ok::<_, StoreError>(person)
     })?;
-    Ok(person.map(|_| session))
+    Ok(person.map(|_| token))
 }
 
-/// Who is signed in.
-///
-/// # Errors
-/// [`AuthError::Unauthenticated`], or the database's.
-pub fn session(store: &Store, now_ms: i64, token: &SessionToken) -> Result<SessionRow, AuthError> {
-    store.read(|tx| tx.session(token.hash(), now_ms)?.ok_or(AuthError::Unauthenticated))
-}
-
-/// Ends a session.
+/// Signs in by name and password: a session, or `None` where they do not belong together.
 ///
 /// # Errors
 /// Where the database does not answer.
-pub fn sign_out(store: &Store, token: &SessionToken) -> Result<(), StoreError> {
+pub fn with_password(
+    store: &Store,
+    entropy: &Entropy,
+    now_ms: i64,
+    (name, password, browser): (&str, &str, &str),
+) -> Result<Option<SessionToken>, StoreError> {
+    let known = store.read(|tx| tx.person_by_name(name))?;
+    let (person, hash) = known.map_or((None, None), |(person, hash)| (Some(person), hash));
+    if !passwords::verify(password, hash.as_deref()) {
+        return Ok(None);
+    }
+    let Some(person) = person else { return Ok(None) };
+    open_session(store, entropy, now_ms, (person.id, browser)).map(Some)
+}
+
+/// Opens a session for somebody who proved who they are.
+///
+/// # Errors
+/// Where the database does not answer.
+pub fn open_session(
+    store: &Store,
+    entropy: &Entropy,
+    now_ms: i64,
+    (person, browser): (Uuid, &str),
+) -> Result<SessionToken, StoreError> {
+    let (token, opening) =
+        (SessionToken::from_random(entropy.secret()), Opening::new(entropy, now_ms, browser));
     let hash = token.hash();
-    store.write(move |tx| tx.delete_session(hash))
+    store.write(move |tx| opening.insert(tx, now_ms, person, hash))?;
+    Ok(token)
+}
+
+/// Sets a new password. Who has one must know it; the other browsers of that person are signed out.
+///
+/// # Errors
+/// A wrong or unusable password, a caller that is no browser, or the database's.
+pub fn change_password(
+    store: &Store,
+    caller: &Caller,
+    current: Option<&str>,
+    new: &str,
+) -> Result<(), ResourceError> {
+    let Some(session) = caller.session() else {
+        return Err(ResourceError::Forbidden("a password is changed at a browser"));
+    };
+    let known = store.read(|tx| tx.person_by_name(&caller.person.name))?.and_then(|(_, hash)| hash);
+    if known.is_some() && !current.is_some_and(|current| passwords::verify(current, known.as_deref())) {
+        return Err(ResourceError::Forbidden("the current password is not this one"));
+    }
+    let hash = passwords::hash(new).map_err(|why| ResourceError::Invalid { field: "new_password", why })?;
+    let person = caller.person.id;
+    store.write(move |tx| {
+        tx.set_password(person, &hash)?;
+        Ok(tx.delete_other_sessions(person, Some(session))?)
+    })
+}
+
+/// Ends a session of a person; `false` where there is none with this id.
+///
+/// # Errors
+/// Where the database does not answer.
+pub fn end_session(store: &Store, person: Uuid, session: Uuid) -> Result<bool, StoreError> {
+    store.write(move |tx| tx.delete_session(person, session))
+}
+
+/// A session that is about to be: everything that needs chance, drawn before the transaction.
+struct Opening {
+    id: Uuid,
+    browser: String,
+}
+
+impl Opening {
+    fn new(entropy: &Entropy, now_ms: i64, browser: &str) -> Self {
+        let browser = browser.chars().filter(|character| !character.is_control()).take(BROWSER_MAX).collect();
+        Self { id: entropy.id(now_ms), browser }
+    }
+
+    fn insert(
+        self,
+        tx: &WriteTx<'_>,
+        now_ms: i64,
+        person: Uuid,
+        token: SecretHash,
+    ) -> Result<(), StoreError> {
+        tx.purge_expired_sign_ins(now_ms)?;
+        let session = SessionRow {
+            id: self.id,
+            person: PersonRow { id: person, name: String::new() },
+            browser: self.browser,
+            created_at_ms: now_ms,
+            expires_at_ms: now_ms + SESSION_LIFETIME_MS,
+        };
+        tx.insert_session(&session, token)
+    }
 }

@@ -1,9 +1,10 @@
 //! Enrollment keys: their hashes, never the keys.
 
+use protocol::api::Tag;
 use rusqlite::{OptionalExtension, Row};
 use uuid::Uuid;
 
-use super::row::{is_bad_row, parse};
+use super::row::{is_bad_row, json, parse, to_json};
 use super::{ReadTx, SecretHash, StoreError, WriteTx};
 
 /// An enrollment key.
@@ -25,10 +26,16 @@ pub struct EnrollmentKeyRow {
     pub use_count: u32,
     /// When one did last, Unix milliseconds.
     pub last_used_at_ms: Option<i64>,
+    /// What it is for.
+    pub description: String,
+    /// The tags of the nodes that use it.
+    pub tags: Vec<Tag>,
+    /// Whether they are deleted when they go offline.
+    pub is_ephemeral: bool,
 }
 
-const COLUMNS: &str =
-    "id, network_id, single_use, created_at, expires_at, revoked_at, use_count, last_used_at";
+const COLUMNS: &str = "id, network_id, single_use, created_at, expires_at, revoked_at, use_count, last_used_at, \
+                       description, tags, is_ephemeral";
 
 fn enrollment_key(row: &Row<'_>) -> rusqlite::Result<EnrollmentKeyRow> {
     Ok(EnrollmentKeyRow {
@@ -40,6 +47,9 @@ fn enrollment_key(row: &Row<'_>) -> rusqlite::Result<EnrollmentKeyRow> {
         revoked_at_ms: row.get("revoked_at")?,
         use_count: row.get("use_count")?,
         last_used_at_ms: row.get("last_used_at")?,
+        description: row.get("description")?,
+        tags: json(row, "tags")?,
+        is_ephemeral: row.get("is_ephemeral")?,
     })
 }
 
@@ -52,6 +62,16 @@ impl ReadTx<'_> {
         let sql = format!("SELECT {COLUMNS} FROM enrollment_keys WHERE key_hash = ?1");
         let mut statement = self.sql().prepare_cached(&sql)?;
         Ok(statement.query_row([hash.0], enrollment_key).optional()?)
+    }
+
+    /// One key.
+    ///
+    /// # Errors
+    /// Where the database does not answer or the row cannot be read.
+    pub fn enrollment_key_by_id(&self, id: Uuid) -> Result<Option<EnrollmentKeyRow>, StoreError> {
+        let sql = format!("SELECT {COLUMNS} FROM enrollment_keys WHERE id = ?1");
+        let mut statement = self.sql().prepare_cached(&sql)?;
+        Ok(statement.query_row([id.to_string()], enrollment_key).optional()?)
     }
 
     /// All keys, oldest first. A row that cannot be read is logged and left out.
@@ -80,8 +100,9 @@ impl WriteTx<'_> {
     /// Where a rule of the schema forbids it or the database does not answer.
     pub fn insert_enrollment_key(&self, key: &EnrollmentKeyRow, hash: SecretHash) -> Result<(), StoreError> {
         self.sql().execute(
-            "INSERT INTO enrollment_keys (id, key_hash, network_id, single_use, created_at, expires_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            "INSERT INTO enrollment_keys (id, key_hash, network_id, single_use, created_at, expires_at, description,
+                                          tags, is_ephemeral)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
             (
                 key.id.to_string(),
                 hash.0,
@@ -89,6 +110,9 @@ impl WriteTx<'_> {
                 key.single_use,
                 key.created_at_ms,
                 key.expires_at_ms,
+                &key.description,
+                to_json(&key.tags),
+                key.is_ephemeral,
             ),
         )?;
         Ok(())

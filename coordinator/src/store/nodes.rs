@@ -2,12 +2,12 @@
 
 use std::net::SocketAddr;
 
-use protocol::api::NodeName;
+use protocol::api::{NodeName, Tag};
 use protocol::key::PublicKey;
 use rusqlite::{OptionalExtension, Row};
 use uuid::Uuid;
 
-use super::row::{hash_optional, is_bad_row, parse, parse_optional};
+use super::row::{hash_optional, is_bad_row, json, parse, parse_optional, to_json};
 use super::{ReadTx, SecretHash, StoreError, WriteTx};
 
 /// A node.
@@ -33,6 +33,16 @@ pub struct NodeRow {
     pub plain_endpoint: Option<SocketAddr>,
     /// Whether it may be a relay for its network.
     pub may_relay: bool,
+    /// What access rules know it by, in order, each once.
+    pub tags: Vec<Tag>,
+    /// Whether an administrator has to admit it first.
+    pub is_waiting: bool,
+    /// Whether an administrator switched it off.
+    pub is_disabled: bool,
+    /// Whether it is deleted when it goes offline.
+    pub is_ephemeral: bool,
+    /// Until when it is part of the network, Unix milliseconds; for ever where absent.
+    pub expires_at_ms: Option<i64>,
     /// When it was deleted, Unix milliseconds.
     pub deleted_at_ms: Option<i64>,
 }
@@ -50,7 +60,8 @@ pub struct BadRow {
 pub type NodeRows = (Vec<NodeRow>, Vec<BadRow>);
 
 const COLUMNS: &str = "id, network_id, name, public_key, host_index, enrollment_key_id, token_hash, \
-                       pending_token_hash, plain_endpoint, may_relay, deleted_at";
+                       pending_token_hash, plain_endpoint, may_relay, tags, is_waiting, is_disabled, is_ephemeral, \
+                       expires_at, deleted_at";
 
 fn node(row: &Row<'_>) -> rusqlite::Result<NodeRow> {
     Ok(NodeRow {
@@ -64,6 +75,11 @@ fn node(row: &Row<'_>) -> rusqlite::Result<NodeRow> {
         pending_token_hash: hash_optional(row, "pending_token_hash")?,
         plain_endpoint: parse_optional(row, "plain_endpoint")?,
         may_relay: row.get("may_relay")?,
+        tags: json(row, "tags")?,
+        is_waiting: row.get("is_waiting")?,
+        is_disabled: row.get("is_disabled")?,
+        is_ephemeral: row.get("is_ephemeral")?,
+        expires_at_ms: row.get("expires_at")?,
         deleted_at_ms: row.get("deleted_at")?,
     })
 }
@@ -164,8 +180,8 @@ impl WriteTx<'_> {
     pub fn insert_node(&self, node: &NodeRow, now_ms: i64) -> Result<(), StoreError> {
         self.sql().execute(
             "INSERT INTO nodes (id, network_id, name, public_key, host_index, enrollment_key_id, token_hash,
-                                plain_endpoint, created_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                                plain_endpoint, created_at, tags, is_waiting, is_ephemeral)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
             (
                 node.id.to_string(),
                 node.network_id.to_string(),
@@ -176,6 +192,9 @@ impl WriteTx<'_> {
                 node.token_hash.map(|hash| hash.0),
                 node.plain_endpoint.map(|endpoint| endpoint.to_string()),
                 now_ms,
+                to_json(&node.tags),
+                node.is_waiting,
+                node.is_ephemeral,
             ),
         )?;
         Ok(())
@@ -207,13 +226,28 @@ impl WriteTx<'_> {
         Ok(())
     }
 
-    /// Lets a node be a relay for its network, or does so no longer.
+    /// Changes what an administrator decides on: network, name, place, tags, standing, expiry and whether it may relay.
     ///
     /// # Errors
-    /// Where the database does not answer.
-    pub fn set_may_relay(&self, id: Uuid, may_relay: bool) -> Result<(), StoreError> {
-        let sql = "UPDATE nodes SET may_relay = ?2 WHERE id = ?1";
-        self.sql().execute(sql, (id.to_string(), may_relay))?;
+    /// Where the name is taken or the database does not answer.
+    pub fn update_node(&self, node: &NodeRow) -> Result<(), StoreError> {
+        self.sql().execute(
+            "UPDATE nodes SET network_id = ?2, name = ?3, host_index = ?4, may_relay = ?5, tags = ?6, is_waiting = ?7,
+                              is_disabled = ?8, is_ephemeral = ?9, expires_at = ?10
+             WHERE id = ?1 AND deleted_at IS NULL",
+            (
+                node.id.to_string(),
+                node.network_id.to_string(),
+                node.name.as_str(),
+                node.host_index,
+                node.may_relay,
+                to_json(&node.tags),
+                node.is_waiting,
+                node.is_disabled,
+                node.is_ephemeral,
+                node.expires_at_ms,
+            ),
+        )?;
         Ok(())
     }
 

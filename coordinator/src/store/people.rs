@@ -1,10 +1,14 @@
-//! People, their links to sign in, and the browsers that are signed in.
+//! People, and which organizations they belong to as what.
 
-use rusqlite::OptionalExtension;
+use std::collections::BTreeMap;
+use std::str::FromStr;
+
+use rusqlite::{OptionalExtension, Row};
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::row::parse;
-use super::{ReadTx, SecretHash, StoreError, WriteTx};
+use super::{ReadTx, StoreError, WriteTx};
 
 /// A person.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,13 +19,61 @@ pub struct PersonRow {
     pub name: String,
 }
 
-/// A browser that is signed in.
+/// What a person may do in an organization; each role may do what those below it may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Sees everything but secrets.
+    Viewer,
+    /// Adds machines: makes enrollment keys of a day, and approves requests to join.
+    Member,
+    /// Changes everything but who owns the organization.
+    Admin,
+    /// Everything.
+    Owner,
+}
+
+/// A word that is no role.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("a role is viewer, member, admin or owner")]
+pub struct InvalidRole;
+
+/// A member of an organization.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SessionRow {
+pub struct MemberRow {
     /// Who.
     pub person: PersonRow,
-    /// The organizations whose networks the person may see.
-    pub organizations: Vec<Uuid>,
+    /// As what.
+    pub role: Role,
+    /// Since when, Unix milliseconds.
+    pub created_at_ms: i64,
+}
+
+impl Role {
+    /// The role as the database keeps it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Viewer => "viewer",
+            Self::Member => "member",
+            Self::Admin => "admin",
+            Self::Owner => "owner",
+        }
+    }
+}
+
+impl FromStr for Role {
+    type Err = InvalidRole;
+
+    fn from_str(text: &str) -> Result<Self, InvalidRole> {
+        let all = [Self::Viewer, Self::Member, Self::Admin, Self::Owner];
+        all.into_iter().find(|role| role.as_str() == text).ok_or(InvalidRole)
+    }
+}
+
+pub(super) fn person(row: &Row<'_>) -> rusqlite::Result<PersonRow> {
+    Ok(PersonRow { id: parse(row, "person_id")?, name: row.get("person_name")? })
 }
 
 impl ReadTx<'_> {
@@ -30,120 +82,108 @@ impl ReadTx<'_> {
     /// # Errors
     /// Where the database does not answer.
     pub fn first_owner(&self) -> Result<Option<PersonRow>, StoreError> {
-        let sql = "SELECT people.id, people.name FROM people JOIN memberships ON person_id = people.id
+        let sql = "SELECT people.id AS person_id, people.name AS person_name
+                   FROM people JOIN memberships ON person_id = people.id
                    WHERE role = 'owner' ORDER BY people.created_at, people.id LIMIT 1";
-        let row = self
-            .sql()
-            .query_row(sql, (), |row| Ok(PersonRow { id: parse(row, "id")?, name: row.get("name")? }));
-        Ok(row.optional()?)
+        Ok(self.sql().query_row(sql, (), person).optional()?)
     }
 
-    /// The session with this token, if its time is not over.
+    /// The person with this name, and the hash of the password where there is one.
     ///
     /// # Errors
     /// Where the database does not answer.
-    pub fn session(&self, token: SecretHash, now_ms: i64) -> Result<Option<SessionRow>, StoreError> {
-        let sql = "SELECT people.id, people.name FROM sessions JOIN people ON people.id = person_id
-                   WHERE token_hash = ?1 AND expires_at > ?2";
+    pub fn person_by_name(&self, name: &str) -> Result<Option<(PersonRow, Option<String>)>, StoreError> {
+        let sql = "SELECT id AS person_id, name AS person_name, password_hash FROM people WHERE name = ?1";
+        let row = self.sql().query_row(sql, [name], |row| Ok((person(row)?, row.get("password_hash")?)));
+        Ok(row.optional()?)
+    }
+
+    /// The organizations that a person belongs to, and as what.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub fn memberships(&self, person: Uuid) -> Result<BTreeMap<Uuid, Role>, StoreError> {
+        let sql = "SELECT organization_id, role FROM memberships WHERE person_id = ?1";
         let mut statement = self.sql().prepare_cached(sql)?;
-        let person = statement.query_row((token.0, now_ms), |row| {
-            Ok(PersonRow { id: parse(row, "id")?, name: row.get("name")? })
-        });
-        let Some(person) = person.optional()? else { return Ok(None) };
-        let mut statement =
-            self.sql().prepare_cached("SELECT organization_id FROM memberships WHERE person_id = ?1")?;
-        let organizations =
-            statement.query_map([person.id.to_string()], |row| parse(row, "organization_id"))?;
-        let organizations = organizations.collect::<Result<_, _>>()?;
-        Ok(Some(SessionRow { person, organizations }))
+        let rows = statement.query_map([person.to_string()], |row| {
+            Ok((parse(row, "organization_id")?, parse(row, "role")?))
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// The members of an organization, by name.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub fn members(&self, organization: Uuid) -> Result<Vec<MemberRow>, StoreError> {
+        let sql = "SELECT person_id, people.name AS person_name, role, memberships.created_at
+                   FROM memberships JOIN people ON people.id = person_id
+                   WHERE organization_id = ?1 ORDER BY people.name";
+        let mut statement = self.sql().prepare_cached(sql)?;
+        let rows = statement.query_map([organization.to_string()], |row| {
+            let (role, created_at_ms) = (parse(row, "role")?, row.get("created_at")?);
+            Ok(MemberRow { person: person(row)?, role, created_at_ms })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
     }
 }
 
 impl WriteTx<'_> {
-    /// Adds a person as owner of an organization.
+    /// Adds a person.
     ///
     /// # Errors
     /// Where the name is taken or the database does not answer.
-    pub fn insert_owner(
+    pub fn insert_person(
         &self,
         person: &PersonRow,
+        password_hash: Option<&str>,
+        now_ms: i64,
+    ) -> Result<(), StoreError> {
+        self.sql().execute(
+            "INSERT INTO people (id, name, password_hash, created_at) VALUES (?1, ?2, ?3, ?4)",
+            (person.id.to_string(), &person.name, password_hash, now_ms),
+        )?;
+        Ok(())
+    }
+
+    /// Sets a person's password.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub fn set_password(&self, person: Uuid, password_hash: &str) -> Result<(), StoreError> {
+        let sql = "UPDATE people SET password_hash = ?2 WHERE id = ?1";
+        self.sql().execute(sql, (person.to_string(), password_hash))?;
+        Ok(())
+    }
+
+    /// Makes a person a member in a role, or gives a member another role.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub fn set_membership(
+        &self,
         organization: Uuid,
-        now_ms: i64,
-    ) -> Result<(), StoreError> {
-        self.sql().execute(
-            "INSERT INTO people (id, name, created_at) VALUES (?1, ?2, ?3)",
-            (person.id.to_string(), &person.name, now_ms),
-        )?;
-        self.sql().execute(
-            "INSERT INTO memberships (person_id, organization_id, role) VALUES (?1, ?2, 'owner')",
-            (person.id.to_string(), organization.to_string()),
-        )?;
-        Ok(())
-    }
-
-    /// Adds a link that signs a person in.
-    ///
-    /// # Errors
-    /// Where the database does not answer.
-    pub fn insert_sign_in_link(
-        &self,
-        token: SecretHash,
         person: Uuid,
+        role: Role,
         now_ms: i64,
-        expires_at_ms: i64,
     ) -> Result<(), StoreError> {
         self.sql().execute(
-            "INSERT INTO sign_in_links (token_hash, person_id, created_at, expires_at) VALUES (?1, ?2, ?3, ?4)",
-            (token.0, person.to_string(), now_ms, expires_at_ms),
+            "INSERT INTO memberships (person_id, organization_id, role, created_at) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (person_id, organization_id) DO UPDATE SET role = excluded.role",
+            (person.to_string(), organization.to_string(), role.as_str(), now_ms),
         )?;
         Ok(())
     }
 
-    /// Uses a link; gives the person, or `None` where it is unknown, used or expired. One statement, so of two
-    /// browsers with one link exactly one is signed in.
+    /// Ends a membership, and what programs do in its name; `false` where there is none.
     ///
     /// # Errors
     /// Where the database does not answer.
-    pub fn use_sign_in_link(&self, token: SecretHash, now_ms: i64) -> Result<Option<Uuid>, StoreError> {
-        let sql = "UPDATE sign_in_links SET used_at = ?2
-                   WHERE token_hash = ?1 AND used_at IS NULL AND expires_at > ?2 RETURNING person_id";
-        Ok(self.sql().query_row(sql, (token.0, now_ms), |row| parse(row, "person_id")).optional()?)
-    }
-
-    /// Adds a session.
-    ///
-    /// # Errors
-    /// Where the database does not answer.
-    pub fn insert_session(
-        &self,
-        token: SecretHash,
-        person: Uuid,
-        now_ms: i64,
-        expires_at_ms: i64,
-    ) -> Result<(), StoreError> {
-        self.sql().execute(
-            "INSERT INTO sessions (token_hash, person_id, created_at, expires_at) VALUES (?1, ?2, ?3, ?4)",
-            (token.0, person.to_string(), now_ms, expires_at_ms),
-        )?;
-        Ok(())
-    }
-
-    /// Ends a session.
-    ///
-    /// # Errors
-    /// Where the database does not answer.
-    pub fn delete_session(&self, token: SecretHash) -> Result<(), StoreError> {
-        self.sql().execute("DELETE FROM sessions WHERE token_hash = ?1", [token.0])?;
-        Ok(())
-    }
-
-    /// Forgets links and sessions whose time is over.
-    ///
-    /// # Errors
-    /// Where the database does not answer.
-    pub fn purge_expired_sign_ins(&self, now_ms: i64) -> Result<(), StoreError> {
-        self.sql().execute("DELETE FROM sign_in_links WHERE expires_at <= ?1", [now_ms])?;
-        self.sql().execute("DELETE FROM sessions WHERE expires_at <= ?1", [now_ms])?;
-        Ok(())
+    pub fn delete_membership(&self, organization: Uuid, person: Uuid) -> Result<bool, StoreError> {
+        let ids = (person.to_string(), organization.to_string());
+        self.sql()
+            .execute("DELETE FROM api_tokens WHERE person_id = ?1 AND organization_id = ?2", ids.clone())?;
+        let sql = "DELETE FROM memberships WHERE person_id = ?1 AND organization_id = ?2";
+        Ok(self.sql().execute(sql, ids)? == 1)
     }
 }

@@ -4,6 +4,9 @@ use std::str::FromStr;
 
 use rusqlite::Row;
 use rusqlite::types::Type;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde::de::value::StrDeserializer;
 use sha2::{Digest, Sha256};
 
 /// The SHA-256 of a random secret: all that the database keeps of it.
@@ -44,6 +47,33 @@ where
     text.parse().map_err(|error: T::Err| {
         rusqlite::Error::FromSqlConversionFailure(index, Type::Text, Box::new(error))
     })
+}
+
+/// Reads a column with one word of an enum, as serde names it.
+pub(super) fn word<T: DeserializeOwned>(row: &Row<'_>, column: &str) -> rusqlite::Result<T> {
+    let text: String = row.get(column)?;
+    let index = row.as_ref().column_index(column)?;
+    T::deserialize(StrDeserializer::<serde::de::value::Error>::new(&text))
+        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(index, Type::Text, Box::new(error)))
+}
+
+/// Reads a column of JSON.
+pub(super) fn json<T: DeserializeOwned>(row: &Row<'_>, column: &str) -> rusqlite::Result<T> {
+    let text: String = row.get(column)?;
+    let index = row.as_ref().column_index(column)?;
+    serde_json::from_str(&text)
+        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(index, Type::Text, Box::new(error)))
+}
+
+/// An enum's value as its word.
+pub(super) fn to_word<T: Serialize>(value: &T) -> String {
+    to_json(value).trim_matches('"').to_owned()
+}
+
+/// A value as JSON.
+pub(super) fn to_json<T: Serialize>(value: &T) -> String {
+    #[expect(clippy::expect_used, reason = "the store keeps no maps with keys other than strings")]
+    serde_json::to_string(value).expect("columns are JSON")
 }
 
 /// Reads a hash column that may be null.

@@ -1,4 +1,4 @@
-//! Node names: one DNS label, so that a name can be a host name (RFC 1123 §2.1, RFC 1035 §2.3.4).
+//! Names of nodes and tags: one DNS label, so that a node's name can be a host name (RFC 1123 §2.1, RFC 1035 §2.3.4).
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,18 +12,24 @@ use serde::{Deserialize, Deserializer, Serialize};
 #[serde(transparent)]
 pub struct NodeName(String);
 
+/// What nodes have in common, for access rules: 1 to 63 of `a-z`, `0-9` and `-`, neither first nor last a hyphen.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+#[cfg_attr(feature = "ts", ts(type = "string"))]
+#[serde(transparent)]
+pub struct Tag(String);
+
+/// A text that is no tag.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a tag has 1 to 63 characters of a-z, 0-9 and hyphen, and begins and ends with no hyphen")]
+pub struct InvalidTag;
+
 /// A text that is no node name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a node name has 1 to 63 characters of a-z, 0-9 and hyphen, and begins and ends with no hyphen")]
 pub struct InvalidName;
 
 impl NodeName {
-    /// The name as text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
     /// The nearest name to a free text such as a host name: lower case, everything else a hyphen, cut at 63.
     /// `None` where nothing is left.
     #[must_use]
@@ -39,30 +45,50 @@ impl NodeName {
     }
 }
 
-impl FromStr for NodeName {
-    type Err = InvalidName;
-
-    fn from_str(text: &str) -> Result<Self, InvalidName> {
-        let allowed = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
-        let sound = (1..=63).contains(&text.len())
-            && text.bytes().all(allowed)
-            && !text.starts_with('-')
-            && !text.ends_with('-');
-        if sound { Ok(Self(text.to_owned())) } else { Err(InvalidName) }
-    }
+/// Whether a text is one DNS label in lower case.
+fn is_label(text: &str) -> bool {
+    let allowed = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
+    (1..=63).contains(&text.len())
+        && text.bytes().all(allowed)
+        && !text.starts_with('-')
+        && !text.ends_with('-')
 }
 
-impl fmt::Display for NodeName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
+/// The text form of a label.
+macro_rules! label {
+    ($name:ident, $invalid:ident) => {
+        impl $name {
+            /// As text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = $invalid;
+
+            fn from_str(text: &str) -> Result<Self, $invalid> {
+                if is_label(text) { Ok(Self(text.to_owned())) } else { Err($invalid) }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    };
 }
 
-impl<'de> Deserialize<'de> for NodeName {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
-    }
-}
+label!(NodeName, InvalidName);
+label!(Tag, InvalidTag);
 
 #[cfg(test)]
 mod tests {

@@ -8,7 +8,8 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::NodeName;
+use super::{NodeName, Tag};
+use crate::access::Access;
 use crate::key::PublicKey;
 use crate::relay_token::TokenVerifyingKey;
 
@@ -44,6 +45,36 @@ pub struct OwnNode {
     /// Set where an administrator lets the node be a relay for its network.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub relay: Option<RelayPermission>,
+    /// Why it sees no peers, where that is so.
+    #[serde(default, skip_serializing_if = "Standing::is_admitted")]
+    pub standing: Standing,
+    /// What it takes from its peers; absent for everything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access: Option<Access>,
+}
+
+/// Whether a node is part of its network.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+#[serde(rename_all = "kebab-case")]
+pub enum Standing {
+    /// It is.
+    #[default]
+    Admitted,
+    /// An administrator has to admit it first.
+    Waiting,
+    /// An administrator switched it off.
+    Disabled,
+    /// The time until which it was admitted is over.
+    Expired,
+}
+
+impl Standing {
+    /// Whether the node is part of its network.
+    #[must_use]
+    pub const fn is_admitted(&self) -> bool {
+        matches!(self, Self::Admitted)
+    }
 }
 
 /// What a node needs to be a relay for its network, and for no other.
@@ -76,6 +107,9 @@ pub struct Peer {
     /// Set for a plain WireGuard peer without an agent: it answers no probes, and this is its endpoint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plain_endpoint: Option<SocketAddr>,
+    /// Its tags, which access rules speak of.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<Tag>,
 }
 
 /// A relay.
@@ -233,6 +267,7 @@ mod tests {
             candidates: Vec::new(),
             nat: NatProfile::default(),
             plain_endpoint: None,
+            tags: Vec::new(),
         }
     }
 
@@ -245,6 +280,8 @@ mod tests {
                 network: "default".into(),
                 addresses: vec!["100.92.0.1/16".parse().unwrap()],
                 relay: None,
+                standing: Standing::Admitted,
+                access: None,
             },
             peers: vec![peer(1), peer(2)],
             relays: Vec::new(),

@@ -31,8 +31,12 @@ pub enum ProblemCode {
     TooLarge,
     /// Too many requests; wait as `Retry-After` says.
     TooManyRequests,
-    /// No such page.
+    /// No such page, or nothing of this kind with this id.
     NotFound,
+    /// Who asks may not do this.
+    Forbidden,
+    /// It does not fit what there is.
+    Conflict,
     /// The coordinator cannot answer now; try again.
     Unavailable,
     /// A newer coordinator says something this agent does not know.

@@ -1,0 +1,73 @@
+//! The API's description for programs: OpenAPI 3.1, made from the handlers; `docs/reference/openapi.json` is its copy.
+
+use actix_web::HttpResponse;
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{Modify, OpenApi, ToSchema};
+
+use super::resources::{
+    access_rules, account, api_tokens, audit_log, enrollment_keys, invitations, members, networks, nodes,
+    organizations,
+};
+
+/// Why a request is refused (RFC 9457).
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes `protocol::api::Problem`, which knows nothing of OpenAPI")]
+pub(crate) struct Problem {
+    /// `urn:warren:problem:` and the code.
+    #[schema(rename = "type")]
+    kind: String,
+    /// One sentence: what is wrong.
+    title: String,
+    /// The HTTP status.
+    status: u16,
+    /// What to do.
+    detail: Option<String>,
+    /// The code itself, such as `not-found`.
+    code: String,
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Warren coordinator", description = "What people and their programs administer."),
+    modifiers(&Credentials),
+    security(("session" = []), ("api_token" = [])),
+    paths(
+        account::sign_in, account::show, account::change_password, account::sessions, account::end_session,
+        organizations::list, organizations::create, organizations::rename,
+        members::list, members::change, members::remove,
+        invitations::list, invitations::create, invitations::delete, invitations::accept, invitations::join,
+        networks::list, networks::create, networks::change, networks::delete,
+        nodes::list, nodes::show, nodes::change, nodes::delete,
+        enrollment_keys::list, enrollment_keys::create, enrollment_keys::revoke,
+        access_rules::list, access_rules::create, access_rules::replace, access_rules::delete,
+        api_tokens::list, api_tokens::create, api_tokens::revoke,
+        audit_log::list,
+    )
+)]
+struct Api;
+
+/// How callers prove who they are.
+struct Credentials;
+
+impl Modify for Credentials {
+    fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
+        let components = api.components.get_or_insert_default();
+        let cookie = SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::new("__Host-warren_session")));
+        components.add_security_scheme("session", cookie);
+        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
+        components.add_security_scheme("api_token", SecurityScheme::Http(bearer));
+    }
+}
+
+/// The description, as JSON for people to read.
+#[must_use]
+pub fn openapi_json() -> String {
+    let mut text = Api::openapi().to_pretty_json().unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+/// `GET /api/v1/openapi.json`.
+pub(super) async fn show() -> HttpResponse {
+    HttpResponse::Ok().content_type("application/json").body(openapi_json())
+}

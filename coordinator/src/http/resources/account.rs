@@ -1,0 +1,160 @@
+//! Who is signed in: by what, at which browsers, with which password.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use actix_web::http::header::SET_COOKIE;
+use actix_web::web::{Data, Json, Path, Payload, ReqData};
+use actix_web::{HttpRequest, HttpResponse};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::super::problem::ApiError;
+use super::super::{Site, body, sign_in as http_sign_in};
+use super::{BODY_MAX, id};
+use crate::http::openapi::Problem;
+use crate::service::{Caller, sign_in};
+use crate::store::{Role, SessionRow};
+
+/// Who is signed in.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Account {
+    /// The person's id.
+    id: Uuid,
+    /// Name or e-mail address.
+    name: String,
+    /// The role in each organization, by its id.
+    roles: BTreeMap<Uuid, Role>,
+}
+
+/// A browser that is signed in.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Session {
+    /// Its id.
+    id: Uuid,
+    /// The browser, as it calls itself.
+    browser: String,
+    /// Since when, Unix milliseconds.
+    created_at_ms: i64,
+    /// Until when, Unix milliseconds.
+    expires_at_ms: i64,
+    /// Whether it is the one that asks.
+    is_this: bool,
+}
+
+/// Name and password.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Login {
+    /// Name or e-mail address.
+    name: String,
+    /// The password.
+    password: String,
+}
+
+/// Another password.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PasswordChange {
+    /// The password until now, where there is one.
+    current_password: Option<String>,
+    /// The new one, 12 to 256 characters.
+    new_password: String,
+}
+
+/// Signs in by name and password; the answer's cookie is the session.
+#[utoipa::path(post, path = "/api/v1/sign-in", tag = "account", request_body = Login, responses(
+    (status = 204, description = "Signed in"),
+    (status = "4XX", description = "Why not", body = Problem, content_type = "application/problem+json"),
+))]
+pub(crate) async fn sign_in(
+    site: Data<Site>,
+    request: HttpRequest,
+    payload: Payload,
+) -> Result<HttpResponse, ApiError> {
+    let login: Login = body::json(payload, BODY_MAX).await?;
+    site.limits.check_account(&login.name)?;
+    let browser = http_sign_in::browser(&request);
+    let session = site
+        .call(move |coordinator, now_ms| {
+            let proof = (login.name.as_str(), login.password.as_str(), browser.as_str());
+            sign_in::with_password(coordinator.store(), coordinator.entropy(), now_ms, proof)
+        })
+        .await?
+        .ok_or_else(ApiError::wrong_password)?;
+    tracing::info!("a person signed in");
+    Ok(HttpResponse::NoContent()
+        .insert_header((SET_COOKIE, http_sign_in::session_cookie(&site, &session)))
+        .finish())
+}
+
+/// Who asks.
+#[utoipa::path(get, path = "/api/v1/account", tag = "account", responses(
+    (status = 200, description = "Who", body = Account),
+    (status = "4XX", description = "Why not", body = Problem, content_type = "application/problem+json"),
+))]
+pub(crate) async fn show(caller: ReqData<Arc<Caller>>) -> Json<Account> {
+    let (person, roles) = (caller.person.clone(), caller.memberships.clone());
+    Json(Account { id: person.id, name: person.name, roles })
+}
+
+/// Sets the password; other browsers are signed out.
+#[utoipa::path(put, path = "/api/v1/account/password", tag = "account", request_body = PasswordChange, responses(
+    (status = 204, description = "Done"),
+    (status = "4XX", description = "Why not", body = Problem, content_type = "application/problem+json"),
+))]
+pub(crate) async fn change_password(
+    site: Data<Site>,
+    caller: ReqData<Arc<Caller>>,
+    payload: Payload,
+) -> Result<HttpResponse, ApiError> {
+    let change: PasswordChange = body::json(payload, BODY_MAX).await?;
+    site.limits.check_account(&caller.person.name)?;
+    let caller = caller.into_inner();
+    site.call(move |coordinator, _| {
+        let current = change.current_password.as_deref();
+        sign_in::change_password(coordinator.store(), &caller, current, &change.new_password)
+    })
+    .await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// The browsers where the person is signed in, newest first.
+#[utoipa::path(get, path = "/api/v1/account/sessions", tag = "account", responses(
+    (status = 200, description = "In order", body = Vec<Session>),
+    (status = "4XX", description = "Why not", body = Problem, content_type = "application/problem+json"),
+))]
+pub(crate) async fn sessions(
+    site: Data<Site>,
+    caller: ReqData<Arc<Caller>>,
+) -> Result<Json<Vec<Session>>, ApiError> {
+    let (person, this) = (caller.person.id, caller.session());
+    let rows =
+        site.call(move |coordinator, now_ms| coordinator.store().read(|tx| tx.sessions(person, now_ms)));
+    let session = |row: SessionRow| Session {
+        id: row.id,
+        browser: row.browser,
+        created_at_ms: row.created_at_ms,
+        expires_at_ms: row.expires_at_ms,
+        is_this: Some(row.id) == this,
+    };
+    Ok(Json(rows.await?.into_iter().map(session).collect()))
+}
+
+/// Signs a browser out.
+#[utoipa::path(delete, path = "/api/v1/account/sessions/{session}", tag = "account",
+    params(("session" = Uuid, Path, description = "Its id")), responses(
+    (status = 204, description = "Done"),
+    (status = "4XX", description = "Why not", body = Problem, content_type = "application/problem+json"),
+))]
+pub(crate) async fn end_session(
+    site: Data<Site>,
+    caller: ReqData<Arc<Caller>>,
+    session: Path<String>,
+) -> Result<HttpResponse, ApiError> {
+    let (person, session) = (caller.person.id, id(&session)?);
+    let ended =
+        site.call(move |coordinator, _| sign_in::end_session(coordinator.store(), person, session)).await?;
+    if ended { Ok(HttpResponse::NoContent().finish()) } else { Err(ApiError::not_found()) }
+}

@@ -1,0 +1,55 @@
+//! Members: who belongs to an organization, as what.
+
+use actix_web::HttpResponse;
+use actix_web::web::{Data, Json, Path, Payload, ReqData};
+
+use super::super::problem::ApiError;
+use super::super::{Site, body};
+use super::{BODY_MAX, call, id};
+use crate::http::openapi::Problem;
+use crate::service::resources::Membership;
+use crate::service::resources::members::{Member, MemberRole};
+
+/// The members, by name.
+#[utoipa::path(get, path = "/api/v1/organizations/{organization}/members", tag = "members", params(("organization" = Uuid, Path, description = "The organization's id")), responses(
+    (status = 200, description = "In order", body = Vec<Member>),
+    (status = "4XX", description = "Why not", body = Problem, content_type = "application/problem+json"),
+))]
+pub(crate) async fn list(
+    site: Data<Site>,
+    member: ReqData<Membership>,
+) -> Result<Json<Vec<Member>>, ApiError> {
+    Ok(Json(call(&site, member.into_inner(), |_, call| call.members()).await?))
+}
+
+/// Gives a member another role.
+#[utoipa::path(patch, path = "/api/v1/organizations/{organization}/members/{member}", tag = "members", params(("organization" = Uuid, Path, description = "The organization's id"), ("member" = Uuid, Path, description = "The person's id")), request_body = MemberRole, responses(
+    (status = 204, description = "Done"),
+    (status = "4XX", description = "Why not", body = Problem, content_type = "application/problem+json"),
+))]
+pub(crate) async fn change(
+    site: Data<Site>,
+    member: ReqData<Membership>,
+    ids: Path<(String, String)>,
+    payload: Payload,
+) -> Result<HttpResponse, ApiError> {
+    let person = id(&ids.1)?;
+    let wanted: MemberRole = body::json(payload, BODY_MAX).await?;
+    call(&site, member.into_inner(), move |_, call| call.set_member_role(person, wanted)).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Ends a membership: one's own, or as an admin another's. API tokens in that person's name end with it.
+#[utoipa::path(delete, path = "/api/v1/organizations/{organization}/members/{member}", tag = "members", params(("organization" = Uuid, Path, description = "The organization's id"), ("member" = Uuid, Path, description = "The person's id")), responses(
+    (status = 204, description = "Done"),
+    (status = "4XX", description = "Why not", body = Problem, content_type = "application/problem+json"),
+))]
+pub(crate) async fn remove(
+    site: Data<Site>,
+    member: ReqData<Membership>,
+    ids: Path<(String, String)>,
+) -> Result<HttpResponse, ApiError> {
+    let person = id(&ids.1)?;
+    call(&site, member.into_inner(), move |_, call| call.remove_member(person)).await?;
+    Ok(HttpResponse::NoContent().finish())
+}

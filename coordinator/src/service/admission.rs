@@ -1,0 +1,85 @@
+//! Who is part of a network and who may see whom: standing and access rules, kept in step with the clock and the database.
+
+use protocol::access::{Access, InboundRule, Verdict};
+use protocol::api::{Standing, Tag};
+use uuid::Uuid;
+
+use super::Directory;
+use super::network_map::{NetworkState, NodeState};
+use crate::store::{AccessRuleRow, NetworkRow, NodeRow};
+
+/// How long an ephemeral node may be offline, in milliseconds: longer than a restart of it or of the coordinator.
+const EPHEMERAL_OFFLINE_MAX_MS: i64 = 10 * 60 * 1000;
+
+impl Directory {
+    /// The ephemeral nodes that have been offline for too long.
+    pub(crate) fn ephemeral_gone(&self, now_ms: i64) -> Vec<Uuid> {
+        let nodes = self.networks.values().flat_map(|network| network.nodes.values());
+        let is_gone = |node: &&NodeState| {
+            node.row.is_ephemeral
+                && !node.is_online()
+                && now_ms.saturating_sub(node.offline_since_ms) > EPHEMERAL_OFFLINE_MAX_MS
+        };
+        nodes.filter(is_gone).map(|node| node.row.id).collect()
+    }
+}
+
+impl NetworkState {
+    /// Takes over the clock; who has expired since then goes.
+    pub(super) fn advance(&mut self, now_ms: i64) {
+        let before_ms = std::mem::replace(&mut self.now_ms, now_ms);
+        // Both ways: a clock that was wrong is put right.
+        let passed = before_ms.min(now_ms)..before_ms.max(now_ms);
+        let is_other = |node: &NodeRow| node.expires_at_ms.is_some_and(|at| passed.contains(&(at - 1)));
+        let expired: Vec<Uuid> =
+            self.nodes.values().filter(|node| is_other(&node.row)).map(|node| node.row.id).collect();
+        for id in expired {
+            self.refresh_standing(id);
+        }
+    }
+
+    /// Takes over what the database says of the network.
+    pub(super) fn set_row(&mut self, row: NetworkRow) {
+        if *self.row() != row {
+            self.regroup(|network| network.row = row);
+        }
+    }
+
+    /// Takes over the access rules.
+    pub(super) fn set_rules(&mut self, rules: Vec<AccessRuleRow>) {
+        if self.rules != rules {
+            self.regroup(|network| network.rules = rules);
+        }
+    }
+}
+
+/// A node's standing at a time.
+pub(super) fn standing(node: &NodeRow, now_ms: i64) -> Standing {
+    if node.is_disabled {
+        Standing::Disabled
+    } else if node.is_waiting {
+        Standing::Waiting
+    } else if node.expires_at_ms.is_some_and(|at| at <= now_ms) {
+        Standing::Expired
+    } else {
+        Standing::Admitted
+    }
+}
+
+/// What a node takes from its peers; `None` for everything.
+pub(super) fn access_of(network: &NetworkRow, rules: &[AccessRuleRow], node: &NodeRow) -> Option<Access> {
+    let concerns =
+        |tags: &[Tag]| tags.is_empty() || tags.iter().any(|tag| node.tags.binary_search(tag).is_ok());
+    let rules: Vec<InboundRule> = rules
+        .iter()
+        .filter(|rule| concerns(&rule.destinations))
+        .map(|rule| InboundRule {
+            verdict: rule.verdict,
+            sources: rule.sources.clone(),
+            traffic: rule.traffic.clone(),
+        })
+        .collect();
+    let is_open =
+        network.default_access == Verdict::Allow && rules.iter().all(|rule| rule.verdict == Verdict::Allow);
+    (!is_open).then_some(Access { default: network.default_access, rules })
+}

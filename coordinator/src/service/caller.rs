@@ -1,0 +1,93 @@
+//! Who asks: a person at a browser or a program in a person's name, and what they may do where.
+
+use std::collections::BTreeMap;
+
+use uuid::Uuid;
+
+use super::{ApiToken, AuthError, SessionToken};
+use crate::store::{PersonRow, Role, Store};
+
+/// Somebody who proved who they are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// Who.
+    pub person: PersonRow,
+    /// The organizations where they may do something, and as what.
+    pub memberships: BTreeMap<Uuid, Role>,
+    /// By what.
+    pub credential: Credential,
+}
+
+/// What somebody proved who they are by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Credential {
+    /// A session of a browser, by its id.
+    Session(Uuid),
+    /// An API token, by its description.
+    ApiToken(String),
+    /// A command on the coordinator's machine.
+    Command,
+}
+
+impl Caller {
+    /// The person behind a session's token.
+    ///
+    /// # Errors
+    /// [`AuthError::Unauthenticated`], or the database's.
+    pub fn of_session(store: &Store, now_ms: i64, token: &SessionToken) -> Result<Self, AuthError> {
+        store.read(|tx| {
+            let session = tx.session(token.hash(), now_ms)?.ok_or(AuthError::Unauthenticated)?;
+            let memberships = tx.memberships(session.person.id)?;
+            Ok(Self { person: session.person, memberships, credential: Credential::Session(session.id) })
+        })
+    }
+
+    /// The program behind an API token: it acts in one organization, in the token's role, and never in a higher one than the
+    /// person has there now.
+    ///
+    /// # Errors
+    /// [`AuthError::Unauthenticated`], or the database's.
+    pub fn of_api_token(store: &Store, now_ms: i64, token: &ApiToken) -> Result<Self, AuthError> {
+        store.read(|tx| {
+            let token = tx.api_token(token.hash(), now_ms)?.ok_or(AuthError::Unauthenticated)?;
+            let role = tx.memberships(token.person.id)?.get(&token.organization_id).copied();
+            let role = role.ok_or(AuthError::Unauthenticated)?.min(token.role);
+            Ok(Self {
+                person: token.person,
+                memberships: BTreeMap::from([(token.organization_id, role)]),
+                credential: Credential::ApiToken(token.description),
+            })
+        })
+    }
+
+    /// The role in an organization, where there is one.
+    #[must_use]
+    pub fn role_in(&self, organization: Uuid) -> Option<Role> {
+        self.memberships.get(&organization).copied()
+    }
+
+    /// The session, where it is one.
+    #[must_use]
+    pub const fn session(&self) -> Option<Uuid> {
+        match self.credential {
+            Credential::Session(id) => Some(id),
+            Credential::ApiToken(_) | Credential::Command => None,
+        }
+    }
+
+    /// Whether it is a program with a token, which may not do what would outlive the token.
+    #[must_use]
+    pub const fn is_api_token(&self) -> bool {
+        matches!(self.credential, Credential::ApiToken(_))
+    }
+
+    /// The name that the audit log knows the caller by.
+    #[must_use]
+    pub fn actor(&self) -> String {
+        match &self.credential {
+            Credential::Session(_) => self.person.name.clone(),
+            Credential::ApiToken(description) => format!("{} (API token: {description})", self.person.name),
+            Credential::Command => "admin command".to_owned(),
+        }
+    }
+}

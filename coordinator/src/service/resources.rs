@@ -1,0 +1,133 @@
+//! What people administer, one file per resource. Every call is made in one organization, and sees nothing of another; what it
+//! changes is in the audit log in the same transaction.
+
+pub mod access_rules;
+pub mod api_tokens;
+pub mod audit_log;
+pub mod enrollment_keys;
+pub mod invitations;
+pub mod members;
+pub mod networks;
+pub mod nodes;
+pub mod organizations;
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::Caller;
+use crate::Entropy;
+use crate::store::{AuditRow, NetworkRow, ReadTx, Role, Store, StoreError};
+
+/// One call in an organization.
+#[derive(Debug, Clone, Copy)]
+pub struct Call<'a> {
+    /// The database.
+    pub store: &'a Store,
+    /// Chance.
+    pub entropy: &'a Entropy,
+    /// Now, Unix milliseconds.
+    pub now_ms: i64,
+    /// The organization.
+    pub organization: Uuid,
+    /// The caller's role in it.
+    pub role: Role,
+    /// Who calls.
+    pub caller: &'a Caller,
+}
+
+/// A caller in one organization.
+#[derive(Debug, Clone)]
+pub struct Membership {
+    /// Who.
+    pub caller: Arc<Caller>,
+    /// Where.
+    pub organization: Uuid,
+    /// As what.
+    pub role: Role,
+}
+
+/// Why a call is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ResourceError {
+    /// No such thing in this organization.
+    #[error("there is no such {0} here")]
+    NotFound(&'static str),
+    /// A field is wrong.
+    #[error("{field}: {why}")]
+    Invalid {
+        /// Which.
+        field: &'static str,
+        /// What it should be.
+        why: String,
+    },
+    /// It does not fit what there is.
+    #[error("{0}")]
+    Conflict(String),
+    /// The caller's role does not suffice.
+    #[error("{0}")]
+    Forbidden(&'static str),
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The longest text that says what something is for, in characters.
+const DESCRIPTION_MAX: usize = 200;
+
+impl ResourceError {
+    fn invalid(field: &'static str, why: impl Into<String>) -> Self {
+        Self::Invalid { field, why: why.into() }
+    }
+}
+
+impl Call<'_> {
+    /// An entry of the audit log for what this call does.
+    fn audit(&self, action: &'static str, subject: impl ToString, details: &impl Serialize) -> AuditRow {
+        AuditRow {
+            id: 0,
+            organization_id: Some(self.organization),
+            at_ms: self.now_ms,
+            actor: self.caller.actor(),
+            action: action.to_owned(),
+            subject: subject.to_string(),
+            details: serde_json::to_string(details).unwrap_or_default(),
+        }
+    }
+}
+
+/// A network of an organization.
+fn network_of(tx: &ReadTx<'_>, organization: Uuid, id: Uuid) -> Result<NetworkRow, ResourceError> {
+    let found = tx.network(id)?.filter(|network| network.organization_id == organization);
+    found.ok_or(ResourceError::NotFound("network"))
+}
+
+/// A name of 1 to `max` characters, without any that a person does not see.
+fn check_name(field: &'static str, text: &str, max: usize) -> Result<(), ResourceError> {
+    let length = text.chars().count();
+    if length == 0 || length > max || text.chars().any(char::is_control) || text.trim() != text {
+        let why = format!("1 to {max} characters, no control characters, no space at either end");
+        return Err(ResourceError::invalid(field, why));
+    }
+    Ok(())
+}
+
+/// A text that says what something is for; may be empty.
+fn check_description(text: &str) -> Result<(), ResourceError> {
+    if text.chars().count() > DESCRIPTION_MAX || text.chars().any(char::is_control) {
+        let why = format!("at most {DESCRIPTION_MAX} characters, no control characters");
+        return Err(ResourceError::invalid("description", why));
+    }
+    Ok(())
+}
+
+/// A time in the future, at most `max_ms` away.
+fn expiry(field: &'static str, now_ms: i64, lifetime_s: i64, max_ms: i64) -> Result<i64, ResourceError> {
+    let lifetime_ms = lifetime_s.saturating_mul(1000);
+    if (1000..=max_ms).contains(&lifetime_ms) {
+        Ok(now_ms.saturating_add(lifetime_ms))
+    } else {
+        Err(ResourceError::invalid(field, format!("1 to {} seconds", max_ms / 1000)))
+    }
+}

@@ -1,0 +1,208 @@
+//! Invitations: a link that lets somebody into an organization, once.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::{Call, ResourceError, check_name, expiry};
+use crate::Entropy;
+use crate::service::{Caller, InvitationToken, administration::PERSON_MAX, passwords};
+use crate::store::{AuditRow, InvitationRow, PersonRow, Role, Store};
+
+/// The longest life of an invitation: 30 days.
+const LIFETIME_MAX_MS: i64 = 30 * 24 * 60 * 60 * 1000;
+
+/// The most open invitations of an organization.
+const OPEN_MAX: usize = 1000;
+
+/// An invitation; the link was shown once, when it was made.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Invitation {
+    /// Its id.
+    pub id: Uuid,
+    /// As what the guest comes in.
+    pub role: Role,
+    /// When it was made, Unix milliseconds.
+    pub created_at_ms: i64,
+    /// Until when it may be accepted, Unix milliseconds.
+    pub expires_at_ms: i64,
+    /// When it was, Unix milliseconds.
+    pub accepted_at_ms: Option<i64>,
+}
+
+/// A new invitation.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewInvitation {
+    /// As what the guest comes in; at most the caller's own role.
+    pub role: Role,
+    /// Seconds for which it may be accepted; 7 days where absent, at most 30.
+    #[serde(default = "week_s")]
+    pub lifetime_s: i64,
+}
+
+const fn week_s() -> i64 {
+    7 * 24 * 60 * 60
+}
+
+/// An invitation, and the only copy of its secret.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct CreatedInvitation {
+    /// What is kept.
+    #[serde(flatten)]
+    pub invitation: Invitation,
+    /// The secret; the link is the coordinator's URL, `/invitation/` and this.
+    pub token: String,
+}
+
+/// How a guest who is no user yet comes in.
+#[derive(Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Acceptance {
+    /// The secret of the link.
+    pub token: String,
+    /// Name or e-mail address to sign in with, 1 to 254 characters.
+    pub name: String,
+    /// The password, 12 to 256 characters.
+    pub password: String,
+}
+
+impl From<InvitationRow> for Invitation {
+    fn from(row: InvitationRow) -> Self {
+        Self {
+            id: row.id,
+            role: row.role,
+            created_at_ms: row.created_at_ms,
+            expires_at_ms: row.expires_at_ms,
+            accepted_at_ms: row.accepted_at_ms,
+        }
+    }
+}
+
+impl Call<'_> {
+    /// The invitations, newest first.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn invitations(&self) -> Result<Vec<Invitation>, ResourceError> {
+        let rows = self.store.read(|tx| tx.invitations(self.organization))?;
+        Ok(rows.into_iter().map(Invitation::from).collect())
+    }
+
+    /// Makes an invitation.
+    ///
+    /// # Errors
+    /// A role above the caller's, a lifetime out of bounds, too many of them, or the database's.
+    pub fn create_invitation(&self, wanted: NewInvitation) -> Result<CreatedInvitation, ResourceError> {
+        if wanted.role > self.role {
+            return Err(ResourceError::Forbidden("nobody invites into a role above their own"));
+        }
+        let row = InvitationRow {
+            id: self.entropy.id(self.now_ms),
+            organization_id: self.organization,
+            role: wanted.role,
+            created_at_ms: self.now_ms,
+            expires_at_ms: expiry("lifetime_s", self.now_ms, wanted.lifetime_s, LIFETIME_MAX_MS)?,
+            accepted_at_ms: None,
+        };
+        let token = InvitationToken::from_random(self.entropy.secret());
+        let (hash, entry) = (token.hash(), self.audit("invitation.create", row.id, &wanted));
+        let stored = row.clone();
+        self.store.write(move |tx| {
+            let known = tx.reading().invitations(stored.organization_id)?;
+            if known.iter().filter(|known| known.accepted_at_ms.is_none()).count() >= OPEN_MAX {
+                return Err(ResourceError::Conflict(format!(
+                    "{OPEN_MAX} invitations are open; take some back"
+                )));
+            }
+            tx.insert_invitation(&stored, hash)?;
+            Ok(tx.insert_audit(&entry)?)
+        })?;
+        Ok(CreatedInvitation { invitation: row.into(), token: token.to_text().to_string() })
+    }
+
+    /// Takes an invitation back.
+    ///
+    /// # Errors
+    /// No such invitation, or the database's.
+    pub fn delete_invitation(&self, id: Uuid) -> Result<(), ResourceError> {
+        let (organization, entry) = (self.organization, self.audit("invitation.delete", id, &()));
+        self.store.write(move |tx| {
+            if !tx.delete_invitation(organization, id)? {
+                return Err(ResourceError::NotFound("invitation"));
+            }
+            Ok(tx.insert_audit(&entry)?)
+        })
+    }
+}
+
+/// Accepts an invitation as a new person. Decided inside the write transaction: of two guests with one link one comes in.
+///
+/// # Errors
+/// A link that is unknown, used or expired; a name that is taken; a name or password out of bounds; or the database's.
+pub fn accept(
+    store: &Store,
+    entropy: &Entropy,
+    now_ms: i64,
+    acceptance: &Acceptance,
+) -> Result<PersonRow, ResourceError> {
+    let unusable = || ResourceError::NotFound("invitation: the link is unknown, used or expired, so");
+    let token: InvitationToken = acceptance.token.parse().map_err(|_| unusable())?;
+    check_name("name", &acceptance.name, PERSON_MAX)?;
+    // A look first: hashing a password is a good deal of work.
+    let hash = token.hash();
+    store.read(|tx| tx.open_invitation(hash, now_ms))?.ok_or_else(unusable)?;
+    let password =
+        passwords::hash(&acceptance.password).map_err(|why| ResourceError::invalid("password", why))?;
+    let person = PersonRow { id: entropy.id(now_ms), name: acceptance.name.clone() };
+    store.write(move |tx| {
+        let invitation = tx.reading().open_invitation(hash, now_ms)?.ok_or_else(unusable)?;
+        if tx.reading().person_by_name(&person.name)?.is_some() {
+            return Err(ResourceError::Conflict(format!("the name `{}` is taken", person.name)));
+        }
+        tx.insert_person(&person, Some(&password), now_ms)?;
+        tx.set_membership(invitation.organization_id, person.id, invitation.role, now_ms)?;
+        tx.accept_invitation(invitation.id, person.id, now_ms)?;
+        tx.insert_audit(&AuditRow {
+            id: 0,
+            organization_id: Some(invitation.organization_id),
+            at_ms: now_ms,
+            actor: person.name.clone(),
+            action: "invitation.accept".to_owned(),
+            subject: invitation.id.to_string(),
+            details: "{}".to_owned(),
+        })?;
+        Ok(person)
+    })
+}
+
+/// Joins another organization by an invitation, as somebody who is signed in.
+///
+/// # Errors
+/// A link that is unknown, used or expired, or the database's.
+pub fn accept_as(store: &Store, now_ms: i64, caller: &Caller, token: &str) -> Result<(), ResourceError> {
+    if caller.is_api_token() {
+        return Err(ResourceError::Forbidden("an invitation is accepted at a browser"));
+    }
+    let person = caller.person.clone();
+    let unusable = || ResourceError::NotFound("invitation: the link is unknown, used or expired, so");
+    let hash = token.parse::<InvitationToken>().map_err(|_| unusable())?.hash();
+    store.write(move |tx| {
+        let invitation = tx.reading().open_invitation(hash, now_ms)?.ok_or_else(unusable)?;
+        let has = tx.reading().memberships(person.id)?.get(&invitation.organization_id).copied();
+        if has.is_none_or(|role| role < invitation.role) {
+            tx.set_membership(invitation.organization_id, person.id, invitation.role, now_ms)?;
+        }
+        tx.accept_invitation(invitation.id, person.id, now_ms)?;
+        tx.insert_audit(&AuditRow {
+            id: 0,
+            organization_id: Some(invitation.organization_id),
+            at_ms: now_ms,
+            actor: person.name,
+            action: "invitation.accept".to_owned(),
+            subject: invitation.id.to_string(),
+            details: "{}".to_owned(),
+        })?;
+        Ok(())
+    })
+}

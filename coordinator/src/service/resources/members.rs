@@ -1,0 +1,107 @@
+//! Members of an organization. It always keeps an owner, and nobody gives away more than they have.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::{Call, ResourceError};
+use crate::store::{MemberRow, Role, WriteTx};
+
+/// A member.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Member {
+    /// The person's id.
+    pub id: Uuid,
+    /// Name or e-mail address.
+    pub name: String,
+    /// The role.
+    pub role: Role,
+    /// Since when, Unix milliseconds.
+    pub created_at_ms: i64,
+}
+
+/// Another role for a member.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MemberRole {
+    /// The role.
+    pub role: Role,
+}
+
+impl Call<'_> {
+    /// The members, by name.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn members(&self) -> Result<Vec<Member>, ResourceError> {
+        let rows = self.store.read(|tx| tx.members(self.organization))?;
+        let member = |row: MemberRow| Member {
+            id: row.person.id,
+            name: row.person.name,
+            role: row.role,
+            created_at_ms: row.created_at_ms,
+        };
+        Ok(rows.into_iter().map(member).collect())
+    }
+
+    /// Gives a member another role.
+    ///
+    /// # Errors
+    /// No such member, a role above the caller's, the last owner, or the database's.
+    pub fn set_member_role(&self, person: Uuid, wanted: MemberRole) -> Result<(), ResourceError> {
+        self.change_member("member.role", person, Some(wanted.role))
+    }
+
+    /// Ends a membership; API tokens in that person's name end with it.
+    ///
+    /// # Errors
+    /// No such member, one above the caller, the last owner, or the database's.
+    pub fn remove_member(&self, person: Uuid) -> Result<(), ResourceError> {
+        self.change_member("member.remove", person, None)
+    }
+
+    fn change_member(
+        &self,
+        action: &'static str,
+        person: Uuid,
+        wanted: Option<Role>,
+    ) -> Result<(), ResourceError> {
+        let (organization, own_role, now_ms) = (self.organization, self.role, self.now_ms);
+        let is_self = person == self.caller.person.id;
+        let mut entry = self.audit(action, "", &wanted.map(|role| MemberRole { role }));
+        self.store.write(move |tx| {
+            let members = tx.reading().members(organization)?;
+            let member = members.iter().find(|member| member.person.id == person);
+            let member = member.ok_or(ResourceError::NotFound("member"))?;
+            let leaves = is_self && wanted.is_none();
+            if !leaves && own_role < Role::Admin {
+                return Err(ResourceError::Forbidden("this takes an admin of the organization"));
+            }
+            if own_role < Role::Owner && (member.role == Role::Owner || wanted == Some(Role::Owner)) {
+                return Err(ResourceError::Forbidden("only an owner makes or unmakes owners"));
+            }
+            let owners = members.iter().filter(|member| member.role == Role::Owner).count();
+            if member.role == Role::Owner && wanted != Some(Role::Owner) && owners == 1 {
+                let why = "this is the last owner: make somebody else an owner first";
+                return Err(ResourceError::Conflict(why.to_owned()));
+            }
+            entry.subject.clone_from(&member.person.name);
+            apply(tx, organization, person, wanted, now_ms)?;
+            Ok(tx.insert_audit(&entry)?)
+        })
+    }
+}
+
+fn apply(
+    tx: &WriteTx<'_>,
+    organization: Uuid,
+    person: Uuid,
+    wanted: Option<Role>,
+    now_ms: i64,
+) -> Result<(), ResourceError> {
+    match wanted {
+        Some(role) => tx.set_membership(organization, person, role, now_ms)?,
+        None => drop(tx.delete_membership(organization, person)?),
+    }
+    Ok(())
+}

@@ -1,0 +1,206 @@
+//! Nodes of an organization: admit, rename, tag, expire, disable, move, delete.
+
+use std::collections::BTreeSet;
+
+use ipnet::IpNet;
+use protocol::api::{NodeName, Standing, Tag};
+use protocol::key::PublicKey;
+use serde::{Deserialize, Deserializer, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::{Call, ResourceError, network_of};
+use crate::service::administration::PEER_RELAYS_MAX;
+use crate::service::enrollment::free_host_index;
+use crate::service::network_map::NodeState;
+use crate::service::{Directory, addressing};
+use crate::store::{NetworkRow, NodeRow, ReadTx, WriteTx};
+
+/// The most tags of a node.
+pub const TAGS_MAX: usize = 32;
+
+/// A node.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Node {
+    /// Its id.
+    pub id: Uuid,
+    /// Its network.
+    pub network: Uuid,
+    /// Its name, unique in the network.
+    #[schema(value_type = String)]
+    pub name: NodeName,
+    /// Its WireGuard public key.
+    #[schema(value_type = String)]
+    pub public_key: PublicKey,
+    /// Its mesh addresses, with the prefix of the network.
+    #[schema(value_type = Vec<String>)]
+    pub addresses: Vec<IpNet>,
+    /// What access rules know it by.
+    #[schema(value_type = Vec<String>)]
+    pub tags: Vec<Tag>,
+    /// Whether it is part of the network: `admitted`, `waiting`, `disabled` or `expired`.
+    #[schema(value_type = String)]
+    pub standing: Standing,
+    /// Until when it is, Unix milliseconds; for ever where absent.
+    pub expires_at_ms: Option<i64>,
+    /// Whether it is deleted when it goes offline.
+    pub is_ephemeral: bool,
+    /// Whether it may be a relay for its network.
+    pub may_relay: bool,
+    /// Whether it holds a map stream open.
+    pub online: bool,
+    /// When it last reported, Unix milliseconds.
+    pub reported_at_ms: Option<i64>,
+    /// Version of its agent.
+    pub agent_version: String,
+}
+
+/// What is to be another way; the rest stays.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NodeChange {
+    /// Its name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub name: Option<NodeName>,
+    /// Its tags, at most 32.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<String>>)]
+    pub tags: Option<BTreeSet<Tag>>,
+    /// `true` admits it, `false` lets it wait.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub admitted: Option<bool>,
+    /// Switches it off, or on again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disabled: Option<bool>,
+    /// Until when it is part of the network, Unix milliseconds; `null` for ever.
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<i64>)]
+    pub expires_at_ms: Option<Option<i64>>,
+    /// Lets it be a relay for its network.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub may_relay: Option<bool>,
+    /// Moves it to another network of the organization, where it gets other mesh addresses.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub network: Option<Uuid>,
+}
+
+/// Tells a `null` from a field that is absent.
+fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<i64>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
+}
+
+impl Directory {
+    /// The nodes of an organization, by name.
+    pub(crate) fn nodes(&self, organization: Uuid) -> Vec<Node> {
+        let networks = self.networks.values().filter(|network| network.row().organization_id == organization);
+        let mut nodes: Vec<Node> = networks
+            .flat_map(|network| network.nodes.values().map(|state| node(network.row(), state)))
+            .collect();
+        nodes.sort_by(|a, b| (&a.name, a.id).cmp(&(&b.name, b.id)));
+        nodes
+    }
+}
+
+fn node(network: &NetworkRow, state: &NodeState) -> Node {
+    let row = &state.row;
+    Node {
+        id: row.id,
+        network: network.id,
+        name: row.name.clone(),
+        public_key: row.public_key,
+        addresses: addressing::addresses(network, row.host_index),
+        tags: row.tags.clone(),
+        standing: state.standing,
+        expires_at_ms: row.expires_at_ms,
+        is_ephemeral: row.is_ephemeral,
+        may_relay: row.may_relay,
+        online: state.is_online(),
+        reported_at_ms: state.reported_at_ms,
+        agent_version: state.report.as_ref().map(|report| report.agent_version.clone()).unwrap_or_default(),
+    }
+}
+
+impl Call<'_> {
+    /// Changes a node.
+    ///
+    /// # Errors
+    /// No such node or network, a name that is taken, too many tags or relays, a full network, or the database's.
+    pub fn update_node(&self, id: Uuid, wanted: NodeChange) -> Result<(), ResourceError> {
+        let (organization, mut entry) = (self.organization, self.audit("node.change", "", &wanted));
+        self.store.write(move |tx| {
+            let (mut node, network) = node_of(&tx.reading(), organization, id)?;
+            entry.subject = node.name.to_string();
+            if let Some(target) = wanted.network.filter(|target| *target != network.id) {
+                move_node(tx, &mut node, &network_of(&tx.reading(), organization, target)?)?;
+            }
+            apply(&mut node, wanted)?;
+            check(&tx.reading(), &node)?;
+            tx.update_node(&node)?;
+            Ok(tx.insert_audit(&entry)?)
+        })
+    }
+
+    /// Deletes a node: its tunnels are cut, its token is refused.
+    ///
+    /// # Errors
+    /// No such node, or the database's.
+    pub fn delete_node(&self, id: Uuid) -> Result<(), ResourceError> {
+        let (organization, now_ms) = (self.organization, self.now_ms);
+        let mut entry = self.audit("node.delete", "", &());
+        self.store.write(move |tx| {
+            let (node, _) = node_of(&tx.reading(), organization, id)?;
+            entry.subject = node.name.to_string();
+            tx.delete_node(id, now_ms)?;
+            Ok(tx.insert_audit(&entry)?)
+        })
+    }
+}
+
+/// A node of an organization that is not deleted, and its network.
+fn node_of(tx: &ReadTx<'_>, organization: Uuid, id: Uuid) -> Result<(NodeRow, NetworkRow), ResourceError> {
+    let missing = || ResourceError::NotFound("node");
+    let node = tx.node(id)?.filter(|node| node.deleted_at_ms.is_none()).ok_or_else(missing)?;
+    let network = network_of(tx, organization, node.network_id).map_err(|_| missing())?;
+    Ok((node, network))
+}
+
+fn move_node(tx: &WriteTx<'_>, node: &mut NodeRow, target: &NetworkRow) -> Result<(), ResourceError> {
+    node.network_id = target.id;
+    node.host_index = free_host_index(tx, target)?
+        .ok_or_else(|| ResourceError::Conflict("that network has no free mesh address".to_owned()))?;
+    Ok(())
+}
+
+fn apply(node: &mut NodeRow, wanted: NodeChange) -> Result<(), ResourceError> {
+    if let Some(tags) = wanted.tags {
+        if tags.len() > TAGS_MAX {
+            return Err(ResourceError::invalid("tags", format!("at most {TAGS_MAX}")));
+        }
+        node.tags = tags.into_iter().collect();
+    }
+    if wanted.may_relay == Some(true) && node.plain_endpoint.is_some() {
+        let why = "a plain WireGuard peer cannot be a relay: that takes an agent";
+        return Err(ResourceError::Conflict(why.to_owned()));
+    }
+    node.name = wanted.name.unwrap_or_else(|| node.name.clone());
+    node.is_waiting = wanted.admitted.map_or(node.is_waiting, |admitted| !admitted);
+    node.is_disabled = wanted.disabled.unwrap_or(node.is_disabled);
+    node.expires_at_ms = wanted.expires_at_ms.unwrap_or(node.expires_at_ms);
+    node.may_relay = wanted.may_relay.unwrap_or(node.may_relay);
+    Ok(())
+}
+
+/// Whether a changed node fits beside the others of its network.
+fn check(tx: &ReadTx<'_>, node: &NodeRow) -> Result<(), ResourceError> {
+    let (nodes, _) = tx.nodes()?;
+    let others = || nodes.iter().filter(|other| other.network_id == node.network_id && other.id != node.id);
+    if others().any(|other| other.name == node.name) {
+        return Err(ResourceError::Conflict(format!("the name `{}` is taken in that network", node.name)));
+    }
+    if node.may_relay && others().filter(|other| other.may_relay).count() >= PEER_RELAYS_MAX {
+        let why = format!("{PEER_RELAYS_MAX} nodes of this network may relay already, which is the most");
+        return Err(ResourceError::Conflict(why));
+    }
+    Ok(())
+}

@@ -1,0 +1,249 @@
+//! What people administer: rules of the resources, without HTTP.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod fixture;
+
+use std::sync::Arc;
+
+use coordinator::service::resources::invitations::{self, Acceptance, NewInvitation};
+use coordinator::service::resources::members::MemberRole;
+use coordinator::service::resources::organizations::{self, OrganizationName};
+use coordinator::service::resources::{Membership, ResourceError};
+use coordinator::service::{Caller, sign_in};
+use coordinator::store::{PersonRow, Role};
+use fixture::{Fixture, HOUR, START};
+use serde_json::json;
+
+const PASSWORD: &str = "correct horse battery";
+
+/// Lets a guest in by an invitation.
+fn join(fixture: &Fixture, role: Role, name: &str) -> PersonRow {
+    let token = invite(fixture, role);
+    accept(fixture, &token, name).unwrap()
+}
+
+fn invite(fixture: &Fixture, role: Role) -> String {
+    let owner = fixture.member(Role::Owner);
+    let wanted = NewInvitation { role, lifetime_s: 60 };
+    fixture.coordinator.call(START, &owner).create_invitation(wanted).unwrap().token
+}
+
+fn accept(fixture: &Fixture, token: &str, name: &str) -> Result<PersonRow, ResourceError> {
+    let acceptance = Acceptance { token: token.into(), name: name.into(), password: PASSWORD.into() };
+    let coordinator = &fixture.coordinator;
+    invitations::accept(coordinator.store(), coordinator.entropy(), START, &acceptance)
+}
+
+fn as_member(fixture: &Fixture, person: &PersonRow, role: Role) -> Membership {
+    let mut caller = fixture.caller(Some(role));
+    caller.person = person.clone();
+    Membership { caller: Arc::new(caller), ..fixture.member(role) }
+}
+
+#[test]
+fn a_guest_comes_in_by_a_link_once_and_signs_in_by_name_and_password() {
+    let fixture = Fixture::new(1);
+    let (store, entropy) = (fixture.coordinator.store(), fixture.coordinator.entropy());
+    let token = invite(&fixture, Role::Viewer);
+    let person = accept(&fixture, &token, "ada").unwrap();
+    assert!(matches!(accept(&fixture, &token, "eve"), Err(ResourceError::NotFound(_))));
+    let session =
+        sign_in::with_password(store, entropy, START, ("ada", PASSWORD, "a browser")).unwrap().unwrap();
+    let caller = Caller::of_session(store, START, &session).unwrap();
+    assert_eq!(caller.person, person);
+    assert_eq!(caller.role_in(fixture.network.organization_id), Some(Role::Viewer));
+    for (name, password) in [("ada", "correct horse batterz"), ("eve", PASSWORD), ("owner", ""), ("", "")] {
+        assert!(
+            sign_in::with_password(store, entropy, START, (name, password, "")).unwrap().is_none(),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn an_invitation_that_expired_or_was_taken_back_lets_nobody_in() {
+    let fixture = Fixture::new(1);
+    let owner = fixture.member(Role::Owner);
+    let call = fixture.coordinator.call(START, &owner);
+    let token = invite(&fixture, Role::Member);
+    let acceptance = Acceptance { token, name: "ada".into(), password: PASSWORD.into() };
+    let (store, entropy) = (fixture.coordinator.store(), fixture.coordinator.entropy());
+    let late = invitations::accept(store, entropy, START + HOUR, &acceptance);
+    assert!(matches!(late, Err(ResourceError::NotFound(_))));
+    let invitation = call.invitations().unwrap()[0].id;
+    call.delete_invitation(invitation).unwrap();
+    assert!(matches!(
+        invitations::accept(store, entropy, START, &acceptance),
+        Err(ResourceError::NotFound(_))
+    ));
+    assert!(matches!(call.delete_invitation(invitation), Err(ResourceError::NotFound(_))));
+}
+
+#[test]
+fn nobody_gives_away_more_than_they_have() {
+    let fixture = Fixture::new(1);
+    let ada = join(&fixture, Role::Admin, "ada");
+    let bob = join(&fixture, Role::Owner, "bob");
+    let admin = as_member(&fixture, &ada, Role::Admin);
+    let call = fixture.coordinator.call(START, &admin);
+    let invitation = NewInvitation { role: Role::Owner, lifetime_s: 60 };
+    assert!(matches!(call.create_invitation(invitation), Err(ResourceError::Forbidden(_))));
+    let promote = call.set_member_role(ada.id, MemberRole { role: Role::Owner });
+    assert!(matches!(promote, Err(ResourceError::Forbidden(_))));
+    assert!(matches!(call.remove_member(bob.id), Err(ResourceError::Forbidden(_))));
+    let token = serde_json::from_value(json!({"description": "x", "role": "owner"})).unwrap();
+    assert!(matches!(call.create_api_token(token), Err(ResourceError::Forbidden(_))));
+}
+
+#[test]
+fn an_organization_keeps_its_last_owner() {
+    let fixture = Fixture::new(1);
+    let owner = fixture.member(Role::Owner);
+    let call = fixture.coordinator.call(START, &owner);
+    let first = call.members().unwrap()[0].id;
+    assert!(matches!(call.remove_member(first), Err(ResourceError::Conflict(_))));
+    let demote = MemberRole { role: Role::Admin };
+    assert!(matches!(call.set_member_role(first, demote), Err(ResourceError::Conflict(_))));
+    join(&fixture, Role::Owner, "bob");
+    call.set_member_role(first, demote).unwrap();
+}
+
+#[test]
+fn a_member_makes_keys_for_one_machine_and_an_admin_any() {
+    let fixture = Fixture::new(1);
+    let key = |role: Role, extra: serde_json::Value| {
+        let mut wanted = json!({"network": fixture.network.id});
+        wanted.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+        let member = fixture.member(role);
+        fixture
+            .coordinator
+            .call(START, &member)
+            .create_enrollment_key(serde_json::from_value(wanted).unwrap())
+    };
+    assert!(key(Role::Member, json!({})).is_ok());
+    for more in [json!({"reusable": true}), json!({"tags": ["db"]}), json!({"lifetime_s": 86_401})] {
+        assert!(matches!(key(Role::Member, more.clone()), Err(ResourceError::Forbidden(_))), "{more}");
+        assert!(key(Role::Admin, more).is_ok());
+    }
+}
+
+#[test]
+fn an_api_token_acts_in_its_role_and_never_above_its_person() {
+    let fixture = Fixture::new(1);
+    let store = fixture.coordinator.store();
+    let ada = join(&fixture, Role::Admin, "ada");
+    let admin = as_member(&fixture, &ada, Role::Admin);
+    let wanted =
+        serde_json::from_value(json!({"description": "terraform", "role": "admin", "lifetime_s": 60}))
+            .unwrap();
+    let made = fixture.coordinator.call(START, &admin).create_api_token(wanted).unwrap();
+    let token = made.token.parse().unwrap();
+    let role = |now_ms| {
+        let caller = Caller::of_api_token(store, now_ms, &token).ok()?;
+        caller.role_in(fixture.network.organization_id)
+    };
+    assert_eq!(role(START), Some(Role::Admin));
+    assert_eq!(role(START + 60_000), None, "its time is over");
+    let owner = fixture.member(Role::Owner);
+    let call = fixture.coordinator.call(START, &owner);
+    call.set_member_role(ada.id, MemberRole { role: Role::Viewer }).unwrap();
+    assert_eq!(role(START), Some(Role::Viewer));
+    call.remove_member(ada.id).unwrap();
+    assert_eq!(role(START), None);
+    assert!(call.api_tokens().unwrap().is_empty());
+}
+
+#[test]
+fn a_new_password_signs_the_other_browsers_out() {
+    let fixture = Fixture::new(1);
+    let (store, entropy) = (fixture.coordinator.store(), fixture.coordinator.entropy());
+    join(&fixture, Role::Viewer, "ada");
+    let open = || sign_in::with_password(store, entropy, START, ("ada", PASSWORD, "")).unwrap();
+    let (here, there) = (open().unwrap(), open().unwrap());
+    let caller = Caller::of_session(store, START, &here).unwrap();
+    let wrong = sign_in::change_password(store, &caller, Some("something else"), "another good one");
+    assert!(matches!(wrong, Err(ResourceError::Forbidden(_))));
+    sign_in::change_password(store, &caller, Some(PASSWORD), "another good one").unwrap();
+    assert!(Caller::of_session(store, START, &here).is_ok());
+    assert!(Caller::of_session(store, START, &there).is_err());
+    assert!(open().is_none());
+}
+
+#[test]
+fn who_owns_nothing_makes_no_organization() {
+    let fixture = Fixture::new(1);
+    let (store, entropy) = (fixture.coordinator.store(), fixture.coordinator.entropy());
+    let name = |name: &str| OrganizationName { name: name.into() };
+    let admin = fixture.caller(Some(Role::Admin));
+    let refused = organizations::create(store, entropy, START, &admin, name("second"));
+    assert!(matches!(refused, Err(ResourceError::Forbidden(_))));
+    let ada = join(&fixture, Role::Owner, "ada");
+    let caller = Caller { person: ada.clone(), ..fixture.caller(Some(Role::Owner)) };
+    organizations::create(store, entropy, START, &caller, name("second")).unwrap();
+    let again = organizations::create(store, entropy, START, &caller, name("second"));
+    assert!(matches!(again, Err(ResourceError::Conflict(_))));
+    assert_eq!(store.read(|tx| tx.memberships(ada.id)).unwrap().len(), 2);
+}
+
+#[test]
+fn a_network_may_overlap_where_somebody_chose_so_and_never_by_chance() {
+    let fixture = Fixture::new(1);
+    let admin = fixture.member(Role::Admin);
+    let call = fixture.coordinator.call(START, &admin);
+    let create = |wanted: serde_json::Value| call.create_network(serde_json::from_value(wanted).unwrap());
+    create(json!({"name": "site-a", "ipv4": "10.20.0.0/16"})).unwrap();
+    create(json!({"name": "site-b", "ipv4": "10.20.0.0/16"})).unwrap();
+    assert!(matches!(create(json!({"name": "site-a"})), Err(ResourceError::Conflict(_))));
+    for bad in ["8.8.0.0/16", "10.20.0.1/16", "10.0.0.0/7", "192.168.1.0/30", "0.0.0.0/0"] {
+        assert!(
+            matches!(create(json!({"name": "x", "ipv4": bad})), Err(ResourceError::Invalid { .. })),
+            "{bad}"
+        );
+    }
+    let wide = create(json!({"name": "wide", "ipv4": "100.64.0.0/10"})).unwrap();
+    assert!(matches!(create(json!({"name": "late"})), Err(ResourceError::Conflict(_))), "no range is free");
+    call.delete_network(wide.id).unwrap();
+    assert!(create(json!({"name": "late"})).is_ok());
+}
+
+#[test]
+fn a_node_moves_to_another_network_of_its_organization_with_its_token() {
+    let fixture = Fixture::new(1);
+    let admin = fixture.member(Role::Admin);
+    let call = fixture.coordinator.call(START, &admin);
+    let second = call.create_network(serde_json::from_value(json!({"name": "second"})).unwrap()).unwrap();
+    let machine = fixture.node("a");
+    assert!(matches!(call.delete_network(fixture.network.id), Err(ResourceError::Conflict(_))));
+    let change = serde_json::from_value(json!({"network": second.id})).unwrap();
+    call.update_node(machine.identity.node, change).unwrap();
+    fixture.coordinator.reload().unwrap();
+    let identity = fixture.coordinator.authenticate(&machine.token).unwrap();
+    assert_eq!(identity.network, second.id);
+    assert!(fixture.coordinator.open_map(&identity, None).is_ok());
+    call.delete_network(fixture.network.id).unwrap();
+}
+
+#[test]
+fn the_audit_log_says_who_did_what_and_keeps_no_secret() {
+    let fixture = Fixture::new(1);
+    let owner = fixture.member(Role::Owner);
+    let call = fixture.coordinator.call(START, &owner);
+    let wanted = json!({"network": fixture.network.id, "description": "for the rack"});
+    let key = call.create_enrollment_key(serde_json::from_value(wanted).unwrap()).unwrap();
+    let token = invite(&fixture, Role::Viewer);
+    accept(&fixture, &token, "ada").unwrap();
+    let log = call.audit_log(None).unwrap();
+    let actions: Vec<_> = log.iter().map(|entry| (entry.actor.as_str(), entry.action.as_str())).collect();
+    let expected = [
+        ("ada", "invitation.accept"),
+        ("somebody", "invitation.create"),
+        ("somebody", "enrollment-key.create"),
+    ];
+    assert_eq!(actions, expected);
+    let text = serde_json::to_string(&log).unwrap();
+    assert!(text.contains("for the rack"));
+    for secret in [&key.key, &token, PASSWORD] {
+        assert!(!text.contains(secret), "{text}");
+    }
+    assert_eq!(call.audit_log(Some(log[0].id)).unwrap().len(), 2, "the next page");
+}
