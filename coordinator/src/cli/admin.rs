@@ -8,10 +8,12 @@ use super::error::CliError;
 use super::output::{answer, table, time};
 use crate::Entropy;
 use crate::http::now_ms;
+use crate::service::resources::nodes::NodeChange;
 use crate::service::{addressing, administration as service, sign_in};
 use crate::store::{NetworkRow, NodeRow, Store};
 
 mod relay;
+mod resources;
 
 /// The open data directory, and how to answer.
 struct Admin {
@@ -19,6 +21,8 @@ struct Admin {
     entropy: Entropy,
     now_ms: i64,
     json: bool,
+    /// The organization that was named.
+    organization: Option<String>,
 }
 
 pub(super) fn admin(args: &AdminArgs) -> Result<(), CliError> {
@@ -29,15 +33,31 @@ pub(super) fn admin(args: &AdminArgs) -> Result<(), CliError> {
         | AdminCommand::EnrollmentKey(_)
         | AdminCommand::Node(_)
         | AdminCommand::Relay(_)
+        | AdminCommand::Member(_)
+        | AdminCommand::Invitation(_)
+        | AdminCommand::AccessRule(_)
+        | AdminCommand::ApiToken(_)
+        | AdminCommand::AuditLog
         | AdminCommand::SignInLink { .. } => Store::open(&dir)?,
     };
-    let admin = Admin { store, entropy: Entropy::system(), now_ms: now_ms(), json: args.json };
+    let admin = Admin {
+        store,
+        entropy: Entropy::system(),
+        now_ms: now_ms(),
+        json: args.json,
+        organization: args.organization.clone(),
+    };
     match &args.command {
-        AdminCommand::Init { owner, organization, network } => admin.init((owner, organization, network)),
+        AdminCommand::Init { owner, network } => admin.init(owner, network),
         AdminCommand::Network(command) => admin.network(command),
         AdminCommand::EnrollmentKey(command) => admin.enrollment_key(command),
         AdminCommand::Node(command) => admin.node(command),
         AdminCommand::Relay(command) => admin.relay(command),
+        AdminCommand::Member(command) => admin.member(command),
+        AdminCommand::Invitation(command) => admin.invitation(command),
+        AdminCommand::AccessRule(command) => admin.access_rule(command),
+        AdminCommand::ApiToken(command) => admin.api_token(command),
+        AdminCommand::AuditLog => admin.audit_log(),
         AdminCommand::SignInLink { public_url } => admin.sign_in_link(public_url.as_deref()),
     }
 }
@@ -47,7 +67,8 @@ fn network_json(network: &NetworkRow) -> Value {
 }
 
 impl Admin {
-    fn init(&self, names: (&str, &str, &str)) -> Result<(), CliError> {
+    fn init(&self, owner: &str, network: &str) -> Result<(), CliError> {
+        let names = (owner, self.organization.as_deref().unwrap_or("default"), network);
         let done = service::init(&self.store, &self.entropy, self.now_ms, names)?;
         let json = json!({
             "owner": done.owner,
@@ -72,6 +93,8 @@ impl Admin {
                 let text = format!("network {} ({}, {})", network.name, network.ipv4, network.ipv6);
                 answer(self.json, &network_json(&network), &text)
             }
+            NetworkCommand::Set(args) => self.set_network(args),
+            NetworkCommand::Delete { network } => self.delete_network(network),
             NetworkCommand::List => {
                 let networks = self.store.read(|tx| tx.networks())?;
                 let json = json!({"networks": networks.iter().map(network_json).collect::<Vec<_>>()});
@@ -145,6 +168,22 @@ impl Admin {
                 let json = json!({"id": node.id, "name": node.name});
                 answer(self.json, &json, &format!("deleted {} ({})", node.name, node.id))
             }
+            NodeCommand::Set(args) => self.set_node(args),
+            NodeCommand::Admit { node } => self.change_node(
+                node,
+                NodeChange { admitted: Some(true), ..NodeChange::default() },
+                "admitted",
+            ),
+            NodeCommand::Disable { node } => self.change_node(
+                node,
+                NodeChange { disabled: Some(true), ..NodeChange::default() },
+                "switched off",
+            ),
+            NodeCommand::Enable { node } => self.change_node(
+                node,
+                NodeChange { disabled: Some(false), ..NodeChange::default() },
+                "switched on",
+            ),
             NodeCommand::AllowRelay { node } => self.set_may_relay(node, true),
             NodeCommand::ForbidRelay { node } => self.set_may_relay(node, false),
             NodeCommand::Add { network, name, public_key, endpoint } => {
@@ -190,18 +229,23 @@ impl Admin {
     }
 
     fn sign_in_link(&self, public_url: Option<&str>) -> Result<(), CliError> {
-        let stored = || self.store.read(|tx| tx.coordinator()).map(|row| row.and_then(|row| row.public_url));
-        let url = match public_url {
-            Some(url) => parse_public_url(url)?,
-            None => stored()?.ok_or_else(|| {
-                let what = "the public URL is not known; give --public-url, or start `serve` with it first";
-                CliError::Usage(what.to_owned())
-            })?,
-        };
+        let url = self.public_url(public_url)?;
         let made = sign_in::create_link(&self.store, &self.entropy, self.now_ms)?;
         let link = format!("{url}/sign-in/{}", *made.token.to_text());
         let expires_at = time(made.expires_at_ms);
         let text = format!("{link}\n\nSigns the owner in, once, until {expires_at}.");
         answer(self.json, &json!({"link": link, "expires_at": expires_at}), &text)
+    }
+
+    /// Where browsers reach the coordinator, as it was given or as `serve` was last told.
+    fn public_url(&self, given: Option<&str>) -> Result<String, CliError> {
+        let stored = || self.store.read(|tx| tx.coordinator()).map(|row| row.and_then(|row| row.public_url));
+        match given {
+            Some(url) => parse_public_url(url),
+            None => stored()?.ok_or_else(|| {
+                let what = "the public URL is not known; give --public-url, or start `serve` with it first";
+                CliError::Usage(what.to_owned())
+            }),
+        }
     }
 }

@@ -1,6 +1,12 @@
 //! Flags and subcommands. Every flag of `serve` is also a `WARREN_…` variable and a line of the configuration file;
 //! flag over variable over file.
 
+mod resources;
+
+pub(super) use resources::{
+    AccessRuleCommand, ApiTokenCommand, InvitationCommand, MemberCommand, NetworkSetArgs, NodeSetArgs,
+};
+
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
@@ -85,6 +91,9 @@ pub(super) struct AdminArgs {
     /// Print JSON
     #[arg(long, global = true)]
     pub(super) json: bool,
+    /// The organization, by name or id [default: the first; `init` makes `default`]
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(super) organization: Option<String>,
     #[command(subcommand)]
     pub(super) command: AdminCommand,
 }
@@ -96,9 +105,6 @@ pub(super) enum AdminCommand {
         /// The owner's name or e-mail address
         #[arg(long, default_value = "owner")]
         owner: String,
-        /// The organization's name
-        #[arg(long, default_value = "default")]
-        organization: String,
         /// The network's name
         #[arg(long, default_value = "default")]
         network: String,
@@ -115,6 +121,20 @@ pub(super) enum AdminCommand {
     /// Relays on machines of their own
     #[command(subcommand)]
     Relay(RelayCommand),
+    /// Members of the organization
+    #[command(subcommand)]
+    Member(MemberCommand),
+    /// Links that let somebody into the organization
+    #[command(subcommand)]
+    Invitation(InvitationCommand),
+    /// Who may send what to whom in a network
+    #[command(subcommand)]
+    AccessRule(AccessRuleCommand),
+    /// What programs use the API with
+    #[command(subcommand)]
+    ApiToken(ApiTokenCommand),
+    /// Show who changed what lately
+    AuditLog,
     /// Make a link that signs the owner in to the dashboard, once, within 15 minutes
     SignInLink {
         /// Where browsers reach the coordinator [default: as `serve` was last told]
@@ -132,6 +152,13 @@ pub(super) enum NetworkCommand {
     },
     /// List the networks
     List,
+    /// Change a network
+    Set(NetworkSetArgs),
+    /// Delete a network without nodes
+    Delete {
+        /// Its name or id
+        network: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -167,6 +194,23 @@ pub(super) enum NodeCommand {
     },
     /// Delete a node; its peers forget it at once
     Delete {
+        /// Its id, or its name where only one node has it
+        node: String,
+    },
+    /// Change a node
+    Set(NodeSetArgs),
+    /// Admit a node that waits
+    Admit {
+        /// Its id, or its name where only one node has it
+        node: String,
+    },
+    /// Switch a node off: its peers forget it at once
+    Disable {
+        /// Its id, or its name where only one node has it
+        node: String,
+    },
+    /// Switch a node on again
+    Enable {
         /// Its id, or its name where only one node has it
         node: String,
     },

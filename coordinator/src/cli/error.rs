@@ -2,6 +2,7 @@
 
 use crate::http::ServerError;
 use crate::service::AdminError;
+use crate::service::resources::ResourceError;
 use crate::store::StoreError;
 
 /// Why a command failed.
@@ -19,6 +20,9 @@ pub(super) enum CliError {
     /// A rule.
     #[error(transparent)]
     Admin(#[from] AdminError),
+    /// A rule of what people administer.
+    #[error(transparent)]
+    Resource(#[from] ResourceError),
     /// A file or socket.
     #[error("{what}: {error}")]
     Io {
@@ -44,8 +48,10 @@ impl CliError {
         let no_permission = match self {
             Self::Usage(_) => return 2,
             Self::Failed(_) => false,
-            Self::Store(error) | Self::Admin(AdminError::Store(error)) => error.is_permission_denied(),
-            Self::Admin(_) => false,
+            Self::Store(error)
+            | Self::Admin(AdminError::Store(error))
+            | Self::Resource(ResourceError::Store(error)) => error.is_permission_denied(),
+            Self::Admin(_) | Self::Resource(_) => false,
             Self::Io { error, .. } | Self::Server(ServerError { error, .. }) => denied(error),
         };
         if no_permission { 5 } else { 1 }

@@ -1,0 +1,313 @@
+//! `admin` on what people administer, by the same calls as the API: same rules, same audit log.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::super::args::{
+    AccessRuleCommand, ApiTokenCommand, InvitationCommand, MemberCommand, NetworkSetArgs, NodeSetArgs,
+};
+use super::super::error::CliError;
+use super::super::output::{answer, table, time};
+use super::Admin;
+use crate::service::resources::access_rules::AccessRuleText;
+use crate::service::resources::api_tokens::NewApiToken;
+use crate::service::resources::invitations::NewInvitation;
+use crate::service::resources::members::MemberRole;
+use crate::service::resources::networks::NetworkChange;
+use crate::service::resources::nodes::NodeChange;
+use crate::service::resources::{Call, Membership};
+use crate::service::{AdminError, Caller, Credential, administration};
+use crate::store::Role;
+
+/// A value as JSON for programs.
+fn value(value: &impl Serialize) -> Value {
+    serde_json::to_value(value).unwrap_or_default()
+}
+
+fn id(what: &'static str, text: &str) -> Result<Uuid, CliError> {
+    text.parse()
+        .map_err(|_| CliError::Usage(format!("`{text}` is no id of a {what}; the list shows the ids")))
+}
+
+fn words(items: &[impl ToString]) -> String {
+    if items.is_empty() {
+        return "all".to_owned();
+    }
+    items.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+}
+
+impl Admin {
+    /// Whoever may read the data directory is an owner of the organization that was made first, or of the one that was named.
+    fn membership(&self) -> Result<Membership, CliError> {
+        let (owner, organizations) =
+            self.store.read(|tx| Ok::<_, CliError>((tx.first_owner()?, tx.organizations()?)))?;
+        let person = owner.ok_or(AdminError::NotInitialized)?;
+        let organization = match &self.organization {
+            None => organizations.iter().min_by_key(|known| (known.created_at_ms, known.id)),
+            Some(wanted) => {
+                organizations.iter().find(|known| known.name == *wanted || known.id.to_string() == *wanted)
+            }
+        };
+        let organization = organization.map(|known| known.id).ok_or_else(|| {
+            let names: Vec<&str> = organizations.iter().map(|known| known.name.as_str()).collect();
+            CliError::Usage(format!("no such organization; there are: {}", names.join(", ")))
+        })?;
+        let memberships = BTreeMap::from([(organization, Role::Owner)]);
+        let caller = Arc::new(Caller { person, memberships, credential: Credential::Command });
+        Ok(Membership { caller, organization, role: Role::Owner })
+    }
+
+    fn call<T>(&self, work: impl FnOnce(&Call<'_>) -> Result<T, CliError>) -> Result<T, CliError> {
+        let member = self.membership()?;
+        work(&Call {
+            store: &self.store,
+            entropy: &self.entropy,
+            now_ms: self.now_ms,
+            organization: member.organization,
+            role: member.role,
+            caller: &member.caller,
+        })
+    }
+
+    fn network_id(&self, wanted: &str) -> Result<Uuid, CliError> {
+        let networks = self.call(|call| Ok(call.networks()?))?;
+        let found =
+            networks.iter().find(|network| network.name == wanted || network.id.to_string() == wanted);
+        let missing =
+            AdminError::NotFound { what: "network", given: wanted.to_owned(), list: "network list" };
+        Ok(found.map(|network| network.id).ok_or(missing)?)
+    }
+
+    pub(super) fn set_network(&self, args: &NetworkSetArgs) -> Result<(), CliError> {
+        let id = self.network_id(&args.network)?;
+        let change = NetworkChange {
+            name: args.name.clone(),
+            default_access: args.default_access.map(Into::into),
+            admission: args.admission.map(Into::into),
+        };
+        let network = self.call(|call| Ok(call.update_network(id, change)?))?;
+        answer(self.json, &value(&network), &format!("changed network {}", network.name))
+    }
+
+    pub(super) fn delete_network(&self, wanted: &str) -> Result<(), CliError> {
+        let id = self.network_id(wanted)?;
+        self.call(|call| Ok(call.delete_network(id)?))?;
+        answer(self.json, &json!({"deleted": id}), &format!("deleted network {wanted}"))
+    }
+
+    pub(super) fn set_node(&self, args: &NodeSetArgs) -> Result<(), CliError> {
+        let change = NodeChange {
+            name: args.name.clone(),
+            tags: args.tags.clone().map(|tags| tags.0.into_iter().collect()),
+            expires_at_ms: args.expires.map(|expiry| expiry.0.map(|ms| self.now_ms.saturating_add(ms))),
+            network: args.network.as_deref().map(|network| self.network_id(network)).transpose()?,
+            ..NodeChange::default()
+        };
+        self.change_node(&args.node, change, "changed")
+    }
+
+    /// Changes a node, given by id or by a name that only one node has.
+    pub(super) fn change_node(&self, wanted: &str, change: NodeChange, done: &str) -> Result<(), CliError> {
+        let nodes = administration::list_nodes(&self.store, None)?;
+        let node = administration::find_node(nodes.iter().map(|(node, _)| node), wanted)?;
+        self.call(|call| Ok(call.update_node(node.id, change)?))?;
+        answer(
+            self.json,
+            &json!({"id": node.id, "name": node.name}),
+            &format!("{done} {} ({})", node.name, node.id),
+        )
+    }
+
+    pub(super) fn member(&self, command: &MemberCommand) -> Result<(), CliError> {
+        let members = self.call(|call| Ok(call.members()?))?;
+        let find = |wanted: &str| {
+            let found =
+                members.iter().find(|member| member.name == wanted || member.id.to_string() == wanted);
+            let missing =
+                AdminError::NotFound { what: "member", given: wanted.to_owned(), list: "member list" };
+            found.map(|member| (member.id, member.name.clone())).ok_or(missing)
+        };
+        match command {
+            MemberCommand::List => {
+                let row = |member: &crate::service::resources::members::Member| {
+                    vec![
+                        member.name.clone(),
+                        member.role.as_str().into(),
+                        time(member.created_at_ms),
+                        member.id.to_string(),
+                    ]
+                };
+                let rows: Vec<_> = members.iter().map(row).collect();
+                answer(
+                    self.json,
+                    &json!({"members": value(&members)}),
+                    &table(&["NAME", "ROLE", "SINCE", "ID"], &rows),
+                )
+            }
+            MemberCommand::SetRole { person, role } => {
+                let (id, name) = find(person)?;
+                self.call(|call| Ok(call.set_member_role(id, MemberRole { role: *role })?))?;
+                answer(
+                    self.json,
+                    &json!({"id": id, "role": role}),
+                    &format!("{name} is now {}", role.as_str()),
+                )
+            }
+            MemberCommand::Remove { person } => {
+                let (id, name) = find(person)?;
+                self.call(|call| Ok(call.remove_member(id)?))?;
+                answer(self.json, &json!({"removed": id}), &format!("removed {name}"))
+            }
+        }
+    }
+
+    pub(super) fn invitation(&self, command: &InvitationCommand) -> Result<(), CliError> {
+        match command {
+            InvitationCommand::Create { role, expires, public_url } => {
+                let url = self.public_url(public_url.as_deref())?;
+                let wanted = NewInvitation { role: *role, lifetime_s: expires / 1000 };
+                let made = self.call(|call| Ok(call.create_invitation(wanted)?))?;
+                let link = format!("{url}/invitation/{}", made.token);
+                let expires_at = time(made.invitation.expires_at_ms);
+                let json =
+                    json!({"id": made.invitation.id, "link": link, "role": role, "expires_at": expires_at});
+                let text = format!(
+                    "{link}\n\nLets one person in as {}, until {expires_at}; shown this once.",
+                    role.as_str()
+                );
+                answer(self.json, &json, &text)
+            }
+            InvitationCommand::List => {
+                let invitations = self.call(|call| Ok(call.invitations()?))?;
+                let row = |known: &crate::service::resources::invitations::Invitation| {
+                    let state = known.accepted_at_ms.map_or("open", |_| "accepted");
+                    let state =
+                        if state == "open" && known.expires_at_ms <= self.now_ms { "expired" } else { state };
+                    vec![
+                        known.id.to_string(),
+                        known.role.as_str().into(),
+                        state.into(),
+                        time(known.expires_at_ms),
+                    ]
+                };
+                let rows: Vec<_> = invitations.iter().map(row).collect();
+                let text = table(&["ID", "ROLE", "STATE", "EXPIRES"], &rows);
+                answer(self.json, &json!({"invitations": value(&invitations)}), &text)
+            }
+            InvitationCommand::Delete { id: text } => {
+                let id = id("invitation", text)?;
+                self.call(|call| Ok(call.delete_invitation(id)?))?;
+                answer(self.json, &json!({"deleted": id}), &format!("deleted {id}"))
+            }
+        }
+    }
+
+    pub(super) fn access_rule(&self, command: &AccessRuleCommand) -> Result<(), CliError> {
+        match command {
+            AccessRuleCommand::Create { network, verdict, from, to, protocol, ports, description } => {
+                let network = self.network_id(network)?;
+                let rule = AccessRuleText {
+                    description: description.clone(),
+                    verdict: (*verdict).into(),
+                    sources: from.iter().cloned().collect(),
+                    destinations: to.iter().cloned().collect(),
+                    protocol: (*protocol).into(),
+                    ports: ports.clone(),
+                };
+                let made = self.call(|call| Ok(call.create_access_rule(network, rule)?))?;
+                answer(self.json, &value(&made), &format!("added access rule {}", made.id))
+            }
+            AccessRuleCommand::List { network } => {
+                let network = self.network_id(network)?;
+                let rules = self.call(|call| Ok(call.access_rules(network)?))?;
+                let row = |known: &crate::service::resources::access_rules::AccessRule| {
+                    let rule = &known.rule;
+                    let (sources, destinations): (Vec<_>, Vec<_>) =
+                        (rule.sources.iter().collect(), rule.destinations.iter().collect());
+                    let word = |value: Value| value.as_str().unwrap_or_default().to_owned();
+                    vec![
+                        known.id.to_string(),
+                        word(value(&rule.verdict)),
+                        words(&sources),
+                        words(&destinations),
+                        word(value(&rule.protocol)),
+                        words(&rule.ports),
+                        rule.description.clone(),
+                    ]
+                };
+                let rows: Vec<_> = rules.iter().map(row).collect();
+                let text = table(&["ID", "VERDICT", "FROM", "TO", "PROTOCOL", "PORTS", "DESCRIPTION"], &rows);
+                answer(self.json, &json!({"access_rules": value(&rules)}), &text)
+            }
+            AccessRuleCommand::Delete { network, id: text } => {
+                let (network, id) = (self.network_id(network)?, id("access rule", text)?);
+                self.call(|call| Ok(call.delete_access_rule(network, id)?))?;
+                answer(self.json, &json!({"deleted": id}), &format!("deleted {id}"))
+            }
+        }
+    }
+
+    pub(super) fn api_token(&self, command: &ApiTokenCommand) -> Result<(), CliError> {
+        match command {
+            ApiTokenCommand::Create { description, role, expires } => {
+                let wanted = NewApiToken {
+                    description: description.clone(),
+                    role: *role,
+                    lifetime_s: expires.map(|ms| ms / 1000),
+                };
+                let made = self.call(|call| Ok(call.create_api_token(wanted)?))?;
+                let text = format!(
+                    "{}\n\nActs as {}; shown this once. Id {}.",
+                    made.token,
+                    role.as_str(),
+                    made.api_token.id
+                );
+                answer(self.json, &value(&made), &text)
+            }
+            ApiTokenCommand::List => {
+                let tokens = self.call(|call| Ok(call.api_tokens()?))?;
+                let row = |token: &crate::service::resources::api_tokens::ApiToken| {
+                    let expires = token.expires_at_ms.map_or("never".to_owned(), time);
+                    vec![
+                        token.id.to_string(),
+                        token.role.as_str().into(),
+                        token.person.clone(),
+                        expires,
+                        token.description.clone(),
+                    ]
+                };
+                let rows: Vec<_> = tokens.iter().map(row).collect();
+                let text = table(&["ID", "ROLE", "PERSON", "EXPIRES", "DESCRIPTION"], &rows);
+                answer(self.json, &json!({"api_tokens": value(&tokens)}), &text)
+            }
+            ApiTokenCommand::Revoke { id: text } => {
+                let id = id("API token", text)?;
+                self.call(|call| Ok(call.delete_api_token(id)?))?;
+                answer(self.json, &json!({"revoked": id}), &format!("revoked {id}"))
+            }
+        }
+    }
+
+    pub(super) fn audit_log(&self) -> Result<(), CliError> {
+        let log = self.call(|call| Ok(call.audit_log(None)?))?;
+        let row = |entry: &crate::service::resources::audit_log::AuditEntry| {
+            vec![
+                time(entry.at_ms),
+                entry.actor.clone(),
+                entry.action.clone(),
+                entry.subject.clone(),
+                entry.details.to_string(),
+            ]
+        };
+        let rows: Vec<_> = log.iter().map(row).collect();
+        answer(
+            self.json,
+            &json!({"audit_log": value(&log)}),
+            &table(&["AT", "ACTOR", "ACTION", "SUBJECT", "DETAILS"], &rows),
+        )
+    }
+}
