@@ -26,7 +26,7 @@ pub(crate) enum StreamNews {
     /// It is open.
     Connected,
     /// The coordinator said something about the map.
-    Event(MapEvent),
+    Event(Box<MapEvent>),
     /// It is closed, for this reason; it will be opened again.
     Lost(String),
     /// The coordinator says that the node is no more; the stream is over.
@@ -214,7 +214,7 @@ impl MapStream {
         // An id that cannot stand in a header would make every later request impossible.
         let sound = |id: &String| id.len() <= 64 && id.bytes().all(|byte| byte.is_ascii_graphic());
         let id = event.id.filter(sound).unwrap_or_else(|| parsed.revision().to_string());
-        self.news.send(StreamNews::Event(parsed)).await.map_err(|_| End::Unheard)?;
+        self.news.send(StreamNews::Event(Box::new(parsed))).await.map_err(|_| End::Unheard)?;
         // Only now: what was not passed on must come again.
         self.last_event_id = Some(id);
         Ok(())

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use ipnet::IpNet;
+use protocol::access::TrafficFilter;
 use protocol::key::{PrivateKey, PublicKey};
 
 /// Everything a tunnel backend needs to know, whole: what is not in it must not be in the tunnel.
@@ -26,6 +27,8 @@ pub struct PeerConfig {
     pub allowed_ips: Vec<IpNet>,
     /// WireGuard's persistent keepalive in seconds; `None` where the path layer's own upkeep does the work.
     pub persistent_keepalive_s: Option<u16>,
+    /// What is taken from the peer, besides answers.
+    pub inbound: TrafficFilter,
 }
 
 /// One edit of a tunnel.

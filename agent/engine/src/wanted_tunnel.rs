@@ -28,7 +28,9 @@ pub(crate) fn tunnel_config(map: &NetworkMap, private_key: &PrivateKey) -> Tunne
             peer.allowed_ips.iter().map(IpNet::trunc).filter(|prefix| taken.insert(*prefix)).collect();
         // A plain WireGuard peer has no probes that keep a NAT's mapping open; WireGuard's own usual 25 s does.
         let persistent_keepalive_s = peer.plain_endpoint.map(|_| 25);
-        peers.insert(peer.public_key, PeerConfig { allowed_ips, persistent_keepalive_s });
+        let access = map.own.access.as_ref();
+        let inbound = access.map(|access| access.filter_for(&peer.tags)).unwrap_or_default();
+        peers.insert(peer.public_key, PeerConfig { allowed_ips, persistent_keepalive_s, inbound });
     }
     TunnelConfig {
         private_key: private_key.clone(),

@@ -42,6 +42,7 @@ fn peer(byte: u8, candidates: Vec<Candidate>) -> Peer {
         candidates,
         nat: NatProfile::default(),
         plain_endpoint: None,
+        tags: Vec::new(),
     }
 }
 
@@ -54,6 +55,8 @@ fn map() -> NetworkMap {
             network: "default".into(),
             addresses: vec!["100.92.0.1/16".parse().unwrap()],
             relay: None,
+            standing: protocol::api::Standing::Admitted,
+            access: None,
         },
         peers: vec![peer(2, Vec::new()), peer(3, Vec::new())],
         relays: vec![RelayInfo {

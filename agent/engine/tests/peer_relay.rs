@@ -46,6 +46,7 @@ fn peer(byte: u8) -> Peer {
         candidates: Vec::new(),
         nat: NatProfile::default(),
         plain_endpoint: None,
+        tags: Vec::new(),
     }
 }
 
@@ -83,6 +84,8 @@ impl Node {
                 network: "default".into(),
                 addresses: vec!["100.92.0.1/16".parse().unwrap()],
                 relay,
+                standing: protocol::api::Standing::Admitted,
+                access: None,
             },
             peers: vec![peer(2), peer(3)],
             relays,

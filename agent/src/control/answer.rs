@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use endpoint_selection::nat::NatProfile;
 use endpoint_selection::{CandidateKind, PortMappingProtocol};
 use engine::{RelayStatus, RelayTransport, StunStatus};
-use protocol::api::PathKind;
+use protocol::api::{PathKind, Standing};
 use protocol::key::PublicKey;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -57,6 +57,9 @@ pub(crate) struct OwnAnswer {
     pub(crate) id: Uuid,
     /// The network's name.
     pub(crate) network: String,
+    /// Whether it is part of its network; `null` until a network map says so.
+    #[serde(default)]
+    pub(crate) standing: Option<Standing>,
     /// Its mesh addresses.
     pub(crate) addresses: Vec<IpAddr>,
     /// Its WireGuard public key.

@@ -49,10 +49,11 @@ pub(crate) fn status(node: &Node) -> StatusAnswer {
         // The map is newer than the enrollment: an administrator may have renamed the node.
         own.name = recorded.name.to_string();
         own.addresses = recorded.addresses.iter().map(ipnet::IpNet::addr).collect();
+        own.standing = Some(recorded.standing);
     }
     StatusAnswer {
         version: version(),
-        verdict: verdict::of_node(&peers, connection, trouble),
+        verdict: verdict::of_node(&peers, connection, own.standing.unwrap_or_default(), trouble),
         state: if trouble.is_some() { State::Failing } else { State::Up },
         own,
         coordinator: CoordinatorAnswer {
@@ -209,6 +210,7 @@ fn own_answer(identity: &Identity, interface: &str) -> OwnAnswer {
         name: identity.name.to_string(),
         id: identity.node_id,
         network: identity.network.clone(),
+        standing: None,
         addresses: identity.addresses.iter().map(ipnet::IpNet::addr).collect(),
         public_key: identity.private_key.public_key(),
         interface: interface.to_owned(),
@@ -298,6 +300,7 @@ fn dropped(counts: &Counts) -> BTreeMap<String, u64> {
         ("rejected", counts.rejected),
         ("handshakes_limited", counts.handshakes_limited),
         ("source_not_allowed", counts.source_not_allowed),
+        ("not_permitted", counts.not_permitted),
         ("no_route", counts.no_route),
         ("no_path", counts.no_path),
         ("too_big", counts.too_big),

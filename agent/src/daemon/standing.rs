@@ -62,10 +62,11 @@ impl Standing {
 
     /// Lets the node look around; says when it wants to again.
     pub(crate) fn tick(&mut self) -> Duration {
-        match self {
-            Self::Up(node) if node.tick() => TICK,
-            Self::Up(_) | Self::NotEnrolled | Self::Down(_) | Self::Deleted(..) => TICK_AT_REST,
-        }
+        let is_used = match self {
+            Self::Up(node) => node.tick(),
+            Self::NotEnrolled | Self::Down(_) | Self::Deleted(..) => false,
+        };
+        if is_used { TICK } else { TICK_AT_REST }
     }
 
     /// Takes the tunnel down, in order; the standing is meaningless until it is set anew.

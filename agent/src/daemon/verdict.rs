@@ -1,17 +1,24 @@
 //! The one sentence that a person wants first.
 
-use protocol::api::PathKind;
+use protocol::api::{PathKind, Standing};
 
 use crate::control::answer::PeerAnswer;
 
 use super::node::Connection;
 
 /// How the node as a whole is doing.
-pub(crate) fn of_node(peers: &[PeerAnswer], connection: &Connection, trouble: Option<&str>) -> String {
+pub(crate) fn of_node(
+    peers: &[PeerAnswer],
+    connection: &Connection,
+    standing: Standing,
+    trouble: Option<&str>,
+) -> String {
     if let Some(trouble) = trouble {
         return format!("failing: {trouble}");
     }
-    let mut verdict = if peers.is_empty() {
+    let mut verdict = if let Some(why) = of_standing(standing) {
+        why.to_owned()
+    } else if peers.is_empty() {
         if connection.is_open {
             "connected: no peers yet".to_owned()
         } else {
@@ -25,6 +32,18 @@ pub(crate) fn of_node(peers: &[PeerAnswer], connection: &Connection, trouble: Op
         verdict.push_str(&format!("; without the coordinator ({why})"));
     }
     verdict
+}
+
+/// Why a node sees no peers whatever their paths.
+const fn of_standing(standing: Standing) -> Option<&'static str> {
+    match standing {
+        Standing::Admitted => None,
+        Standing::Waiting => Some("waiting: an administrator of the network has to admit this node"),
+        Standing::Disabled => Some("disabled: an administrator of the network switched this node off"),
+        Standing::Expired => {
+            Some("expired: this node's time in the network is over; ask an administrator to prolong it")
+        }
+    }
 }
 
 fn of_peers(peers: &[PeerAnswer]) -> String {
@@ -111,7 +130,7 @@ mod tests {
         let (direct, relay) = (peer(PathKind::Direct, true), peer(PathKind::Relay, true));
         let peers = [direct.clone(), direct.clone(), direct, relay];
         let expected = "connected: 4 of 4 peers reachable, 3 direct, 1 through relay main";
-        assert_eq!(of_node(&peers, &open(), None), expected);
+        assert_eq!(of_node(&peers, &open(), Standing::Admitted, None), expected);
     }
 
     #[test]
@@ -119,19 +138,33 @@ mod tests {
         let direct = peer(PathKind::Direct, true);
         let offline = [direct.clone(), peer(PathKind::None, false)];
         assert_eq!(
-            of_node(&offline, &open(), None),
+            of_node(&offline, &open(), Standing::Admitted, None),
             "connected: 1 of 2 peers reachable, 1 direct, 1 offline"
         );
         let unreached = [direct, peer(PathKind::None, true)];
-        assert!(of_node(&unreached, &open(), None).starts_with("partly connected: 1 of 2 peers"));
-        assert!(of_node(&unreached[1..], &open(), None).starts_with("not connected: 0 of 1 peers"));
+        assert!(
+            of_node(&unreached, &open(), Standing::Admitted, None)
+                .starts_with("partly connected: 1 of 2 peers")
+        );
+        assert!(
+            of_node(&unreached[1..], &open(), Standing::Admitted, None)
+                .starts_with("not connected: 0 of 1 peers")
+        );
     }
 
     #[test]
     fn trouble_and_a_missing_coordinator_are_told() {
-        assert_eq!(of_node(&[], &open(), Some("no TUN")), "failing: no TUN");
+        assert_eq!(of_node(&[], &open(), Standing::Admitted, Some("no TUN")), "failing: no TUN");
         let lost = Connection { is_open: false, error: Some("closed".into()) };
-        let verdict = of_node(&[peer(PathKind::Direct, true)], &lost, None);
+        let verdict = of_node(&[peer(PathKind::Direct, true)], &lost, Standing::Admitted, None);
         assert_eq!(verdict, "connected: 1 of 1 peers reachable, 1 direct; without the coordinator (closed)");
+    }
+
+    #[test]
+    fn a_node_that_is_not_part_of_its_network_hears_why() {
+        let verdict = |standing| of_node(&[], &open(), standing, None);
+        assert!(verdict(Standing::Waiting).starts_with("waiting: "));
+        assert!(verdict(Standing::Disabled).starts_with("disabled: "));
+        assert!(verdict(Standing::Expired).starts_with("expired: "));
     }
 }

@@ -71,6 +71,8 @@ fn snapshot(revision: u64) -> MapEvent {
         network: "n".into(),
         addresses: Vec::new(),
         relay: None,
+        standing: protocol::api::Standing::Admitted,
+        access: None,
     };
     MapEvent::Snapshot(NetworkMap {
         revision,
@@ -122,7 +124,7 @@ impl Fixture {
     async fn expect_event(&mut self, expected: &MapEvent) {
         assert!(matches!(self.news.recv().await, Some(StreamNews::Connected)));
         match self.news.recv().await {
-            Some(StreamNews::Event(event)) => assert_eq!(event, *expected),
+            Some(StreamNews::Event(event)) => assert_eq!(*event, *expected),
             other => panic!("{other:?}"),
         }
     }

@@ -114,6 +114,8 @@ mod tests {
             network: "n".into(),
             addresses: Vec::new(),
             relay: None,
+            standing: protocol::api::Standing::Admitted,
+            access: None,
         };
         NetworkMap { revision: 3, own, peers: Vec::new(), relays: Vec::new(), stun_servers: Vec::new() }
     }

@@ -36,6 +36,7 @@ fn joined_with_map() -> Machine {
         candidates: vec![silent],
         nat: NatProfile::default(),
         plain_endpoint: None,
+        tags: Vec::new(),
     };
     let own = OwnNode {
         id: Uuid::from_u128(7),
@@ -43,6 +44,8 @@ fn joined_with_map() -> Machine {
         network: "default".into(),
         addresses: vec!["100.92.0.7/16".parse().unwrap()],
         relay: None,
+        standing: protocol::api::Standing::Admitted,
+        access: None,
     };
     let map =
         NetworkMap { revision: 3, own, peers: vec![peer], relays: Vec::new(), stun_servers: Vec::new() };

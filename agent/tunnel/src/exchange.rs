@@ -154,6 +154,7 @@ impl Exchange {
         // One lock for a run of packets to the same peer, which is what a batch mostly is.
         let mut current: Option<(&Arc<Peer>, MutexGuard<'_, PeerState>)> = None;
         let mut is_awaited = false;
+        let now = Instant::now();
         for packet in batch.packets() {
             let peer = InnerPacket::parse(packet).and_then(|inner| keyed.peers.by_address(inner.destination));
             let Some(peer) = peer else {
@@ -168,6 +169,7 @@ impl Exchange {
             }
             if let Some((_, state)) = &mut current {
                 keyed.peers.note_used(peer, state);
+                state.inbound.note_sent(packet, now);
                 self.seal(state, packet, peer.slot.tunnel_mtu(), (messages, answers));
             }
             self.send_all(&keyed.peers, peer, messages, outbound);
@@ -245,11 +247,15 @@ impl Exchange {
             }
             Source::Relayed { .. } => None,
         };
-        state.received(address, Instant::now());
+        let now = Instant::now();
+        state.received(address, now);
         self.note_moved();
+        let is_permitted = packet.as_ref().is_none_or(|packet| state.inbound.permits(packet, now));
         drop(state);
         self.answer(&keyed.peers, &peer, source, inbound);
-        if let Some(mut packet) = packet {
+        if !is_permitted {
+            counters.not_permitted.add(1);
+        } else if let Some(mut packet) = packet {
             // What the peer's end of a connection offers to take is what ours will send over our path.
             mss::clamp(&mut packet, tunnel_mtu);
             self.deliver(&keyed.peers, &peer, &packet, &mut inbound.packets);

@@ -19,6 +19,7 @@ mod error;
 mod exchange;
 mod fitting;
 mod fragment;
+mod inbound_filter;
 mod inner_packet;
 mod interface;
 mod memory;
@@ -35,6 +36,7 @@ mod socket;
 mod sockets;
 mod too_big;
 mod transmit;
+mod transport_header;
 mod tun;
 
 pub use backend::{Observation, PeerStats, TunnelBackend};

@@ -10,6 +10,7 @@ use protocol::key::PublicKey;
 
 use crate::allowed_ips::AllowedIps;
 use crate::backend::PeerStats;
+use crate::inbound_filter::InboundFilter;
 use crate::noise::{Identity, Noise, Owner};
 use crate::path::PathSlot;
 
@@ -39,6 +40,8 @@ pub(crate) struct Peer {
 /// What changes with every packet of a peer.
 pub(crate) struct PeerState {
     pub(crate) noise: Box<dyn Noise>,
+    /// What is taken from it.
+    pub(crate) inbound: InboundFilter,
     last_source: Option<SocketAddr>,
     received_at: Option<Instant>,
     poked_at: Option<Instant>,
@@ -151,6 +154,7 @@ impl Peers {
         let peer = self.by_key.entry(*key).or_insert_with(|| {
             let state = PeerState {
                 noise: identity.peer(key, keepalive_s),
+                inbound: InboundFilter::default(),
                 last_source: None,
                 received_at: None,
                 poked_at: None,
@@ -166,6 +170,7 @@ impl Peers {
         let mut state = peer.lock();
         state.noise.set_keepalive(keepalive_s);
         state.has_keepalive = keepalive_s.is_some();
+        state.inbound.set(&config.inbound);
         if keepalive_s.is_some() {
             Self::wake(&self.awake, &peer, &mut state);
         }
@@ -277,7 +282,7 @@ mod tests {
         let identity = Identity::new(&PrivateKey::from_random([1; 32]));
         let key = PrivateKey::from_random([2; 32]).public_key();
         let mut peers = Peers::default();
-        let config = PeerConfig { allowed_ips: Vec::new(), persistent_keepalive_s };
+        let config = PeerConfig { persistent_keepalive_s, ..PeerConfig::default() };
         peers.set(&identity, &key, &config, Arc::<PathSlot>::default);
         let Some(peer) = peers.by_key.get(&key) else { return 0 };
         if is_used {

@@ -25,7 +25,7 @@ fn changes() -> impl Strategy<Value = Vec<Change>> {
             |(key, ips, persistent_keepalive_s)| {
                 let allowed_ips = ips.iter().map(|ip| format!("10.7.0.{ip}/32").parse().unwrap()).collect();
                 let key = PrivateKey::from_random([key; 32]).public_key();
-                Change::SetPeer(key, PeerConfig { allowed_ips, persistent_keepalive_s })
+                Change::SetPeer(key, PeerConfig { allowed_ips, persistent_keepalive_s, inbound: protocol::access::TrafficFilter::open() })
             }
         ),
         2 => (10_u8..14).prop_map(|key| Change::RemovePeer(PrivateKey::from_random([key; 32]).public_key())),

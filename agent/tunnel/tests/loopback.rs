@@ -68,7 +68,11 @@ fn packets_of_every_length_keep_their_bounds() {
 fn a_persistent_keepalive_makes_and_keeps_a_session_without_traffic() {
     let (mut a, mut b) = pair();
     let allowed_ips = vec![std::net::IpAddr::from(b.ip).into()];
-    let config = engine::tunnel_config::PeerConfig { allowed_ips, persistent_keepalive_s: Some(1) };
+    let config = engine::tunnel_config::PeerConfig {
+        allowed_ips,
+        persistent_keepalive_s: Some(1),
+        inbound: protocol::access::TrafficFilter::open(),
+    };
     a.tunnel.apply(&[engine::tunnel_config::Change::SetPeer(b.public(), config)]).unwrap();
     let peer = a.public();
     eventually("a session", || b.stats(&peer).handshake_age.is_some());

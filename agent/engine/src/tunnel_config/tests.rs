@@ -16,7 +16,14 @@ fn config() -> impl Strategy<Value = TunnelConfig> {
                 .map(|(key, (ips, persistent_keepalive_s))| {
                     let allowed_ips =
                         ips.iter().map(|ip| format!("10.0.0.{ip}/32").parse().unwrap()).collect();
-                    (PublicKey::from_bytes([key; 32]), PeerConfig { allowed_ips, persistent_keepalive_s })
+                    (
+                        PublicKey::from_bytes([key; 32]),
+                        PeerConfig {
+                            allowed_ips,
+                            persistent_keepalive_s,
+                            inbound: protocol::access::TrafficFilter::open(),
+                        },
+                    )
                 })
                 .collect(),
         },
@@ -33,7 +40,11 @@ fn a_changed_peer_is_one_change_and_the_interface_is_left_alone() {
         peers: BTreeMap::from([(key, PeerConfig::default())]),
     };
     let mut wanted = current.clone();
-    let peer = PeerConfig { allowed_ips: vec!["10.0.0.1/32".parse().unwrap()], persistent_keepalive_s: None };
+    let peer = PeerConfig {
+        allowed_ips: vec!["10.0.0.1/32".parse().unwrap()],
+        persistent_keepalive_s: None,
+        inbound: protocol::access::TrafficFilter::open(),
+    };
     wanted.peers.insert(key, peer.clone());
     assert_eq!(diff(Some(&current), Some(&wanted)), vec![Change::SetPeer(key, peer)]);
 }

@@ -242,6 +242,8 @@ fn map(relays: Vec<RelayInfo>) -> NetworkMap {
             network: "default".into(),
             addresses: vec!["100.92.0.1/16".parse().unwrap()],
             relay: None,
+            standing: protocol::api::Standing::Admitted,
+            access: None,
         },
         peers: vec![Peer {
             id: Uuid::from_bytes([2; 16]),
@@ -252,6 +254,7 @@ fn map(relays: Vec<RelayInfo>) -> NetworkMap {
             candidates: Vec::new(),
             nat: NatProfile::default(),
             plain_endpoint: None,
+            tags: Vec::new(),
         }],
         relays,
         stun_servers: Vec::new(),

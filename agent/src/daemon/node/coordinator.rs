@@ -15,7 +15,7 @@ impl Node {
                 tracing::info!(coordinator = %self.identity.coordinator, "map stream open");
                 self.connection = Connection { is_open: true, error: None };
             }
-            StreamNews::Event(event) => self.on_map(event),
+            StreamNews::Event(event) => self.on_map(*event),
             StreamNews::Lost(why) => {
                 if self.connection.is_open || self.connection.error.as_ref() != Some(&why) {
                     tracing::warn!(%why, "no map stream: working from the last map, trying again");

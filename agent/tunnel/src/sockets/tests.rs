@@ -60,7 +60,11 @@ impl Interface for Mute {
 fn tunnel(paths: &PathLayer, own: &PrivateKey, peer: PublicKey) -> Embedded {
     let mut tunnel = Embedded::new(paths, OpenMute);
     let interface = Change::SetInterface { private_key: own.clone(), addresses: Vec::new(), mtu: 1280 };
-    let config = PeerConfig { allowed_ips: Vec::new(), persistent_keepalive_s: Some(1) };
+    let config = PeerConfig {
+        allowed_ips: Vec::new(),
+        persistent_keepalive_s: Some(1),
+        inbound: protocol::access::TrafficFilter::open(),
+    };
     tunnel.apply(&[interface, Change::SetPeer(peer, config)]).unwrap();
     tunnel
 }

@@ -27,7 +27,14 @@ pub fn interface(number: u8, mtu: u16) -> Change {
 pub fn peer(number: u8) -> Change {
     let allowed_ips =
         vec![format!("10.92.0.{number}/32").parse().unwrap(), format!("fd92::{number}/128").parse().unwrap()];
-    Change::SetPeer(key(number).public_key(), PeerConfig { allowed_ips, persistent_keepalive_s: None })
+    Change::SetPeer(
+        key(number).public_key(),
+        PeerConfig {
+            allowed_ips,
+            persistent_keepalive_s: None,
+            inbound: protocol::access::TrafficFilter::open(),
+        },
+    )
 }
 
 /// A host in a namespace of its own, with a tunnel that is up.

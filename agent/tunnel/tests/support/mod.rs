@@ -158,7 +158,14 @@ pub fn interface_change(key: &PrivateKey, ip: Ipv4Addr) -> Change {
 
 pub fn peer_change(key: &PublicKey, ip: Ipv4Addr) -> Change {
     let allowed_ips = vec![IpNet::from(IpAddr::V4(ip))];
-    Change::SetPeer(*key, PeerConfig { allowed_ips, persistent_keepalive_s: None })
+    Change::SetPeer(
+        *key,
+        PeerConfig {
+            allowed_ips,
+            persistent_keepalive_s: None,
+            inbound: protocol::access::TrafficFilter::open(),
+        },
+    )
 }
 
 pub fn ipv4_packet(source: Ipv4Addr, destination: Ipv4Addr, payload: &[u8]) -> Vec<u8> {

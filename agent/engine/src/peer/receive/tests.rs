@@ -46,6 +46,7 @@ impl End {
             candidates,
             nat,
             plain_endpoint: None,
+            tags: Vec::new(),
         };
         let session = RelaySession { id: SessionId([own; 8]), server: relay(), node: None };
         Self {
