@@ -17,11 +17,12 @@ export default defineConfig({
       input: {
         index: "index.html",
         "sign-in": "sign-in.html",
+        invitation: "invitation.html",
         selection: "src/selection/selection.ts",
       },
       preserveEntrySignatures: "exports-only",
     },
   },
-  server: { proxy: { "/api": COORDINATOR, "/sign-in": COORDINATOR } },
+  server: { proxy: { "/api": COORDINATOR, "/sign-in": COORDINATOR, "/invitation": COORDINATOR } },
   test: { include: ["src/**/*.test.{ts,tsx}"] },
 });

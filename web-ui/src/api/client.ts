@@ -55,6 +55,41 @@ export async function signOut(): Promise<string | null> {
   }
 }
 
+/** The name of whoever is signed in; null where nobody is, or nobody answers. */
+export async function account(): Promise<string | null> {
+  try {
+    const response = await ask("GET", "/api/v1/account");
+    const { name } = (response.ok ? await response.json() : {}) as { name?: unknown };
+    return typeof name === "string" ? name : null;
+  } catch {
+    return null;
+  }
+}
+
+/** Signs in by name and password; says why where that fails. */
+export function signIn(name: string, password: string): Promise<string | null> {
+  return done("/api/v1/sign-in", { name, password });
+}
+
+/** Accepts an invitation as a new person, who is signed in then; says why where that fails. */
+export function acceptInvitation(token: string, name: string, password: string): Promise<string | null> {
+  return done("/api/v1/invitations/accept", { token, name, password });
+}
+
+/** Joins an organization by an invitation, as who is signed in; says why where that fails. */
+export function joinByInvitation(token: string): Promise<string | null> {
+  return done("/api/v1/invitations/join", { token });
+}
+
+async function done(path: string, body: Record<string, string>): Promise<string | null> {
+  try {
+    const response = await ask("POST", path, "error", JSON.stringify(body));
+    return response.ok ? null : await refusal(response);
+  } catch (error) {
+    return `the coordinator does not answer: ${reason(error)}`;
+  }
+}
+
 /** Uses the sign-in link that this page was opened with; says why where that fails. */
 export async function signInWith(link: string): Promise<string | null> {
   try {
@@ -66,9 +101,15 @@ export async function signInWith(link: string): Promise<string | null> {
   }
 }
 
-function ask(method: string, path: string, redirect: RequestRedirect = "error"): Promise<Response> {
-  const headers = { Accept: "application/json" };
-  return fetch(path, { method, headers, redirect, signal: AbortSignal.timeout(PATIENCE_MS) });
+function ask(
+  method: string,
+  path: string,
+  redirect: RequestRedirect = "error",
+  body: string | null = null,
+): Promise<Response> {
+  const headers: Record<string, string> = { Accept: "application/json" };
+  if (body !== null) headers["Content-Type"] = "application/json";
+  return fetch(path, { method, headers, redirect, body, signal: AbortSignal.timeout(PATIENCE_MS) });
 }
 
 /** The words of a problem document (RFC 9457), or at least the status. */

@@ -4,6 +4,7 @@ import "../ui/theme.css";
 import "../ui/base.css";
 import "./sign-in.css";
 import { signInWith } from "../api/client";
+import { sentence } from "./refusal";
 
 const form = document.querySelector("form");
 const button = document.querySelector("button");
@@ -21,14 +22,3 @@ form?.addEventListener("submit", async (event) => {
   if (button) button.disabled = false;
   refusal?.replaceChildren(...sentence(why));
 });
-
-/** Problem documents begin in lower case, for logs, and have commands between backticks. */
-function sentence(text: string): (string | HTMLElement)[] {
-  const parts = `${text.charAt(0).toUpperCase()}${text.slice(1)}.`.split("`");
-  return parts.map((part, index) => {
-    if (index % 2 === 0) return part;
-    const code = document.createElement("code");
-    code.textContent = part;
-    return code;
-  });
-}
