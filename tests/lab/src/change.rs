@@ -17,6 +17,7 @@ use crate::report::attempt;
 use crate::scenario::{Context, Group, Outcome};
 use crate::topology::Topology;
 
+mod access_rules;
 mod black_hole;
 mod clock;
 mod coordinator_gone;
@@ -76,6 +77,7 @@ fn cases() -> Vec<Case> {
         peer_relays::cases(),
         relays::cases(),
         clock::cases(),
+        access_rules::cases(),
     ];
     all.into_iter().flatten().collect()
 }
