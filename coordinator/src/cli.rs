@@ -5,11 +5,14 @@ mod announce;
 mod args;
 mod config;
 mod error;
+mod file_limit;
 mod logs;
 mod maintenance;
 mod output;
 mod relay;
 mod run;
 mod serve;
+mod serve_args;
+mod tls;
 
 pub use run::run;

@@ -2,6 +2,7 @@
 //! cannot exist without saying who may call it.
 
 mod body;
+mod client_address;
 mod dashboard;
 mod enroll;
 mod health;
@@ -21,10 +22,12 @@ mod routes;
 mod server;
 mod sign_in;
 mod site;
+pub mod tls;
 
 pub use openapi::openapi_json;
+pub use client_address::TrustedProxies;
 pub use policy::Policy;
 pub use routes::{ROUTES, RouteSpec, configure};
-pub use server::{ServerError, bind};
+pub use server::{Listener, ServerError, bind, bind_listener};
 pub use site::Site;
 pub(crate) use site::now_ms;

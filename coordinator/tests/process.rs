@@ -1,103 +1,14 @@
 //! The program itself: started, administered from a second process, stopped.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
-use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
-use std::time::Duration;
+mod served;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use protocol::api::{EnrollResponse, MapEvent};
+use std::io::BufReader;
+
+use protocol::api::MapEvent;
 use protocol::key::PrivateKey;
 use serde_json::Value;
-
-fn command(directory: &Path, words: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_warren-coordinator"));
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("WARREN_")) {
-        command.env_remove(name);
-    }
-    command.args(words).env("WARREN_DATA_DIR", directory);
-    command
-}
-
-fn run(directory: &Path, words: &[&str]) -> Output {
-    command(directory, words).output().unwrap()
-}
-
-fn admin(directory: &Path, words: &[&str]) -> Value {
-    let output = run(directory, &[&["admin", "--json"], words].concat());
-    assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
-    serde_json::from_slice(&output.stdout).unwrap()
-}
-
-/// A running coordinator; killed when a test fails before it stops it.
-struct Served {
-    child: Child,
-    address: String,
-    log: BufReader<std::process::ChildStderr>,
-}
-
-impl Served {
-    fn start(directory: &Path) -> Self {
-        let words = ["serve", "--listen", "127.0.0.1:0", "--stun", "127.0.0.1:0", "--log-format", "json"];
-        let mut child = command(directory, &words).stderr(Stdio::piped()).spawn().unwrap();
-        let log = BufReader::new(child.stderr.take().unwrap());
-        // Owned from here on, so that a failed assertion still ends the process.
-        let mut served = Self { child, address: String::new(), log };
-        loop {
-            let mut line = String::new();
-            assert_ne!(
-                served.log.read_line(&mut line).unwrap(),
-                0,
-                "the coordinator ended before it answered"
-            );
-            let event: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("no JSON: {line}"));
-            if event["message"] == "the coordinator answers" {
-                let listen = event["listen"].as_str().unwrap();
-                listen.trim_matches(['[', ']']).clone_into(&mut served.address);
-                return served;
-            }
-        }
-    }
-
-    fn connect(&self, head: &str, body: &str) -> TcpStream {
-        let mut stream = TcpStream::connect(&self.address).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-        let length = body.len();
-        write!(stream, "{head} HTTP/1.1\r\nHost: warren\r\nContent-Length: {length}\r\n\r\n{body}").unwrap();
-        stream
-    }
-
-    fn stop(mut self) -> Option<i32> {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
-        let mut rest = String::new();
-        self.log.read_to_string(&mut rest).unwrap();
-        self.child.wait().unwrap().code()
-    }
-}
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn data_line(lines: &mut impl BufRead) -> Option<String> {
-    loop {
-        let mut line = String::new();
-        if lines.read_line(&mut line).unwrap() == 0 {
-            return None;
-        }
-        assert!(!line.starts_with(": keep-alive"), "the event that the test waits for never came");
-        if let Some(data) = line.strip_prefix("data: ") {
-            return Some(data.trim_end().to_owned());
-        }
-    }
-}
+use served::{Served, admin, data_line, enroll_body, enrolled, run};
 
 #[test]
 fn a_node_enrolls_sees_what_admin_does_and_the_coordinator_stops_cleanly() {
@@ -106,30 +17,10 @@ fn a_node_enrolls_sees_what_admin_does_and_the_coordinator_stops_cleanly() {
     let network = admin(&state, &["init"]);
     assert_eq!(network["network"]["name"], "default");
     let served = Served::start(&state);
-    let key = admin(&state, &["enrollment-key", "create", "--network", "default"]);
     let private_key = PrivateKey::from_random([3; 32]);
-    let body = serde_json::json!({
-        "enrollment_key": key["key"], "public_key": private_key.public_key(), "name": "web",
-    });
-
-    let mut answer = BufReader::new(served.connect("POST /api/v1/enroll", &body.to_string()));
-    let mut line = String::new();
-    while !line.starts_with('{') {
-        line.clear();
-        assert_ne!(answer.read_line(&mut line).unwrap(), 0);
-        // The body has a length and no line end of its own.
-        if line == "\r\n" {
-            let mut first = [0];
-            answer.read_exact(&mut first).unwrap();
-            let mut body = answer.buffer().to_vec();
-            body.insert(0, first[0]);
-            line = String::from_utf8(body).unwrap();
-        }
-    }
-    let response: EnrollResponse = serde_json::from_str(&line).unwrap();
-    let sealed = STANDARD.decode(&response.sealed_token).unwrap();
-    let token = protocol::sealed::open(&sealed, &private_key).unwrap();
-    let token = std::str::from_utf8(&token).unwrap();
+    let body = enroll_body(&state, &private_key, "web");
+    let mut answer = BufReader::new(served.connect("POST /api/v1/enroll", &body));
+    let token = enrolled(&mut answer, &private_key);
 
     let head = format!("GET /api/v1/map HTTP/1.1\r\nAuthorization: Bearer {token}\r\nX-Rest:");
     let mut map = BufReader::new(served.connect(&head, ""));

@@ -7,13 +7,15 @@ pub(super) use resources::{
     AccessRuleCommand, ApiTokenCommand, InvitationCommand, MemberCommand, NetworkSetArgs, NodeSetArgs,
 };
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use protocol::api::NodeName;
 use protocol::key::PublicKey;
 use protocol::relay_token::TokenVerifyingKey;
+
+pub(super) use super::serve_args::ServeArgs;
 
 /// The coordinator of a Warren mesh.
 #[derive(Debug, Parser)]
@@ -48,30 +50,6 @@ pub(super) struct PlaceArgs {
     /// Data directory [default: /var/lib/warren-coordinator]
     #[arg(long, env = "WARREN_DATA_DIR", value_name = "DIR", global = true)]
     pub(super) data_dir: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct ServeArgs {
-    #[command(flatten)]
-    pub(super) place: PlaceArgs,
-    /// HTTP address [default: 0.0.0.0:8080]
-    #[arg(long, env = "WARREN_LISTEN", value_name = "ADDR")]
-    pub(super) listen: Option<SocketAddr>,
-    /// Where browsers and agents reach the coordinator, such as `https://mesh.example.org`
-    #[arg(long, env = "WARREN_PUBLIC_URL", value_name = "URL")]
-    pub(super) public_url: Option<String>,
-    /// UDP addresses that answer STUN; two let nodes learn how their NAT maps [default: 0.0.0.0:3478,0.0.0.0:3479]
-    #[arg(long, env = "WARREN_STUN", value_name = "ADDR,ADDR", value_delimiter = ',')]
-    pub(super) stun: Option<Vec<SocketAddr>>,
-    /// UDP address of the relay [default: the first STUN address]
-    #[arg(long, env = "WARREN_RELAY", value_name = "ADDR")]
-    pub(super) relay: Option<SocketAddr>,
-    /// IP addresses to name in maps where STUN and relay listen on a wildcard [default: the public URL's host]
-    #[arg(long, env = "WARREN_ANNOUNCE", value_name = "IP,IP", value_delimiter = ',')]
-    pub(super) announce: Option<Vec<IpAddr>>,
-    /// Log format [default: human]
-    #[arg(long, env = "WARREN_LOG_FORMAT")]
-    pub(super) log_format: Option<LogFormat>,
 }
 
 /// How log lines look.

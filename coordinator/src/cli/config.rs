@@ -4,10 +4,13 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use actix_web::http::Uri;
+use ipnet::IpNet;
 use serde::Deserialize;
 
 use super::args::{LogFormat, PlaceArgs, ServeArgs};
 use super::error::CliError;
+use super::serve_args::parse_prefix;
+use super::tls::{TlsSettings, TlsSource};
 use crate::store::DataDir;
 
 const DATA_DIR: &str = "/var/lib/warren-coordinator";
@@ -22,6 +25,13 @@ struct ConfigFile {
     data_dir: Option<PathBuf>,
     listen: Option<SocketAddr>,
     public_url: Option<String>,
+    trusted_proxy: Option<Vec<String>>,
+    tls_cert: Option<PathBuf>,
+    tls_key: Option<PathBuf>,
+    acme_domain: Option<Vec<String>>,
+    acme_contact: Option<String>,
+    acme_directory: Option<String>,
+    acme_roots: Option<PathBuf>,
     stun: Option<Vec<SocketAddr>>,
     relay: Option<SocketAddr>,
     announce: Option<Vec<IpAddr>>,
@@ -34,6 +44,8 @@ pub(super) struct ServeConfig {
     pub(super) data_dir: PathBuf,
     pub(super) listen: SocketAddr,
     pub(super) public_url: Option<String>,
+    pub(super) trusted_proxies: Vec<IpNet>,
+    pub(super) tls: TlsSource,
     pub(super) stun: Vec<SocketAddr>,
     pub(super) relay: Option<SocketAddr>,
     pub(super) announce: Vec<IpAddr>,
@@ -49,16 +61,35 @@ impl ServeConfig {
         let stun: Vec<SocketAddr> = args.stun.clone().or(file.stun).unwrap_or_else(default_stun);
         let listen = args.listen.or(file.listen).unwrap_or(LISTEN);
         let public_url = args.public_url.clone().or(file.public_url);
+        let data_dir = args.place.data_dir.clone().or(file.data_dir).unwrap_or_else(|| DATA_DIR.into());
+        let tls = TlsSource::new(TlsSettings {
+            cert: args.tls_cert.clone().or(file.tls_cert),
+            key: args.tls_key.clone().or(file.tls_key),
+            domains: args.acme_domain.clone().or(file.acme_domain),
+            contact: args.acme_contact.clone().or(file.acme_contact),
+            directory: args.acme_directory.clone().or(file.acme_directory),
+            roots: args.acme_roots.clone().or(file.acme_roots),
+            cache: data_dir.join("acme"),
+        })?;
         Ok(Self {
-            data_dir: args.place.data_dir.clone().or(file.data_dir).unwrap_or_else(|| DATA_DIR.into()),
+            data_dir,
             listen,
-            public_url: public_url.map(|url| parse_public_url(&url)).transpose()?,
+            public_url: tls.public_url(public_url.map(|url| parse_public_url(&url)).transpose()?, listen)?,
+            tls,
+            trusted_proxies: args.trusted_proxy.clone().map_or_else(|| prefixes(file.trusted_proxy), Ok)?,
             relay: args.relay.or(file.relay).or_else(|| stun.first().copied()),
             stun,
             announce: args.announce.clone().or(file.announce).unwrap_or_default(),
             log_format: args.log_format.or(file.log_format).unwrap_or(LogFormat::Human),
         })
     }
+}
+
+/// The proxies of the file.
+fn prefixes(texts: Option<Vec<String>>) -> Result<Vec<IpNet>, CliError> {
+    let texts = texts.unwrap_or_default();
+    let wrong = |why| CliError::Usage(format!("trusted_proxy in the configuration file: {why}"));
+    texts.iter().map(|text| parse_prefix(text).map_err(wrong)).collect()
 }
 
 /// The data directory of the commands that need nothing else.

@@ -1,6 +1,7 @@
 //! Why a command failed: one sentence that says what is wrong and what to do.
 
 use crate::http::ServerError;
+use crate::http::tls::TlsError;
 use crate::service::AdminError;
 use crate::service::resources::ResourceError;
 use crate::store::StoreError;
@@ -34,6 +35,9 @@ pub(super) enum CliError {
     /// The web server.
     #[error(transparent)]
     Server(#[from] ServerError),
+    /// Certificate or key.
+    #[error("TLS: {0}")]
+    Tls(#[from] TlsError),
 }
 
 impl CliError {
@@ -52,6 +56,7 @@ impl CliError {
             | Self::Admin(AdminError::Store(error))
             | Self::Resource(ResourceError::Store(error)) => error.is_permission_denied(),
             Self::Admin(_) | Self::Resource(_) => false,
+            Self::Tls(error) => error.is_permission_denied(),
             Self::Io { error, .. } | Self::Server(ServerError { error, .. }) => denied(error),
         };
         if no_permission { 5 } else { 1 }

@@ -16,8 +16,9 @@ use super::announce::{announced, host_addresses};
 use super::args::ServeArgs;
 use super::config::ServeConfig;
 use super::error::CliError;
-use super::logs;
-use crate::http::{self, Site, now_ms};
+use super::tls::{self, TlsSource};
+use super::{file_limit, logs};
+use crate::http::{self, Listener, Site, TrustedProxies, now_ms};
 use crate::service::relays;
 use crate::store::{DataDir, Store};
 use crate::{Coordinator, Entropy};
@@ -28,6 +29,7 @@ const SYNC_INTERVAL: Duration = Duration::from_secs(1);
 pub(super) fn serve(args: &ServeArgs) -> Result<(), CliError> {
     let config = ServeConfig::load(args)?;
     logs::start(config.log_format);
+    file_limit::raise();
     let dir = DataDir::new(&config.data_dir);
     dir.create()?;
     let _lock = dir.lock()?;
@@ -54,10 +56,19 @@ async fn run(config: &ServeConfig, store: Store) -> Result<(), CliError> {
         Ok::<_, CliError>(servers)
     })?;
     let public_url = remember_public_url(config, &coordinator)?;
+    if public_url.is_none() && config.tls != TlsSource::Off {
+        tracing::warn!(
+            "TLS is on and the name of the certificate is not known; give --public-url https://NAME, or links and relays over WebSocket cannot be told"
+        );
+    }
     let connections = udp.as_ref().and_then(UdpServer::connections);
     let site = Site::new(Arc::clone(&coordinator), public_url.as_deref()).with_relay(connections.clone());
-    let site = web::Data::new(site);
-    let (server, addresses) = http::bind(site, config.listen)?;
+    let site = site.behind(TrustedProxies::new(config.trusted_proxies.clone()));
+    let (tls, certificates) = tls::start(&config.tls)?;
+    let site = web::Data::new(if tls.is_some() { site.over_tls() } else { site });
+    let listener = Listener { address: config.listen, socket: None, tls };
+    let (server, addresses) = http::bind_listener(site, listener)?;
+    let certificates = tokio::spawn(certificates);
     let handle = server.handle();
     let server = tokio::spawn(server);
     let sync = tokio::spawn(sync_forever(Arc::clone(&coordinator)));
@@ -71,8 +82,9 @@ async fn run(config: &ServeConfig, store: Store) -> Result<(), CliError> {
     }
     handle.stop(true).await;
     sync.abort();
-    // Both have been told to end; a task that was aborted says so as an error.
-    let _ = (server.await, sync.await);
+    certificates.abort();
+    // All have been told to end; a task that was aborted says so as an error.
+    let _ = (server.await, sync.await, certificates.await);
     if let Some(udp) = udp {
         udp.stop().await;
     }
@@ -130,7 +142,7 @@ fn distinct(addresses: &[SocketAddr]) -> usize {
 fn public_url(config: &ServeConfig) -> Option<String> {
     let definite = !config.listen.ip().is_unspecified() && config.listen.port() != 0;
     let listen = definite.then(|| format!("http://{}", config.listen));
-    config.public_url.clone().or(listen)
+    config.public_url.clone().or_else(|| listen.filter(|_| config.tls == TlsSource::Off))
 }
 
 /// Notes the public URL for admin commands.

@@ -47,8 +47,8 @@ pub(super) async fn enforce(
 
 async fn admit(policy: Policy, limit: Limit, request: &ServiceRequest) -> Result<(), ApiError> {
     let site = request.app_data::<web::Data<Site>>().ok_or_else(ApiError::unavailable)?;
-    if let Some(peer) = request.peer_addr() {
-        site.limits.check(limit, peer.ip())?;
+    if let Some(client) = site.client(request.peer_addr(), request.headers()) {
+        site.limits.check(limit, client)?;
     }
     match policy {
         Policy::Public => {}

@@ -35,7 +35,7 @@ pub(super) async fn relay(
     if request.headers().contains_key(ORIGIN) {
         return Err(ApiError::cross_site());
     }
-    let client = request.peer_addr().ok_or_else(ApiError::unavailable)?.ip();
+    let client = site.client(request.peer_addr(), request.headers()).ok_or_else(ApiError::unavailable)?;
     let no_web_socket = |error| ApiError::invalid(format!("no WebSocket: {error}"));
     let body = head_check::checked(&request, body).await.map_err(no_web_socket)?;
     let (response, session, messages) = actix_ws::handle(&request, body).map_err(no_web_socket)?;

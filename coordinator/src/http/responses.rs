@@ -52,7 +52,8 @@ pub(super) async fn finish(
     // The pattern, never the path: a sign-in link's path is a secret.
     let route = request.match_pattern().unwrap_or_else(|| "dashboard".into());
     let elapsed_us = started.elapsed().as_micros();
-    tracing::debug!(method = %request.method(), route, status = response.status().as_u16(), elapsed_us, "answered");
+    let client = site(&response).and_then(|site| site.client(request.peer_addr(), request.headers()));
+    tracing::debug!(?client, method = %request.method(), route, status = response.status().as_u16(), elapsed_us, "answered");
     Ok(response)
 }
 
@@ -61,8 +62,12 @@ fn is_problem(response: &ServiceResponse<BoxBody>) -> bool {
     media_type.is_some_and(|media_type| media_type.as_bytes() == PROBLEM_CONTENT_TYPE.as_bytes())
 }
 
+fn site(response: &ServiceResponse<BoxBody>) -> Option<&Site> {
+    response.request().app_data::<web::Data<Site>>().map(|site| &***site)
+}
+
 fn add_headers(response: &mut ServiceResponse<BoxBody>) {
-    let https = response.request().app_data::<web::Data<Site>>().is_some_and(|site| site.https);
+    let https = site(response).is_some_and(|site| site.https);
     let switching = response.status() == StatusCode::SWITCHING_PROTOCOLS;
     let headers = response.headers_mut();
     let mut set =

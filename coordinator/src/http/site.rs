@@ -1,10 +1,13 @@
 //! What every handler has at hand.
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use actix_web::http::header::HeaderMap;
 use relay::server::Connections;
 
+use super::TrustedProxies;
 use super::problem::ApiError;
 use super::rate_limit::RateLimits;
 use crate::Coordinator;
@@ -18,6 +21,7 @@ pub struct Site {
     pub(super) https: bool,
     /// Where WebSockets reach the relay, where there is one.
     pub(super) connections: Option<Connections>,
+    proxies: TrustedProxies,
 }
 
 impl Site {
@@ -25,13 +29,36 @@ impl Site {
     #[must_use]
     pub fn new(coordinator: Arc<Coordinator>, public_url: Option<&str>) -> Self {
         let https = public_url.is_some_and(|url| url.starts_with("https://"));
-        Self { coordinator, limits: RateLimits::new(), https, connections: None }
+        Self {
+            coordinator,
+            limits: RateLimits::new(),
+            https,
+            connections: None,
+            proxies: TrustedProxies::default(),
+        }
     }
 
     /// The same with a relay that is reached over WebSocket.
     #[must_use]
     pub fn with_relay(self, connections: Option<Connections>) -> Self {
         Self { connections, ..self }
+    }
+
+    /// The same on a listener that speaks TLS itself.
+    #[must_use]
+    pub fn over_tls(self) -> Self {
+        Self { https: true, ..self }
+    }
+
+    /// The same behind proxies.
+    #[must_use]
+    pub fn behind(self, proxies: TrustedProxies) -> Self {
+        Self { proxies, ..self }
+    }
+
+    /// The address that a request counts as, for limits and logs; `None` where the connection is gone.
+    pub(super) fn client(&self, connection: Option<SocketAddr>, headers: &HeaderMap) -> Option<IpAddr> {
+        Some(self.proxies.client(connection?.ip(), headers))
     }
 
     /// The coordinator.
