@@ -12,7 +12,7 @@ use crate::Entropy;
 use crate::service::resources::nodes::Node;
 use crate::service::resources::{Call, Membership};
 use crate::service::{
-    self, AuthError, Caller, Directory, EnrollError, Everything, MapSubscription, MapView, NodeIdentity,
+    self, AuthError, Caller, Counts, Directory, EnrollError, Everything, MapSubscription, MapView, NodeIdentity,
     NodeToken, Overview, PairReport, PairUnknown, RELAY_TOKEN_LIFETIME_S, REPORT_INTERVAL_S, ReportRefused,
     StreamEnd,
 };
@@ -190,8 +190,14 @@ impl Coordinator {
             }
         };
         if first_use {
-            self.store.write(move |tx| tx.confirm_token(hash))?;
-            self.refresh(identity.node);
+            match self.store.write(move |tx| tx.confirm_token(hash)) {
+                // The token is good; that it is the newest is noted when it is used again.
+                Err(StoreError::Disk(_)) => {}
+                confirmed => {
+                    confirmed?;
+                    self.refresh(identity.node);
+                }
+            }
         }
         Ok(identity)
     }
@@ -269,6 +275,12 @@ impl Coordinator {
         self.directory().pair(caller, (own, peer))
     }
 
+    /// How much there is.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.directory().counts()
+    }
+
     /// Ends all map streams, now and later: the coordinator stops.
     pub fn close_streams(&self) {
         self.directory().close();
@@ -336,7 +348,11 @@ impl Coordinator {
     /// Stores candidates for the next start. Where that fails the report counts all the same: its peers have it.
     fn keep_candidates(&self, row: CandidatesRow) {
         let node = row.node_id;
-        if let Err(error) = self.store.write(move |tx| tx.set_candidates(&row)) {
+        let stored = self.store.write(move |tx| tx.set_candidates(&row));
+        // Said once for all, where the disk is in trouble.
+        if let Err(error) = stored
+            && !matches!(error, StoreError::Disk(_))
+        {
             tracing::error!(%node, %error, "a node's candidates are not stored; a restart would forget them");
         }
     }

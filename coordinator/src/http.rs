@@ -1,12 +1,15 @@
 //! The HTTP API and the dashboard: extract, call a service, answer. One table names every URL ([`ROUTES`]); a route
 //! cannot exist without saying who may call it.
 
+mod activity;
 mod body;
 mod client_address;
 mod dashboard;
 mod enroll;
 mod health;
 mod map;
+mod metrics;
+mod metrics_server;
 mod node;
 mod openapi;
 mod overview;
@@ -25,7 +28,10 @@ mod site;
 pub mod tls;
 
 pub use openapi::openapi_json;
+pub use activity::{Activity, Open};
 pub use client_address::TrustedProxies;
+pub use metrics::{Metrics, Sources};
+pub use metrics_server::bind_metrics;
 pub use policy::Policy;
 pub use routes::{ROUTES, RouteSpec, configure};
 pub use server::{Listener, ServerError, bind, bind_listener};

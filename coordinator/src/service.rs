@@ -4,6 +4,7 @@ pub mod addressing;
 pub mod administration;
 mod admission;
 mod caller;
+mod counts;
 mod directory;
 mod enrollment;
 mod error;
@@ -22,6 +23,7 @@ pub mod sign_in;
 
 pub use caller::{Caller, Credential};
 pub(crate) use directory::{Directory, Everything};
+pub use counts::Counts;
 pub(crate) use enrollment::enroll;
 pub use error::{AdminError, AuthError, EnrollError, PairUnknown, ReportRefused};
 pub use map_stream::{MapPoll, MapSubscription, StreamEnd};

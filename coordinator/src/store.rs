@@ -9,6 +9,7 @@ mod backup;
 mod candidates;
 mod coordinator_row;
 mod data_dir;
+mod disk_trouble;
 mod enrollment_keys;
 mod error;
 mod invitations;
@@ -20,6 +21,7 @@ mod pool;
 mod relays;
 mod row;
 mod sign_ins;
+mod write_metrics;
 mod writer;
 
 pub use access_rules::AccessRuleRow;
@@ -28,6 +30,7 @@ pub use backup::{backup, check, restore};
 pub use candidates::CandidatesRow;
 pub use coordinator_row::CoordinatorRow;
 pub use data_dir::{DataDir, ServeLock};
+pub use disk_trouble::DiskTrouble;
 pub use enrollment_keys::EnrollmentKeyRow;
 pub use error::StoreError;
 pub use invitations::InvitationRow;
@@ -38,6 +41,7 @@ pub use pool::{ReadTx, Store, WriteTx};
 pub use relays::RelayRow;
 pub use row::SecretHash;
 pub use sign_ins::{ApiTokenRow, SessionRow};
+pub use write_metrics::WriteMetrics;
 
 #[cfg(test)]
 mod tests;

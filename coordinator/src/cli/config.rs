@@ -35,6 +35,7 @@ struct ConfigFile {
     stun: Option<Vec<SocketAddr>>,
     relay: Option<SocketAddr>,
     announce: Option<Vec<IpAddr>>,
+    metrics_listen: Option<SocketAddr>,
     log_format: Option<LogFormat>,
 }
 
@@ -49,6 +50,7 @@ pub(super) struct ServeConfig {
     pub(super) stun: Vec<SocketAddr>,
     pub(super) relay: Option<SocketAddr>,
     pub(super) announce: Vec<IpAddr>,
+    pub(super) metrics_listen: Option<SocketAddr>,
     pub(super) log_format: LogFormat,
 }
 
@@ -80,6 +82,7 @@ impl ServeConfig {
             relay: args.relay.or(file.relay).or_else(|| stun.first().copied()),
             stun,
             announce: args.announce.clone().or(file.announce).unwrap_or_default(),
+            metrics_listen: args.metrics_listen.or(file.metrics_listen),
             log_format: args.log_format.or(file.log_format).unwrap_or(LogFormat::Human),
         })
     }

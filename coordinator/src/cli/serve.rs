@@ -1,9 +1,10 @@
 //! `serve`: the coordinator as a service.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use actix_web::dev::Server;
 use actix_web::web;
 use protocol::api::{API_PREFIX, RelayInfo, Servers};
 use protocol::key::PrivateKey;
@@ -11,6 +12,7 @@ use protocol::relay_token::TokenVerifyingKey;
 use relay::core::{RelayConfig, RelayCore};
 use relay::server::{Config, UdpServer};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
 
 use super::announce::{announced, host_addresses};
 use super::args::ServeArgs;
@@ -18,7 +20,7 @@ use super::config::ServeConfig;
 use super::error::CliError;
 use super::tls::{self, TlsSource};
 use super::{file_limit, logs};
-use crate::http::{self, Listener, Site, TrustedProxies, now_ms};
+use crate::http::{self, Listener, Metrics, Site, Sources, TrustedProxies, now_ms};
 use crate::service::relays;
 use crate::store::{DataDir, Store};
 use crate::{Coordinator, Entropy};
@@ -52,7 +54,7 @@ async fn run(config: &ServeConfig, store: Store) -> Result<(), CliError> {
     let mut udp = None;
     let coordinator = Coordinator::open(store, Entropy::system(), now_ms(), |private_key, verifying_key| {
         let (server, servers) = start_udp(config, &host, private_key, verifying_key)?;
-        udp = Some(server);
+        udp = Some(Arc::new(server));
         Ok::<_, CliError>(servers)
     })?;
     let public_url = remember_public_url(config, &coordinator)?;
@@ -61,17 +63,17 @@ async fn run(config: &ServeConfig, store: Store) -> Result<(), CliError> {
             "TLS is on and the name of the certificate is not known; give --public-url https://NAME, or links and relays over WebSocket cannot be told"
         );
     }
-    let connections = udp.as_ref().and_then(UdpServer::connections);
+    let connections = udp.as_ref().and_then(|udp| udp.connections());
     let site = Site::new(Arc::clone(&coordinator), public_url.as_deref()).with_relay(connections.clone());
     let site = site.behind(TrustedProxies::new(config.trusted_proxies.clone()));
     let (tls, certificates) = tls::start(&config.tls)?;
-    let site = web::Data::new(if tls.is_some() { site.over_tls() } else { site });
+    let site = if tls.is_some() { site.over_tls() } else { site };
+    let (site, metrics) = counted(config, site, udp.as_ref())?;
     let listener = Listener { address: config.listen, socket: None, tls };
-    let (server, addresses) = http::bind_listener(site, listener)?;
-    let certificates = tokio::spawn(certificates);
-    let handle = server.handle();
-    let server = tokio::spawn(server);
-    let sync = tokio::spawn(sync_forever(Arc::clone(&coordinator)));
+    let (server, addresses) = http::bind_listener(web::Data::new(site), listener)?;
+    let handles = [Some(server.handle()), metrics.as_ref().map(Server::handle)];
+    let mut tasks = vec![tokio::spawn(certificates), tokio::spawn(sync_forever(Arc::clone(&coordinator)))];
+    let servers = [Some(server), metrics].into_iter().flatten().map(tokio::spawn).collect::<Vec<_>>();
     tracing::info!(listen = ?addresses, public_url = public_url.as_deref(), "the coordinator answers");
 
     let stopped = stop_signal().await;
@@ -80,15 +82,36 @@ async fn run(config: &ServeConfig, store: Store) -> Result<(), CliError> {
     if let Some(connections) = connections {
         connections.close();
     }
-    handle.stop(true).await;
-    sync.abort();
-    certificates.abort();
+    for handle in handles.into_iter().flatten() {
+        handle.stop(true).await;
+    }
+    tasks.iter().for_each(JoinHandle::abort);
     // All have been told to end; a task that was aborted says so as an error.
-    let _ = (server.await, sync.await, certificates.await);
-    if let Some(udp) = udp {
+    for task in tasks.drain(..) {
+        let _ = task.await;
+    }
+    for server in servers {
+        let _ = server.await;
+    }
+    if let Some(udp) = udp.and_then(Arc::into_inner) {
         udp.stop().await;
     }
     stopped
+}
+
+/// The site with its requests counted and the metrics' listener, where one is wanted.
+fn counted(
+    config: &ServeConfig,
+    site: Site,
+    udp: Option<&Arc<UdpServer>>,
+) -> Result<(Site, Option<Server>), CliError> {
+    let Some(listen) = config.metrics_listen else { return Ok((site, None)) };
+    let udp = udp.map(Arc::downgrade);
+    let relay = move || udp.as_ref().and_then(Weak::upgrade).map(|udp| udp.counters());
+    let metrics = Arc::new(Metrics::new(Sources::new(&site, relay)));
+    let (server, address) = http::bind_metrics(Arc::clone(&metrics), listen)?;
+    tracing::info!(%address, "metrics answer");
+    Ok((site.counted(metrics), Some(server)))
 }
 
 /// The host's addresses for sockets on a wildcard.

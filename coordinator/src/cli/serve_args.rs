@@ -48,6 +48,9 @@ pub(super) struct ServeArgs {
     /// IP addresses to name in maps where STUN and relay listen on a wildcard [default: the public URL's host]
     #[arg(long, env = "WARREN_ANNOUNCE", value_name = "IP,IP", value_delimiter = ',')]
     pub(super) announce: Option<Vec<IpAddr>>,
+    /// Address of Prometheus metrics at /metrics; keep it from the internet [default: none]
+    #[arg(long, env = "WARREN_METRICS_LISTEN", value_name = "ADDR")]
+    pub(super) metrics_listen: Option<SocketAddr>,
     /// Log format [default: human]
     #[arg(long, env = "WARREN_LOG_FORMAT")]
     pub(super) log_format: Option<LogFormat>,

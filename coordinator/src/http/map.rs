@@ -10,6 +10,7 @@ use futures_util::stream::unfold;
 use protocol::api::MapEvent;
 
 use super::Site;
+use super::activity::Open;
 use super::problem::ApiError;
 use crate::service::{MapPoll, MapSubscription, NodeIdentity};
 
@@ -31,9 +32,10 @@ pub(super) async fn map(
     let revision =
         request.headers().get("last-event-id").and_then(|id| id.to_str().ok()?.trim().parse().ok());
     let subscription = site.call(move |coordinator, _| coordinator.open_map(&identity, revision)).await?;
-    let events = unfold(subscription, |mut subscription| async move {
+    let busy = site.activity().open(Open::MapStream);
+    let events = unfold((subscription, busy), |(mut subscription, busy)| async move {
         let bytes = next(&mut subscription).await?;
-        Some((Ok::<_, Infallible>(bytes), subscription))
+        Some((Ok::<_, Infallible>(bytes), (subscription, busy)))
     });
     Ok(HttpResponse::Ok()
         .insert_header((CONTENT_TYPE, "text/event-stream"))

@@ -9,7 +9,7 @@ use protocol::api::{PROBLEM_CONTENT_TYPE, Problem, ProblemCode};
 
 use crate::service::resources::ResourceError;
 use crate::service::{AuthError, EnrollError, PairUnknown, ReportRefused};
-use crate::store::StoreError;
+use crate::store::{DiskTrouble, StoreError};
 
 /// Seconds after which to try again while the database does not answer.
 const UNAVAILABLE_RETRY_S: u64 = 2;
@@ -39,6 +39,15 @@ impl ApiError {
             "the coordinator cannot answer now",
             Some(detail),
         );
+        error.retry_after_s = Some(UNAVAILABLE_RETRY_S);
+        error
+    }
+
+    pub(super) fn read_only(trouble: DiskTrouble) -> Self {
+        let title = format!("{trouble}: nothing can be changed at the coordinator now");
+        let detail = "who operates it must make room or repair the disk; maps and tunnels go on meanwhile";
+        let status = StatusCode::SERVICE_UNAVAILABLE;
+        let mut error = Self::new(ProblemCode::Unavailable, status, title, Some(detail));
         error.retry_after_s = Some(UNAVAILABLE_RETRY_S);
         error
     }
@@ -160,6 +169,10 @@ impl ResponseError for ApiError {
 
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
+        if let StoreError::Disk(trouble) = error {
+            // Not logged each time: a full disk must not fill the log too.
+            return Self::read_only(trouble);
+        }
         tracing::error!(%error, "the database did not answer a request");
         Self::unavailable()
     }

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultDirectRateLimiter, DefaultKeyedRateLimiter, Quota, RateLimiter};
@@ -41,6 +41,7 @@ struct Budget {
     per_address: DefaultKeyedRateLimiter<IpAddr>,
     all: DefaultDirectRateLimiter,
     checks: AtomicU32,
+    refused: AtomicU64,
 }
 
 /// Addresses that are remembered at once: some 10 MiB. Each stands for a finished TCP handshake of the last 30 s.
@@ -60,6 +61,12 @@ impl RateLimits {
                     .allow_burst(NonZeroU32::MIN.saturating_add(9)),
             ),
         }
+    }
+
+    /// How often each budget was spent, by the name of what it is for.
+    pub(super) fn refused(&self) -> [(&'static str, u64); 3] {
+        let count = |budget: &Budget| budget.refused.load(Ordering::Relaxed);
+        [("enroll", count(&self.enroll)), ("sign_in", count(&self.sign_in)), ("relay", count(&self.relay))]
     }
 
     /// Draws from a budget.
@@ -103,6 +110,7 @@ impl Budget {
             per_address: RateLimiter::keyed(quota(per_second, burst)),
             all: RateLimiter::direct(quota(all_per_second, all_per_second)),
             checks: AtomicU32::new(0),
+            refused: AtomicU64::new(0),
         }
     }
 
@@ -119,7 +127,10 @@ impl Budget {
             Ok(())
         };
         let all = own.and_then(|()| self.all.check().map_err(|early| early.wait_time_from(now)));
-        all.map_err(|wait| ApiError::too_many_requests(wait.as_secs() + 1))
+        all.map_err(|wait| {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+            ApiError::too_many_requests(wait.as_secs() + 1)
+        })
     }
 }
 

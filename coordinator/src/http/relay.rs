@@ -13,6 +13,7 @@ use relay::server::{Connection, FRAME_BYTES_MAX};
 use tokio::time::{Instant, sleep_until};
 
 use super::Site;
+use super::activity::Open;
 use super::problem::ApiError;
 
 mod head_check;
@@ -40,10 +41,11 @@ pub(super) async fn relay(
     let body = head_check::checked(&request, body).await.map_err(no_web_socket)?;
     let (response, session, messages) = actix_ws::handle(&request, body).map_err(no_web_socket)?;
     let connection = connections.open(client).ok_or_else(ApiError::too_many_connections)?;
+    let busy = site.activity().open(Open::RelayConnection);
     actix_web::rt::spawn(async move {
         let reason = serve(&connection, session.clone(), messages.max_frame_size(FRAME_BYTES_MAX)).await;
         // Others may have the place now, while the goodbye is on its way.
-        drop(connection);
+        drop((connection, busy));
         tracing::debug!(%client, code = ?reason.code, why = reason.description, "a relay connection ends");
         let _ = tokio::time::timeout(FAREWELL, session.close(Some(reason))).await;
     });

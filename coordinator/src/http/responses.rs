@@ -16,6 +16,7 @@ use actix_web::{Error, ResponseError, web};
 use protocol::api::PROBLEM_CONTENT_TYPE;
 
 use super::Site;
+use super::activity::Open;
 use super::problem::ApiError;
 
 /// Nothing inline, nothing from elsewhere, in nobody's frame. `wasm-unsafe-eval` lets the dashboard instantiate the
@@ -40,24 +41,35 @@ pub(super) async fn finish(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let started = Instant::now();
+    // Until the answer's head is made; what streams after it counts as what it is.
+    let _busy = request.app_data::<web::Data<Site>>().map(|site| site.activity().open(Open::Request));
     // Handlers, extractors and policies all answer with responses, so an error value does not come here.
     let mut response = next.call(request).await?.map_into_boxed_body();
     let status = response.status();
-    if (status.is_client_error() || status.is_server_error()) && !is_problem(&response) {
+    if (status.is_client_error() || status.is_server_error()) && !says_itself(&response) {
         let problem = ApiError::of_status(status).error_response();
         response = response.into_response(problem);
     }
     add_headers(&mut response);
     let request = response.request();
     // The pattern, never the path: a sign-in link's path is a secret.
-    let route = request.match_pattern().unwrap_or_else(|| "dashboard".into());
+    let route = request.match_pattern().unwrap_or_else(|| "dashboard".to_owned());
     let elapsed_us = started.elapsed().as_micros();
     let client = site(&response).and_then(|site| site.client(request.peer_addr(), request.headers()));
+    if let Some(metrics) = site(&response).and_then(|site| site.metrics.as_ref()) {
+        metrics.answered(&route, request.method(), response.status(), started.elapsed());
+    }
     tracing::debug!(?client, method = %request.method(), route, status = response.status().as_u16(), elapsed_us, "answered");
     Ok(response)
 }
 
-fn is_problem(response: &ServiceResponse<BoxBody>) -> bool {
+/// Marks an answer whose own body says what is wrong, without being a problem document.
+pub(super) struct SaysItself;
+
+fn says_itself(response: &ServiceResponse<BoxBody>) -> bool {
+    if response.response().extensions().contains::<SaysItself>() {
+        return true;
+    }
     let media_type = response.headers().get(CONTENT_TYPE);
     media_type.is_some_and(|media_type| media_type.as_bytes() == PROBLEM_CONTENT_TYPE.as_bytes())
 }

@@ -7,21 +7,23 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use actix_web::http::header::HeaderMap;
 use relay::server::Connections;
 
-use super::TrustedProxies;
 use super::problem::ApiError;
 use super::rate_limit::RateLimits;
+use super::{Activity, Metrics, TrustedProxies};
 use crate::Coordinator;
 
 /// The coordinator as HTTP serves it.
 #[derive(Debug)]
 pub struct Site {
     coordinator: Arc<Coordinator>,
-    pub(super) limits: RateLimits,
+    pub(super) limits: Arc<RateLimits>,
     /// Whether browsers reach it by https, which allows stricter cookies.
     pub(super) https: bool,
     /// Where WebSockets reach the relay, where there is one.
     pub(super) connections: Option<Connections>,
     proxies: TrustedProxies,
+    activity: Arc<Activity>,
+    pub(super) metrics: Option<Arc<Metrics>>,
 }
 
 impl Site {
@@ -31,10 +33,12 @@ impl Site {
         let https = public_url.is_some_and(|url| url.starts_with("https://"));
         Self {
             coordinator,
-            limits: RateLimits::new(),
+            limits: Arc::new(RateLimits::new()),
             https,
             connections: None,
             proxies: TrustedProxies::default(),
+            activity: Activity::new(),
+            metrics: None,
         }
     }
 
@@ -54,6 +58,18 @@ impl Site {
     #[must_use]
     pub fn behind(self, proxies: TrustedProxies) -> Self {
         Self { proxies, ..self }
+    }
+
+    /// The same with its requests counted.
+    #[must_use]
+    pub fn counted(self, metrics: Arc<Metrics>) -> Self {
+        Self { metrics: Some(metrics), ..self }
+    }
+
+    /// What clients have open.
+    #[must_use]
+    pub const fn activity(&self) -> &Arc<Activity> {
+        &self.activity
     }
 
     /// The address that a request counts as, for limits and logs; `None` where the connection is gone.

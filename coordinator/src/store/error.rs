@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::AccessFlags;
 
+use super::DiskTrouble;
+
 /// The database did not do what it was asked. Nothing was written.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -19,6 +21,9 @@ pub enum StoreError {
     /// The transaction around the write was not committed.
     #[error("database: the write was not committed: {0}")]
     NotCommitted(String),
+    /// The disk takes no writes.
+    #[error("database: {0}; make room or repair it, and try again")]
+    Disk(DiskTrouble),
     /// A write panicked and was rolled back: a bug of ours.
     #[error("database: a write failed in an unforeseen way and was rolled back; please report it")]
     Panicked,
@@ -112,6 +117,7 @@ impl StoreError {
             Self::Busy
             | Self::WriterGone
             | Self::NotCommitted(_)
+            | Self::Disk(_)
             | Self::Panicked
             | Self::Missing(_)
             | Self::Foreign { .. }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags};
 
 use super::writer::Writer;
-use super::{DataDir, StoreError, data_dir, migrate};
+use super::{DataDir, DiskTrouble, StoreError, WriteMetrics, data_dir, migrate};
 
 /// Readers at once. Two cores feed two; two more wait on the disk.
 const READERS_MAX: u32 = 4;
@@ -123,7 +123,7 @@ impl Store {
     where
         F: FnOnce(&WriteTx<'_>) -> Result<T, E> + Send + 'static,
         T: Send + 'static,
-        E: From<StoreError> + Send + 'static,
+        E: From<StoreError> + std::error::Error + Send + 'static,
     {
         self.writer.write(work)
     }
@@ -141,13 +141,26 @@ impl Store {
         work(&ReadTx(&tx))
     }
 
+    /// Why nothing can be written now; `None` where writes work. Reading goes on either way, and so it ends by itself
+    /// within two seconds after the disk takes writes again.
+    #[must_use]
+    pub fn disk_trouble(&self) -> Option<DiskTrouble> {
+        self.writer.trouble()
+    }
+
+    /// What the writer does, in numbers.
+    #[must_use]
+    pub fn write_metrics(&self) -> &WriteMetrics {
+        self.writer.metrics()
+    }
+
     /// A number that changes when another process has committed (SQLite's `data_version` as the writer sees it,
     /// which leaves out our own commits).
     ///
     /// # Errors
     /// Where the writer does not answer.
     pub fn foreign_changes(&self) -> Result<i64, StoreError> {
-        self.write(|tx| Ok(tx.sql().pragma_query_value(None, "data_version", |row| row.get(0))?))
+        self.writer.look(|tx| Ok(tx.sql().pragma_query_value(None, "data_version", |row| row.get(0))?))
     }
 }
 

@@ -35,6 +35,8 @@ pub(crate) fn admin(directory: &Path, words: &[&str]) -> Value {
 pub(crate) struct Served {
     pub(crate) child: Child,
     pub(crate) address: String,
+    /// Where metrics are, if anywhere.
+    pub(crate) metrics: Option<String>,
     log: BufReader<std::process::ChildStderr>,
 }
 
@@ -54,7 +56,7 @@ impl Served {
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let log = BufReader::new(child.stderr.take().unwrap());
         // Owned from here on, so that a failed assertion still ends the process.
-        let mut served = Self { child, address: String::new(), log };
+        let mut served = Self { child, address: String::new(), metrics: None, log };
         let event = served.logged("the coordinator answers");
         let listen = event["listen"].as_str().unwrap();
         listen.trim_matches(['[', ']']).clone_into(&mut served.address);
@@ -67,6 +69,9 @@ impl Served {
             let mut line = String::new();
             assert_ne!(self.log.read_line(&mut line).unwrap(), 0, "it ended before it said `{message}`");
             let event: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("no JSON: {line}"));
+            if event["message"] == "metrics answer" {
+                self.metrics = event["address"].as_str().map(str::to_owned);
+            }
             if event["message"].as_str().is_some_and(|text| text.starts_with(message)) {
                 return event;
             }
