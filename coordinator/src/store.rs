@@ -18,6 +18,7 @@ mod networks;
 mod nodes;
 mod people;
 mod pool;
+mod quick_check;
 mod relays;
 mod row;
 mod sign_ins;

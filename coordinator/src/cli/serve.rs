@@ -35,7 +35,7 @@ pub(super) fn serve(args: &ServeArgs) -> Result<(), CliError> {
     let dir = DataDir::new(&config.data_dir);
     dir.create()?;
     let _lock = dir.lock()?;
-    let store = Store::open_or_create(&dir)?;
+    let store = Store::open_to_serve(&dir)?;
     if store.read(|tx| tx.first_owner())?.is_none() {
         let hint = format!("warren-coordinator admin --data-dir {} init", dir.path().display());
         tracing::info!("there is no owner yet; go on with `{hint}`");

@@ -40,8 +40,42 @@ pub fn restore(dir: &DataDir, file: &Path, now_ms: i64) -> Result<Option<PathBuf
     copy.execute("UPDATE coordinator SET boot_count = boot_count + ?1", [RESTORE_BOOT_JUMP])?;
     drop(copy);
     let kept = keep_old(dir, now_ms)?;
+    // The one step that counts: before it the old database is in its place, after it the new one.
     std::fs::rename(&fresh, &database).map_err(StoreError::io(&database))?;
+    dir.sync()?;
     Ok(kept)
+}
+
+/// Copies of databases with older schemas that are kept.
+const MIGRATION_COPIES_MAX: usize = 3;
+
+/// What the name of a database that was replaced begins with.
+pub(super) const BEFORE_RESTORE: &str = "warren.db.before-restore-";
+
+/// What the names of those copies begin with.
+pub(super) const BEFORE_SCHEMA: &str = "warren.db.before-schema-";
+
+/// Copies the database before it gets the schema `to`. The caller holds the write lock.
+pub(super) fn copy_before_migration(dir: &DataDir, to: u32) -> Result<PathBuf, StoreError> {
+    let source = open_read_only(&dir.database())?;
+    let copy = dir.path().join(format!("{BEFORE_SCHEMA}{to}"));
+    let fresh = dir.path().join(format!("{BEFORE_SCHEMA}{to}.new"));
+    remove_if_present(&fresh)?;
+    copy_to_new_file(&source, &fresh, Some(dir))?;
+    std::fs::rename(&fresh, &copy).map_err(StoreError::io(&copy))?;
+    dir.sync()?;
+    drop_old_copies(dir)?;
+    Ok(copy)
+}
+
+fn drop_old_copies(dir: &DataDir) -> Result<(), StoreError> {
+    let mut copies: Vec<u32> =
+        dir.file_names()?.iter().filter_map(|name| name.strip_prefix(BEFORE_SCHEMA)?.parse().ok()).collect();
+    copies.sort_unstable();
+    for schema in copies.iter().rev().skip(MIGRATION_COPIES_MAX) {
+        remove_if_present(&dir.path().join(format!("{BEFORE_SCHEMA}{schema}")))?;
+    }
+    Ok(())
 }
 
 /// Checks identity, integrity and schema.
@@ -54,12 +88,16 @@ pub fn check(dir: &DataDir) -> Result<(), StoreError> {
 }
 
 fn verify(connection: &Connection, path: &Path) -> Result<(), StoreError> {
-    migrate::check_identity(connection, path)?;
+    let version = migrate::check_identity(connection, path)?;
     let verdict: String = connection
         .query_row("PRAGMA integrity_check(1)", (), |row| row.get(0))
         .map_err(|error| migrate::damage(error, path))?;
     if verdict != "ok" {
         return Err(StoreError::Corrupt { path: path.to_owned(), reason: verdict });
+    }
+    // What an older version left is sound too; it gets the new schema when it is opened.
+    if (1..migrate::known_version()).contains(&version) {
+        return Ok(());
     }
     match migrate::schema_difference(connection)? {
         None => Ok(()),
@@ -93,36 +131,73 @@ fn copy_and_verify(source: &Connection, file: &Path) -> Result<(), StoreError> {
     std::fs::File::open(file).and_then(|file| file.sync_all()).map_err(StoreError::io(file))
 }
 
-/// Moves the old database aside, with its log folded in.
+/// Gives the old database a second name, with its log folded in. It stays in its place meanwhile.
 fn keep_old(dir: &DataDir, now_ms: i64) -> Result<Option<PathBuf>, StoreError> {
     let database = dir.database();
     if !database.exists() {
         return Ok(None);
     }
-    if let Ok(old) = Connection::open(&database) {
-        // A damaged file has no log to fold in; it is kept as it is.
-        let _ = old.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(()));
-    }
-    let kept = dir.path().join(format!("warren.db.before-restore-{now_ms}"));
-    std::fs::rename(&database, &kept).map_err(StoreError::io(&database))?;
+    fold_log(&database)?;
+    let kept = dir.path().join(format!("{BEFORE_RESTORE}{now_ms}"));
+    let linked = std::fs::hard_link(&database, &kept);
+    // Some file systems have no links.
+    linked.or_else(|_| copy_file(&database, &kept)).map_err(StoreError::io(&kept))?;
+    // Left only where the database is damaged. They must go before the new one comes: SQLite would apply the log of
+    // the one to the other.
     for suffix in ["-wal", "-shm"] {
         let side = dir.path().join(format!("warren.db{suffix}"));
         if side.exists() {
-            let moved = dir.path().join(format!("warren.db.before-restore-{now_ms}{suffix}"));
+            let moved = dir.path().join(format!("{BEFORE_RESTORE}{now_ms}{suffix}"));
             std::fs::rename(&side, &moved).map_err(StoreError::io(&side))?;
         }
     }
+    dir.sync()?;
     Ok(Some(kept))
+}
+
+/// Makes the old database one file. A damaged one is left as it is.
+fn fold_log(database: &Path) -> Result<(), StoreError> {
+    let folded = Connection::open(database).and_then(|old| {
+        old.busy_timeout(Duration::from_secs(1))?;
+        old.pragma_update(None, "journal_mode", "DELETE")
+    });
+    match folded {
+        Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy) => {
+            Err(StoreError::InUse(database.to_owned()))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn copy_file(from: &Path, to: &Path) -> std::io::Result<()> {
+    std::fs::copy(from, to)?;
+    std::fs::File::open(to)?.sync_all()
 }
 
 fn open_read_only(path: &Path) -> Result<Connection, StoreError> {
     if !path.try_exists().map_err(StoreError::io(path))? {
         return Err(StoreError::Missing(path.to_owned()));
     }
+    undo_unfinished(path)?;
     let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
         .map_err(|error| StoreError::opening(error, path))?;
     connection.busy_timeout(Duration::from_secs(5))?;
     Ok(connection)
+}
+
+/// Lets SQLite undo what a killed process left half done in the file itself: outside of its log that happens only when
+/// [`fold_log`] is cut off. A connection that only reads may not.
+fn undo_unfinished(path: &Path) -> Result<(), StoreError> {
+    let mut journal = path.as_os_str().to_owned();
+    journal.push("-journal");
+    if !Path::new(&journal).exists() {
+        return Ok(());
+    }
+    let undone = Connection::open(path).and_then(|connection| {
+        connection.busy_timeout(Duration::from_secs(1))?;
+        connection.query_row("SELECT count(*) FROM sqlite_schema", (), |_| Ok(()))
+    });
+    undone.map_err(|error| StoreError::opening(error, path))
 }
 
 fn remove_if_present(path: &Path) -> Result<(), StoreError> {

@@ -5,6 +5,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::StoreError;
+use super::backup::{BEFORE_RESTORE, BEFORE_SCHEMA};
 
 /// Where the coordinator keeps its state.
 #[derive(Debug, Clone)]
@@ -53,6 +54,34 @@ impl DataDir {
         let owner = std::fs::metadata(&self.0).map_err(StoreError::io(&self.0))?;
         std::os::unix::fs::fchown(created, Some(owner.uid()), Some(owner.gid()))
             .map_err(StoreError::io(&self.0))
+    }
+
+    /// The names of the files inside that are text, in order.
+    pub(super) fn file_names(&self) -> Result<Vec<String>, StoreError> {
+        let entries = std::fs::read_dir(&self.0).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+        let entries = entries.map_err(StoreError::io(&self.0))?;
+        let mut names: Vec<String> =
+            entries.into_iter().filter_map(|entry| entry.file_name().into_string().ok()).collect();
+        names.sort();
+        Ok(names)
+    }
+
+    /// Writes the directory's entries to the disk: a new name is durable only then.
+    pub(super) fn sync(&self) -> Result<(), StoreError> {
+        File::open(&self.0).and_then(|folder| folder.sync_all()).map_err(StoreError::io(&self.0))
+    }
+
+    /// What a database left behind that is not there: the one that a cut off `restore` was about to replace, or copies.
+    pub(super) fn leftover(&self) -> Result<Option<PathBuf>, StoreError> {
+        let is_copy = |name: &&String| {
+            let numbered = |prefix| name.strip_prefix(prefix).is_some_and(|rest| rest.parse::<u64>().is_ok());
+            numbered(BEFORE_RESTORE) || numbered(BEFORE_SCHEMA)
+        };
+        // Names of one kind are as long as each other for centuries, and "restore" comes before "schema".
+        let names = self.file_names()?;
+        let of_kind = |kind: &str| names.iter().filter(is_copy).rfind(|name| name.starts_with(kind)).cloned();
+        let newest = of_kind(BEFORE_RESTORE).or_else(|| of_kind(BEFORE_SCHEMA));
+        Ok(newest.map(|name| self.0.join(name)))
     }
 
     /// Takes the right to serve.

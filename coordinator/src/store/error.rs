@@ -71,6 +71,19 @@ pub enum StoreError {
     /// Somebody else serves from this directory.
     #[error("another coordinator runs on {0}; stop it first")]
     Locked(PathBuf),
+    /// An admin command or a reader has the database open.
+    #[error("{0} is in use by another process; wait for it or stop it")]
+    InUse(PathBuf),
+    /// There is no database, but what one leaves behind.
+    #[error(
+        "{path} is missing, but {left} is there: put it back with `warren-coordinator restore {left}`, or move it away to begin anew"
+    )]
+    Lost {
+        /// The database.
+        path: PathBuf,
+        /// What is there instead.
+        left: PathBuf,
+    },
     /// A file that must not be there is.
     #[error("{0} exists already; give another name")]
     Exists(PathBuf),
@@ -125,6 +138,8 @@ impl StoreError {
             | Self::Corrupt { .. }
             | Self::Schema { .. }
             | Self::Locked(_)
+            | Self::InUse(_)
+            | Self::Lost { .. }
             | Self::Exists(_) => false,
         }
     }

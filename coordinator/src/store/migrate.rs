@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 
-use super::StoreError;
+use super::{DataDir, StoreError, backup};
 
 /// "WrnC" in ASCII; in `schema.sql` too.
 const APPLICATION_ID: i32 = 0x5772_6E43;
@@ -21,12 +21,14 @@ const STEPS: &[&str] = &[
 ];
 
 /// The newest schema that this version knows.
-fn known_version() -> u32 {
+pub(super) fn known_version() -> u32 {
     u32::try_from(STEPS.len()).unwrap_or(u32::MAX)
 }
 
-/// Checks the file's identity and runs the missing steps in one transaction.
-pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
+/// Checks the file's identity, keeps a copy of a database with an older schema, and runs the missing steps in one
+/// transaction.
+pub(super) fn migrate(connection: &mut Connection, dir: &DataDir) -> Result<(), StoreError> {
+    let path = &dir.database();
     let version = check_identity(connection, path)?;
     if version == known_version() {
         return Ok(());
@@ -36,6 +38,11 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), St
     let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     // Another process may have migrated while we waited for the lock.
     let version: u32 = tx.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if (1..known_version()).contains(&version) {
+        // Under the lock: nobody writes between the copy and the first step.
+        let copy = backup::copy_before_migration(dir, known_version())?;
+        tracing::info!(from = version, to = known_version(), copy = %copy.display(), "the database gets a new schema");
+    }
     for step in STEPS.iter().skip(version as usize) {
         tx.execute_batch(step)?;
     }
@@ -125,7 +132,7 @@ mod tests {
 
     fn migrated() -> Connection {
         let mut connection = Connection::open_in_memory().unwrap();
-        migrate(&mut connection, Path::new("test.db")).unwrap();
+        migrate(&mut connection, &DataDir::new("nowhere")).unwrap();
         connection
     }
 
@@ -152,15 +159,46 @@ mod tests {
     }
 
     #[test]
+    fn an_older_database_is_copied_before_it_gets_the_new_schema_and_the_newest_three_copies_stay() {
+        let directory = tempfile::tempdir().unwrap();
+        let dir = DataDir::new(directory.path());
+        let old = Connection::open(dir.database()).unwrap();
+        old.pragma_update(None, "journal_mode", "WAL").unwrap();
+        old.execute_batch(STEPS[0]).unwrap();
+        old.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
+        old.pragma_update(None, "user_version", 1).unwrap();
+        old.execute_batch("INSERT INTO organizations VALUES (hex(zeroblob(18)), 'kept', 1)").unwrap();
+        for earlier in 0..4 {
+            std::fs::write(directory.path().join(format!("warren.db.before-schema-{earlier}")), "").unwrap();
+        }
+        let mut connection = Connection::open(dir.database()).unwrap();
+        migrate(&mut connection, &dir).unwrap();
+        assert_eq!(schema_difference(&connection).unwrap(), None);
+
+        let newest = known_version();
+        let copy = directory.path().join(format!("warren.db.before-schema-{newest}"));
+        let copy = Connection::open(copy).unwrap();
+        assert_eq!(check_identity(&copy, Path::new("copy")).unwrap(), 1);
+        let name: String = copy.query_row("SELECT name FROM organizations", (), |row| row.get(0)).unwrap();
+        assert_eq!(name, "kept");
+        let exists =
+            |schema: u32| directory.path().join(format!("warren.db.before-schema-{schema}")).exists();
+        let left: Vec<u32> = (0..=newest + 4).filter(|schema| exists(*schema)).collect();
+        assert!(left.len() == 3 && left.contains(&newest), "{left:?}");
+        // Nothing to do, nothing to copy.
+        migrate(&mut connection, &dir).unwrap();
+    }
+
+    #[test]
     fn a_foreign_file_and_a_newer_one_are_refused() {
         let mut foreign = Connection::open_in_memory().unwrap();
         foreign.execute_batch("CREATE TABLE cookies (id INTEGER)").unwrap();
-        let error = migrate(&mut foreign, Path::new("test.db")).unwrap_err();
+        let error = migrate(&mut foreign, &DataDir::new("nowhere")).unwrap_err();
         assert!(matches!(error, StoreError::Foreign { found: 0, .. }), "{error}");
 
         let mut newer = migrated();
         newer.pragma_update(None, "user_version", known_version() + 1).unwrap();
-        let error = migrate(&mut newer, Path::new("test.db")).unwrap_err();
+        let error = migrate(&mut newer, &DataDir::new("nowhere")).unwrap_err();
         assert!(error.to_string().contains("newer coordinator"), "{error}");
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags};
 
 use super::writer::Writer;
-use super::{DataDir, DiskTrouble, StoreError, WriteMetrics, data_dir, migrate};
+use super::{DataDir, DiskTrouble, StoreError, WriteMetrics, data_dir, migrate, quick_check};
 
 /// Readers at once. Two cores feed two; two more wait on the disk.
 const READERS_MAX: u32 = 4;
@@ -16,6 +16,9 @@ const READER_WAIT: Duration = Duration::from_secs(5);
 
 /// How long to wait for a lock of another process (an admin command, a backup).
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long the start may look for damage: 10,000 nodes take some hundredths of it.
+const CHECK_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// The open database.
 pub struct Store {
@@ -72,13 +75,27 @@ impl Store {
         dir.create()?;
         let path = dir.database();
         if !path.exists() {
+            if let Some(left) = dir.leftover()? {
+                return Err(StoreError::Lost { path, left });
+            }
             match data_dir::create_private_file(&path) {
                 Ok(created) => dir.give_to_owner(&created)?,
                 Err(StoreError::Exists(_)) => {}
                 Err(error) => return Err(error),
             }
         }
-        Self::open_file(path)
+        Self::open_file(dir)
+    }
+
+    /// The same for a process that serves: looks for damage first, for a second at most.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`], and all of [`Store::open_or_create`].
+    pub fn open_to_serve(dir: &DataDir) -> Result<Self, StoreError> {
+        if dir.database().exists() {
+            quick_check::quick_check(&dir.database(), CHECK_TIME_MAX)?;
+        }
+        Self::open_or_create(dir)
     }
 
     /// Opens the database of a data directory.
@@ -88,15 +105,16 @@ impl Store {
     pub fn open(dir: &DataDir) -> Result<Self, StoreError> {
         let path = dir.database();
         match path.try_exists() {
-            Ok(true) => Self::open_file(path),
+            Ok(true) => Self::open_file(dir),
             Ok(false) => Err(StoreError::Missing(path)),
             Err(error) => Err(StoreError::Io { path, error }),
         }
     }
 
-    fn open_file(path: PathBuf) -> Result<Self, StoreError> {
+    fn open_file(dir: &DataDir) -> Result<Self, StoreError> {
+        let path = dir.database();
         let mut connection = open_writer(&path)?;
-        migrate::migrate(&mut connection, &path)?;
+        migrate::migrate(&mut connection, dir)?;
         let writer = Writer::start(connection).map_err(StoreError::io(&path))?;
         let readers = r2d2::Pool::builder()
             .max_size(READERS_MAX)

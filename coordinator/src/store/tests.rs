@@ -181,6 +181,61 @@ fn a_restore_refuses_a_running_server_and_a_damaged_backup() {
 }
 
 #[test]
+fn a_database_that_a_restore_lost_is_not_replaced_by_an_empty_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let dir = DataDir::new(directory.path().join("state"));
+    let store = Store::open_or_create(&dir).unwrap();
+    store.write(|tx| tx.count_boot(&[1; 32], &[2; 32])).map(|_| ()).unwrap();
+    add_organization(&store, "kept").unwrap();
+    drop(store);
+    let aside = dir.path().join("warren.db.before-restore-1800000000000");
+    std::fs::rename(dir.database(), &aside).unwrap();
+
+    let error = Store::open_to_serve(&dir).unwrap_err();
+    let told = error.to_string();
+    assert!(matches!(error, StoreError::Lost { .. }) && told.contains(aside.to_str().unwrap()), "{told}");
+    assert!(!dir.database().exists());
+    restore(&dir, &aside, 5).unwrap();
+    assert_eq!(organization(&Store::open_to_serve(&dir).unwrap()).as_deref(), Some("kept"));
+}
+
+#[test]
+fn what_a_killed_process_left_half_done_is_undone_before_a_look() {
+    let directory = tempfile::tempdir().unwrap();
+    let (dir, other) = (DataDir::new(directory.path().join("a")), DataDir::new(directory.path().join("b")));
+    drop(Store::open_or_create(&dir).unwrap());
+    other.create().unwrap();
+    let killed = rusqlite::Connection::open(dir.database()).unwrap();
+    killed.execute_batch("PRAGMA journal_mode = DELETE; PRAGMA cache_size = 2; BEGIN IMMEDIATE").unwrap();
+    for number in 0..2000_u32 {
+        let name = format!("half-{number}");
+        let values = (uuid::Uuid::from_u128(number.into()).to_string(), name);
+        killed.execute("INSERT INTO organizations VALUES (?1, ?2, 1)", values).unwrap();
+    }
+    // The files as they are now, in the middle of a transaction that was too large for memory.
+    for suffix in ["", "-journal"] {
+        let name = format!("warren.db{suffix}");
+        std::fs::copy(dir.path().join(&name), other.path().join(&name)).unwrap();
+    }
+    check(&other).unwrap();
+    assert_eq!(organization(&Store::open(&other).unwrap()), None);
+}
+
+#[test]
+fn a_restore_waits_for_nobody_who_still_uses_the_database() {
+    let directory = tempfile::tempdir().unwrap();
+    let dir = DataDir::new(directory.path().join("state"));
+    let store = Store::open_or_create(&dir).unwrap();
+    store.write(|tx| tx.count_boot(&[1; 32], &[2; 32])).map(|_| ()).unwrap();
+    let copy = directory.path().join("copy.db");
+    backup(&dir, &copy).unwrap();
+    let error = restore(&dir, &copy, 5).unwrap_err();
+    assert!(matches!(error, StoreError::InUse(_)), "{error}");
+    add_organization(&store, "still").unwrap();
+    assert_eq!(organization(&store).as_deref(), Some("still"));
+}
+
+#[test]
 fn what_root_restores_belongs_to_the_owner_of_the_data_directory() {
     use std::os::unix::fs::{MetadataExt, chown};
     if !nix::unistd::geteuid().is_root() {
