@@ -1,9 +1,11 @@
 //! The command `warren-coordinator`: reads flags, environment and file, and calls the rest.
 
+mod activation;
 mod admin;
 mod announce;
 mod args;
 mod config;
+mod config_check;
 mod error;
 mod file_limit;
 mod logs;

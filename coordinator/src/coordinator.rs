@@ -12,9 +12,9 @@ use crate::Entropy;
 use crate::service::resources::nodes::Node;
 use crate::service::resources::{Call, Membership};
 use crate::service::{
-    self, AuthError, Caller, Counts, Directory, EnrollError, Everything, MapSubscription, MapView, NodeIdentity,
-    NodeToken, Overview, PairReport, PairUnknown, RELAY_TOKEN_LIFETIME_S, REPORT_INTERVAL_S, ReportRefused,
-    StreamEnd,
+    self, AuthError, Caller, Counts, Directory, EnrollError, Everything, MapSubscription, MapView,
+    NodeIdentity, NodeToken, Overview, PairReport, PairUnknown, RELAY_TOKEN_LIFETIME_S, REPORT_INTERVAL_S,
+    ReportRefused, StreamEnd,
 };
 use crate::store::{CandidatesRow, Store, StoreError};
 

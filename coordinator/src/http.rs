@@ -27,11 +27,11 @@ mod sign_in;
 mod site;
 pub mod tls;
 
-pub use openapi::openapi_json;
 pub use activity::{Activity, Open};
 pub use client_address::TrustedProxies;
 pub use metrics::{Metrics, Sources};
 pub use metrics_server::bind_metrics;
+pub use openapi::openapi_json;
 pub use policy::Policy;
 pub use routes::{ROUTES, RouteSpec, configure};
 pub use server::{Listener, ServerError, bind, bind_listener};

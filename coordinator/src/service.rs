@@ -22,8 +22,8 @@ mod secret;
 pub mod sign_in;
 
 pub use caller::{Caller, Credential};
-pub(crate) use directory::{Directory, Everything};
 pub use counts::Counts;
+pub(crate) use directory::{Directory, Everything};
 pub(crate) use enrollment::enroll;
 pub use error::{AdminError, AuthError, EnrollError, PairUnknown, ReportRefused};
 pub use map_stream::{MapPoll, MapSubscription, StreamEnd};

@@ -37,8 +37,26 @@ pub(super) enum Command {
     Restore(FileArgs),
     /// Check the database file
     Check(PlaceArgs),
+    /// Look at the configuration of `serve` without running it
+    #[command(subcommand)]
+    Config(ConfigCommand),
     /// Run a relay and STUN server alone
     Relay(RelayArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ConfigCommand {
+    /// Print every setting and where it came from; try addresses and files. Exit code 2: something is wrong
+    Check(Box<ConfigCheckArgs>),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ConfigCheckArgs {
+    #[command(flatten)]
+    pub(super) serve: ServeArgs,
+    /// Print JSON
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 /// Where the state is.
@@ -273,7 +291,7 @@ pub(super) struct RelayArgs {
 const LIFETIME_DAYS_MAX: i64 = 366;
 
 /// Reads `90s`, `30m`, `24h` or `7d` into milliseconds.
-fn parse_lifetime_ms(text: &str) -> Result<i64, String> {
+pub(super) fn parse_lifetime_ms(text: &str) -> Result<i64, String> {
     let wrong = || format!("give a number and s, m, h or d, from 1s to {LIFETIME_DAYS_MAX}d");
     let unit_at = text.len().checked_sub(1).filter(|at| text.is_char_boundary(*at)).ok_or_else(wrong)?;
     let (number, unit) = text.split_at(unit_at);

@@ -1,13 +1,15 @@
 //! The configuration file, and what `serve` runs with after flags, environment and file.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use actix_web::http::Uri;
 use ipnet::IpNet;
 use serde::Deserialize;
 
-use super::args::{LogFormat, PlaceArgs, ServeArgs};
+use super::args::{LogFormat, PlaceArgs, ServeArgs, parse_lifetime_ms};
 use super::error::CliError;
 use super::serve_args::parse_prefix;
 use super::tls::{TlsSettings, TlsSource};
@@ -36,6 +38,7 @@ struct ConfigFile {
     relay: Option<SocketAddr>,
     announce: Option<Vec<IpAddr>>,
     metrics_listen: Option<SocketAddr>,
+    exit_when_idle: Option<String>,
     log_format: Option<LogFormat>,
 }
 
@@ -51,6 +54,7 @@ pub(super) struct ServeConfig {
     pub(super) relay: Option<SocketAddr>,
     pub(super) announce: Vec<IpAddr>,
     pub(super) metrics_listen: Option<SocketAddr>,
+    pub(super) exit_when_idle: Option<Duration>,
     pub(super) log_format: LogFormat,
 }
 
@@ -82,10 +86,60 @@ impl ServeConfig {
             relay: args.relay.or(file.relay).or_else(|| stun.first().copied()),
             stun,
             announce: args.announce.clone().or(file.announce).unwrap_or_default(),
+            exit_when_idle: args
+                .exit_when_idle
+                .clone()
+                .or(file.exit_when_idle)
+                .map(|text| parse_idle(&text))
+                .transpose()?,
             metrics_listen: args.metrics_listen.or(file.metrics_listen),
             log_format: args.log_format.or(file.log_format).unwrap_or(LogFormat::Human),
         })
     }
+
+    /// Every setting by the name that it has in the file, for people.
+    pub(super) fn settings(&self) -> Vec<(&'static str, String)> {
+        fn list<T: ToString>(items: &[T]) -> String {
+            items.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+        }
+        fn maybe<T: ToString>(item: Option<T>) -> String {
+            item.map_or_else(|| "-".to_owned(), |item| item.to_string())
+        }
+        let file = |path: Option<&PathBuf>| maybe(path.map(|path| path.display()));
+        let (files, acme) = match &self.tls {
+            TlsSource::Off => (None, None),
+            TlsSource::Files { certificate, key } => (Some((certificate, key)), None),
+            TlsSource::Acme(settings) => (None, Some(settings)),
+        };
+        let log_format = match self.log_format {
+            LogFormat::Human => "human",
+            LogFormat::Json => "json",
+        };
+        vec![
+            ("data_dir", self.data_dir.display().to_string()),
+            ("listen", self.listen.to_string()),
+            ("public_url", maybe(self.public_url.as_ref())),
+            ("trusted_proxy", list(&self.trusted_proxies)),
+            ("tls_cert", file(files.map(|(certificate, _)| certificate))),
+            ("tls_key", file(files.map(|(_, key)| key))),
+            ("acme_domain", acme.map_or_else(|| "-".into(), |acme| list(&acme.domains))),
+            ("acme_contact", maybe(acme.and_then(|acme| acme.contact.as_ref()))),
+            ("acme_directory", maybe(acme.and_then(|acme| acme.directory.as_ref()))),
+            ("acme_roots", file(acme.and_then(|acme| acme.roots.as_ref()))),
+            ("stun", list(&self.stun)),
+            ("relay", maybe(self.relay)),
+            ("announce", list(&self.announce)),
+            ("metrics_listen", maybe(self.metrics_listen)),
+            ("exit_when_idle", maybe(self.exit_when_idle.map(|idle| format!("{}s", idle.as_secs())))),
+            ("log_format", log_format.to_owned()),
+        ]
+    }
+}
+
+fn parse_idle(text: &str) -> Result<Duration, CliError> {
+    let wrong = |why| CliError::Usage(format!("exit_when_idle `{text}`: {why}"));
+    let ms = parse_lifetime_ms(text).map_err(wrong)?;
+    Ok(Duration::from_millis(u64::try_from(ms).unwrap_or_default()))
 }
 
 /// The proxies of the file.
@@ -124,6 +178,14 @@ fn read_file(path: Option<&Path>) -> Result<ConfigFile, CliError> {
         .map_err(CliError::io(format!("cannot read the configuration file {}", path.display())))?;
     parse_file(&text)
         .map_err(|(line, why)| CliError::Usage(format!("{}, line {line}: {why}", path.display())))
+}
+
+/// The settings that the file names.
+pub(super) fn file_keys(path: Option<&Path>) -> Result<BTreeSet<String>, CliError> {
+    let Some(path) = path else { return Ok(BTreeSet::new()) };
+    let text = std::fs::read_to_string(path).map_err(CliError::io(path.display()))?;
+    let table: toml::Table = text.parse().unwrap_or_default();
+    Ok(table.keys().cloned().collect())
 }
 
 fn parse_file(text: &str) -> Result<ConfigFile, (usize, String)> {

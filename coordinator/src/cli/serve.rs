@@ -1,6 +1,6 @@
 //! `serve`: the coordinator as a service.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use super::args::ServeArgs;
 use super::config::ServeConfig;
 use super::error::CliError;
 use super::tls::{self, TlsSource};
-use super::{file_limit, logs};
+use super::{activation, file_limit, logs};
 use crate::http::{self, Listener, Metrics, Site, Sources, TrustedProxies, now_ms};
 use crate::service::relays;
 use crate::store::{DataDir, Store};
@@ -29,8 +29,21 @@ use crate::{Coordinator, Entropy};
 const SYNC_INTERVAL: Duration = Duration::from_secs(1);
 
 pub(super) fn serve(args: &ServeArgs) -> Result<(), CliError> {
-    let config = ServeConfig::load(args)?;
+    let mut config = ServeConfig::load(args)?;
     logs::start(config.log_format);
+    // Before there are threads: it takes its variables out of the environment.
+    let socket = activation::socket()?;
+    match &socket {
+        Some(socket) => {
+            config.listen = socket.local_addr().map_err(CliError::io("the socket that was handed over"))?;
+        }
+        None if config.exit_when_idle.is_some() => {
+            return Err(CliError::Usage(
+                "--exit-when-idle needs a socket that systemd holds meanwhile (a .socket unit); without, nobody would start the coordinator again".into(),
+            ));
+        }
+        None => {}
+    }
     file_limit::raise();
     let dir = DataDir::new(&config.data_dir);
     dir.create()?;
@@ -40,7 +53,7 @@ pub(super) fn serve(args: &ServeArgs) -> Result<(), CliError> {
         let hint = format!("warren-coordinator admin --data-dir {} init", dir.path().display());
         tracing::info!("there is no owner yet; go on with `{hint}`");
     }
-    runtime()?.block_on(run(&config, store))
+    runtime()?.block_on(run(&config, store, socket))
 }
 
 /// A runtime with a thread per core.
@@ -49,7 +62,7 @@ pub(super) fn runtime() -> Result<tokio::runtime::Runtime, CliError> {
     built.map_err(CliError::io("cannot start threads"))
 }
 
-async fn run(config: &ServeConfig, store: Store) -> Result<(), CliError> {
+async fn run(config: &ServeConfig, store: Store, socket: Option<TcpListener>) -> Result<(), CliError> {
     let host = announced_hosts(config)?;
     let mut udp = None;
     let coordinator = Coordinator::open(store, Entropy::system(), now_ms(), |private_key, verifying_key| {
@@ -68,16 +81,25 @@ async fn run(config: &ServeConfig, store: Store) -> Result<(), CliError> {
     let site = site.behind(TrustedProxies::new(config.trusted_proxies.clone()));
     let (tls, certificates) = tls::start(&config.tls)?;
     let site = if tls.is_some() { site.over_tls() } else { site };
+    let activity = Arc::clone(site.activity());
     let (site, metrics) = counted(config, site, udp.as_ref())?;
-    let listener = Listener { address: config.listen, socket: None, tls };
+    let listener = Listener { address: config.listen, socket, tls };
     let (server, addresses) = http::bind_listener(web::Data::new(site), listener)?;
     let handles = [Some(server.handle()), metrics.as_ref().map(Server::handle)];
     let mut tasks = vec![tokio::spawn(certificates), tokio::spawn(sync_forever(Arc::clone(&coordinator)))];
     let servers = [Some(server), metrics].into_iter().flatten().map(tokio::spawn).collect::<Vec<_>>();
     tracing::info!(listen = ?addresses, public_url = public_url.as_deref(), "the coordinator answers");
 
-    let stopped = stop_signal().await;
+    activation::tell_ready();
+    let stopped = tokio::select! {
+        stopped = stop_signal() => stopped,
+        () = activation::idle(config.exit_when_idle, activity, udp.clone()) => {
+            tracing::info!("nobody was here for long enough; the next connection starts the coordinator again");
+            Ok(())
+        }
+    };
     tracing::info!("stopping");
+    activation::tell_stopping();
     coordinator.close_streams();
     if let Some(connections) = connections {
         connections.close();

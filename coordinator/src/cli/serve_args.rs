@@ -51,6 +51,9 @@ pub(super) struct ServeArgs {
     /// Address of Prometheus metrics at /metrics; keep it from the internet [default: none]
     #[arg(long, env = "WARREN_METRICS_LISTEN", value_name = "ADDR")]
     pub(super) metrics_listen: Option<SocketAddr>,
+    /// End after this long without requests, map streams and relay sessions; only where systemd holds the socket
+    #[arg(long, env = "WARREN_EXIT_WHEN_IDLE", value_name = "TIME")]
+    pub(super) exit_when_idle: Option<String>,
     /// Log format [default: human]
     #[arg(long, env = "WARREN_LOG_FORMAT")]
     pub(super) log_format: Option<LogFormat>,
