@@ -104,10 +104,12 @@ pub(super) fn schema_difference(connection: &Connection) -> Result<Option<String
     Ok(differing.or(surplus).map(|(name, _)| name.clone()))
 }
 
-/// Names and statements of all objects, without comments and layout.
+/// Names and statements of all objects, without comments and layout, and without the two tables that Litestream adds to
+/// whatever it replicates.
 fn objects(connection: &Connection) -> Result<Vec<(String, String)>, StoreError> {
-    let mut statement =
-        connection.prepare("SELECT name, coalesce(sql, '') FROM sqlite_schema ORDER BY name")?;
+    let mut statement = connection.prepare(
+        "SELECT name, coalesce(sql, '') FROM sqlite_schema WHERE tbl_name NOT GLOB '_litestream_*' ORDER BY name",
+    )?;
     let rows = statement.query_map((), |row| {
         let sql: String = row.get(1)?;
         Ok((row.get(0)?, normalized(&sql)))
@@ -156,6 +158,15 @@ mod tests {
         let connection = migrated();
         connection.execute_batch("CREATE TABLE stranger (id INTEGER)").unwrap();
         assert_eq!(schema_difference(&connection).unwrap().as_deref(), Some("stranger"));
+    }
+
+    #[test]
+    fn what_litestream_adds_is_no_difference() {
+        let connection = migrated();
+        let added = "CREATE TABLE _litestream_seq (id INTEGER PRIMARY KEY, seq INTEGER);
+                     CREATE TABLE _litestream_lock (id TEXT PRIMARY KEY)";
+        connection.execute_batch(added).unwrap();
+        assert_eq!(schema_difference(&connection).unwrap(), None);
     }
 
     #[test]
