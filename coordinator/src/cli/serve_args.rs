@@ -73,6 +73,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_reference_lists_every_flag() {
+        use clap::CommandFactory as _;
+        let page = include_str!("../../../docs/reference/settings.md");
+        let command = super::super::args::Cli::command();
+        let serve = command.find_subcommand("serve").unwrap();
+        let flags = serve.get_arguments().filter_map(|flag| flag.get_long());
+        let missing: Vec<&str> =
+            flags.filter(|flag| *flag != "help" && !page.contains(&format!("`--{flag}"))).collect();
+        assert!(missing.is_empty(), "{missing:?}");
+    }
+
+    #[test]
     fn a_proxy_is_given_by_its_address_or_a_prefix() {
         assert_eq!(parse_prefix("127.0.0.1").unwrap().to_string(), "127.0.0.1/32");
         assert_eq!(parse_prefix(" fd00::/8").unwrap().to_string(), "fd00::/8");
