@@ -1,5 +1,6 @@
 //! The services over one open database: what HTTP handlers and simulations call. Blocking, never asynchronous.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -33,6 +34,8 @@ pub struct Coordinator {
     seen_changes: AtomicI64,
     /// Set when a change could not be read back; the next [`Coordinator::sync`] reads everything.
     stale: AtomicBool,
+    /// Candidates that the disk did not take, the newest of each node; the next [`Coordinator::sync`] stores them.
+    unsaved: Arc<Mutex<BTreeMap<Uuid, CandidatesRow>>>,
 }
 
 impl std::fmt::Debug for Coordinator {
@@ -66,6 +69,7 @@ impl Coordinator {
             signing_key,
             seen_changes: AtomicI64::new(0),
             stale: AtomicBool::new(true),
+            unsaved: Arc::default(),
             store,
             entropy,
         };
@@ -99,6 +103,7 @@ impl Coordinator {
     /// # Errors
     /// Where the database does not answer; everything known stays.
     pub fn sync(&self) -> Result<(), StoreError> {
+        self.save_candidates();
         let changes = self.store.foreign_changes()?;
         if !self.stale.load(Ordering::Relaxed) && self.seen_changes.load(Ordering::Relaxed) == changes {
             return Ok(());
@@ -347,14 +352,43 @@ impl Coordinator {
 
     /// Stores candidates for the next start. Where that fails the report counts all the same: its peers have it.
     fn keep_candidates(&self, row: CandidatesRow) {
-        let node = row.node_id;
-        let stored = self.store.write(move |tx| tx.set_candidates(&row));
-        // Said once for all, where the disk is in trouble.
-        if let Err(error) = stored
-            && !matches!(error, StoreError::Disk(_))
-        {
-            tracing::error!(%node, %error, "a node's candidates are not stored; a restart would forget them");
+        let (node, again) = (row.node_id, row.clone());
+        // Before this one is queued: an older one must not be written after it.
+        self.unsaved().remove(&node);
+        match self.store.write(move |tx| tx.set_candidates(&row)) {
+            Ok(()) => {}
+            Err(StoreError::Disk(_)) => drop(self.unsaved().insert(node, again)),
+            Err(error) => {
+                tracing::error!(%node, %error, "a node's candidates are not stored; a restart would forget them");
+            }
         }
+    }
+
+    /// Stores what the disk did not take, once it takes writes again.
+    fn save_candidates(&self) {
+        if self.unsaved().is_empty() || self.store.disk_trouble().is_some() {
+            return;
+        }
+        let unsaved = Arc::clone(&self.unsaved);
+        let saved: Result<_, StoreError> = self.store.write(move |tx| {
+            // What is newer by now has left this table before it was queued.
+            let rows = unsaved.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            for row in rows.values() {
+                match tx.set_candidates(row) {
+                    Err(error) if error.is_about_the_disk() => return Err(error),
+                    Err(error) => tracing::error!(node = %row.node_id, %error, "candidates are not stored"),
+                    Ok(()) => {}
+                }
+            }
+            Ok(rows)
+        });
+        if let Ok(rows) = saved {
+            self.unsaved().retain(|node, left| rows.get(node) != Some(left));
+        }
+    }
+
+    fn unsaved(&self) -> MutexGuard<'_, BTreeMap<Uuid, CandidatesRow>> {
+        self.unsaved.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn directory(&self) -> MutexGuard<'_, Directory> {

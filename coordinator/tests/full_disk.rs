@@ -133,6 +133,9 @@ fn a_full_disk_stops_changes_only_and_ends_without_a_restart() {
     std::fs::remove_file(filler).unwrap();
     wait_for_health(&server);
     assert_eq!(enroll(&server, &key, 5000).status, 200);
+    server.fixture.coordinator.sync().unwrap();
+    let candidates = server.fixture.coordinator.store().read(|tx| tx.candidates()).unwrap();
+    assert_eq!(candidates.len(), 2, "what was reported meanwhile is stored: {candidates:?}");
     let fixture = server.fixture.coordinator.store();
     let verdict: String = rusqlite::Connection::open(fixture.path())
         .unwrap()

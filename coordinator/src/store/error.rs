@@ -117,6 +117,12 @@ impl StoreError {
         if denied { Self::NotPermitted(path.to_owned()) } else { super::migrate::damage(error, path) }
     }
 
+    /// Whether the disk is the reason.
+    #[must_use]
+    pub fn is_about_the_disk(&self) -> bool {
+        matches!(self, Self::Disk(_)) || DiskTrouble::of(self).is_some()
+    }
+
     /// Whether the operating system did not permit it.
     #[must_use]
     pub fn is_permission_denied(&self) -> bool {
