@@ -9,6 +9,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use coordinator::service::administration::{self, NewEnrollmentKey};
+use coordinator::store::{DataDir, Store};
 use fixture::client::{Answer, Server};
 use fixture::{Fixture, HOUR, report, request, unseal};
 use protocol::api::{EnrollResponse, MapEvent, ProblemCode};
@@ -85,6 +86,20 @@ fn enroll_until_full(server: &Server, key: &NewEnrollmentKey) -> Vec<u16> {
         return acknowledged;
     }
     panic!("the disk never became full");
+}
+
+#[test]
+fn a_start_on_a_full_disk_says_so() {
+    if !on_a_small_disk("a_start_on_a_full_disk_says_so") {
+        return;
+    }
+    let dir = DataDir::new(std::env::temp_dir().join("state"));
+    drop(Store::open_or_create(&dir).unwrap());
+    let filler = fill(&std::env::temp_dir());
+    let error = Store::open_to_serve(&dir).unwrap_err();
+    assert!(error.to_string().contains("the disk is full; make room"), "{error}");
+    std::fs::remove_file(filler).unwrap();
+    Store::open_to_serve(&dir).unwrap();
 }
 
 fn wait_for_health(server: &Server) {

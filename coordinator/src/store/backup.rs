@@ -110,7 +110,10 @@ fn copy_to_new_file(source: &Connection, file: &Path, dir: Option<&DataDir>) -> 
     let created = create_private_file(file)?;
     let given = dir.map_or(Ok(()), |dir| dir.give_to_owner(&created));
     drop(created);
-    let copied = given.and_then(|()| copy_and_verify(source, file));
+    let copied = given.and_then(|()| copy_and_verify(source, file)).map_err(|error| {
+        // The copy's disk may be another one.
+        if let StoreError::Sqlite(error) = error { migrate::damage(error, file) } else { error }
+    });
     if copied.is_err() {
         remove_if_present(file)?;
     }

@@ -1,6 +1,7 @@
 //! When the disk is full or fails: reading goes on, writing waits until the disk takes a write again.
 
 use std::error::Error;
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -35,6 +36,15 @@ impl DiskTrouble {
             next = error.source();
         }
         None
+    }
+
+    /// The same for a file that cannot be opened. SQLite needs room even to look (its shared memory is a file), and calls
+    /// it an error of the disk when there is none; the file system knows better.
+    pub(super) fn at(path: &Path, error: &(dyn Error + 'static)) -> Option<Self> {
+        let trouble = Self::of(error)?;
+        let folder = path.parent().unwrap_or(path);
+        let full = nix::sys::statvfs::statvfs(folder).is_ok_and(|found| found.blocks_available() == 0);
+        Some(if full { Self::Full } else { trouble })
     }
 
     fn of_code(code: ErrorCode) -> Option<Self> {

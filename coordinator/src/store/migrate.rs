@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 
-use super::{DataDir, StoreError, backup};
+use super::{DataDir, DiskTrouble, StoreError, backup};
 
 /// "WrnC" in ASCII; in `schema.sql` too.
 const APPLICATION_ID: i32 = 0x5772_6E43;
@@ -90,7 +90,10 @@ pub(super) fn damage(error: rusqlite::Error, path: &Path) -> StoreError {
         Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
             StoreError::Corrupt { path: path.to_owned(), reason: error.to_string() }
         }
-        _ => StoreError::Sqlite(error),
+        _ => match DiskTrouble::at(path, &error) {
+            Some(trouble) => StoreError::Disk(trouble),
+            None => StoreError::Sqlite(error),
+        },
     }
 }
 
