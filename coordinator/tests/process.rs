@@ -50,6 +50,15 @@ fn a_node_enrolls_sees_what_admin_does_and_the_coordinator_stops_cleanly() {
 }
 
 #[test]
+fn a_reload_without_certificate_files_ends_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut served = Served::start(directory.path());
+    served.signal("HUP");
+    served.logged("there are no certificate files to read again");
+    assert_eq!(served.stop(), Some(0));
+}
+
+#[test]
 fn the_first_set_up_may_be_repeated_and_changes_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let first = admin(directory.path(), &["init", "--owner", "ada@example.org"]);

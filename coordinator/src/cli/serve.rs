@@ -80,13 +80,15 @@ async fn run(config: &ServeConfig, store: Store, socket: Option<TcpListener>) ->
     let site = Site::new(Arc::clone(&coordinator), public_url.as_deref()).with_relay(connections.clone());
     let site = site.behind(TrustedProxies::new(config.trusted_proxies.clone()));
     let (tls, certificates) = tls::start(&config.tls)?;
+    let hangups = signal(SignalKind::hangup()).map_err(CliError::io("cannot wait for signals"))?;
     let site = if tls.is_some() { site.over_tls() } else { site };
     let activity = Arc::clone(site.activity());
     let (site, metrics) = counted(config, site, udp.as_ref())?;
     let listener = Listener { address: config.listen, socket, tls };
     let (server, addresses) = http::bind_listener(web::Data::new(site), listener)?;
     let handles = [Some(server.handle()), metrics.as_ref().map(Server::handle)];
-    let mut tasks = vec![tokio::spawn(certificates), tokio::spawn(sync_forever(Arc::clone(&coordinator)))];
+    let mut tasks =
+        vec![tokio::spawn(certificates.run(hangups)), tokio::spawn(sync_forever(Arc::clone(&coordinator)))];
     let servers = [Some(server), metrics].into_iter().flatten().map(tokio::spawn).collect::<Vec<_>>();
     tracing::info!(listen = ?addresses, public_url = public_url.as_deref(), "the coordinator answers");
 

@@ -2,11 +2,11 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::ServerConfig;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::Signal;
 
 use super::error::CliError;
 use crate::http::tls::{Acme, AcmeSettings, CertificateFiles};
@@ -110,44 +110,53 @@ fn is_mail(text: &str) -> bool {
     printable && text.split_once('@').is_some_and(|(user, host)| !user.is_empty() && host.contains('.'))
 }
 
-/// What keeps certificates fresh; runs until it is dropped.
-pub(super) type Upkeep = Pin<Box<dyn Future<Output = ()> + Send>>;
+/// What keeps certificates fresh.
+pub(super) enum Upkeep {
+    Nothing,
+    Files(CertificateFiles),
+    Acme(Acme),
+}
 
 /// The listener's settings, and what keeps them fresh.
 pub(super) fn start(source: &TlsSource) -> Result<(Option<ServerConfig>, Upkeep), CliError> {
     match source {
-        TlsSource::Off => Ok((None, Box::pin(std::future::ready(())))),
+        TlsSource::Off => Ok((None, Upkeep::Nothing)),
         TlsSource::Files { certificate, key } => {
             let files = CertificateFiles::read(certificate, key)?;
-            Ok((Some(files.server_config()), Box::pin(refresh_forever(files))))
+            Ok((Some(files.server_config()), Upkeep::Files(files)))
         }
         TlsSource::Acme(settings) => {
             let acme = Acme::new(settings)?;
-            tracing::info!(names = ?settings.domains, "certificates come by ACME");
-            Ok((Some(acme.server_config()), Box::pin(acme.run())))
+            Ok((Some(acme.server_config()), Upkeep::Acme(acme)))
         }
     }
 }
 
-/// Looks at the files each minute, and when it is told to (SIGHUP).
-async fn refresh_forever(files: CertificateFiles) {
-    let mut hangups = match signal(SignalKind::hangup()) {
-        Ok(hangups) => Some(hangups),
-        Err(error) => {
-            tracing::warn!(%error, "SIGHUP is not heard; certificates are still looked at each minute");
-            None
-        }
-    };
-    let files = std::sync::Arc::new(files);
-    loop {
-        let told = async {
-            match &mut hangups {
-                Some(hangups) => hangups.recv().await,
-                None => std::future::pending().await,
+impl Upkeep {
+    /// Keeps them fresh, until it is dropped. `hangups`: SIGHUP, which would end the process if nobody heard it.
+    pub(super) async fn run(self, mut hangups: Signal) {
+        match self {
+            Self::Files(files) => refresh_forever(files, hangups).await,
+            Self::Acme(acme) => {
+                tokio::join!(acme.run(), ignore(&mut hangups));
             }
-        };
-        let _ = tokio::time::timeout(REFRESH_INTERVAL, told).await;
-        let looked = std::sync::Arc::clone(&files);
+            Self::Nothing => ignore(&mut hangups).await,
+        }
+    }
+}
+
+async fn ignore(hangups: &mut Signal) {
+    while hangups.recv().await.is_some() {
+        tracing::info!("there are no certificate files to read again");
+    }
+}
+
+/// Looks at the files each minute, and when it is told to.
+async fn refresh_forever(files: CertificateFiles, mut hangups: Signal) {
+    let files = Arc::new(files);
+    loop {
+        let _ = tokio::time::timeout(REFRESH_INTERVAL, hangups.recv()).await;
+        let looked = Arc::clone(&files);
         match tokio::task::spawn_blocking(move || looked.refresh()).await {
             Ok(Ok(true)) => tracing::info!("the new certificate is used"),
             Ok(Err(error)) => tracing::error!(%error, "the new certificate is not used; the old one stays"),
