@@ -1,0 +1,98 @@
+//! `scripts/bench coordinator [--quick] [--json FILE]`: what the coordinator costs and how fast it is, with up to 10,000
+//! agents.
+//!
+//! The program itself runs as it does for a user, on loopback; this process plays the agents. Both share the machine's
+//! processors, so every time here holds the agents' own work too. CPU figures are the coordinator's alone.
+
+mod agent;
+mod change;
+mod connection;
+mod enrollment;
+mod mesh;
+mod process;
+mod report;
+mod rest;
+mod row;
+mod sse;
+mod wide;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use serde_json::json;
+
+use self::row::Rows;
+
+const USAGE: &str = "usage: scripts/bench coordinator [--quick] [--json FILE]";
+
+/// How much is played.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Scale {
+    /// Numbers of agents after each of which is measured.
+    pub(crate) steps: &'static [usize],
+    /// Nodes in each network of the mesh.
+    pub(crate) network: usize,
+    /// Nodes of the one wide network, after each of which is measured.
+    pub(crate) wide: &'static [usize],
+    /// Changes of which the delays are told.
+    pub(crate) changes: usize,
+    /// Seconds of a measurement that takes time to be exact.
+    pub(crate) seconds: u64,
+}
+
+/// All of it: some four minutes.
+const FULL: Scale =
+    Scale { steps: &[10, 100, 1_000, 10_000], network: 200, wide: &[1_000, 3_000], changes: 40, seconds: 10 };
+/// Whether it works at all: some twenty seconds.
+const QUICK: Scale = Scale { steps: &[10, 100], network: 50, wide: &[100], changes: 5, seconds: 2 };
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "bench coordinator: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let (program, scale, file) = match words[..] {
+        [program] => (program, FULL, None),
+        [program, "--quick"] => (program, QUICK, None),
+        [program, "--json", file] => (program, FULL, Some(PathBuf::from(file))),
+        [program, "--quick", "--json", file] | [program, "--json", file, "--quick"] => {
+            (program, QUICK, Some(PathBuf::from(file)))
+        }
+        _ => bail!(USAGE),
+    };
+    raise_open_files()?;
+    // One thread: the other processor is the coordinator's.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut rows = Rows::default();
+    let measured = runtime.block_on(measure(Path::new(program), scale, &mut rows));
+    if let Some(file) = file {
+        let report =
+            json!({ "bench": "coordinator", "machine": lab::runner::machine(), "rows": rows.to_json() });
+        let text = serde_json::to_string_pretty(&report)?;
+        std::fs::write(&file, text + "\n").with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    measured
+}
+
+async fn measure(program: &Path, scale: Scale, rows: &mut Rows) -> Result<()> {
+    rest::measure(program, scale, rows).await.context("at rest")?;
+    wide::measure(program, scale, rows).await.context("one wide network")?;
+    mesh::measure(program, scale, rows).await.context("many networks")
+}
+
+/// An agent is one open file here and one there; the coordinator inherits the limit.
+fn raise_open_files() -> Result<()> {
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard).context("cannot raise the limit of open files")
+}
