@@ -75,7 +75,7 @@ async fn maps(
             ensure!(read > 0, "a map stream ended early");
             bytes += read;
             reader.push(buffer.get(..read).unwrap_or_default(), |event| {
-                (is_whole, revision) = (event.is_snapshot, event.revision);
+                (is_whole, revision) = (is_whole || event.is_snapshot, event.revision);
             });
         }
         times.push(begun.elapsed());
