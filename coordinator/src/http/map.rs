@@ -22,6 +22,13 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// hundred deltas a second at most, and not one per change. Far below any round trip that depends on it.
 const GATHER: Duration = Duration::from_millis(10);
 
+/// The server keeps a connection's write buffer as large as it ever was for as long as the connection lives, but beyond this size it
+/// lets it go. An event below it is handed over in pieces, or ten thousand streams would hold a gigabyte for nothing.
+const BUFFER_KEPT_MAX: usize = 128 * 1024;
+
+/// Such a piece makes a write buffer grow once, to 16 KiB; smaller ones cost more system calls while all agents come back at once.
+const PIECE_BYTES: usize = 12 * 1024;
+
 pub(super) async fn map(
     site: Data<Site>,
     caller: ReqData<NodeIdentity>,
@@ -33,9 +40,16 @@ pub(super) async fn map(
         request.headers().get("last-event-id").and_then(|id| id.to_str().ok()?.trim().parse().ok());
     let subscription = site.call(move |coordinator, _| coordinator.open_map(&identity, revision)).await?;
     let busy = site.activity().open(Open::MapStream);
-    let events = unfold((subscription, busy), |(mut subscription, busy)| async move {
-        let bytes = next(&mut subscription).await?;
-        Some((Ok::<_, Infallible>(bytes), (subscription, busy)))
+    let events = unfold((subscription, Bytes::new(), busy), |(mut subscription, mut rest, busy)| async move {
+        if rest.is_empty() {
+            rest = next(&mut subscription).await?;
+        } else {
+            // What came before is sent first, and not put in the same buffer.
+            tokio::task::yield_now().await;
+        }
+        let whole = rest.len() > BUFFER_KEPT_MAX || rest.len() < PIECE_BYTES;
+        let piece = rest.split_to(if whole { rest.len() } else { PIECE_BYTES });
+        Some((Ok::<_, Infallible>(piece), (subscription, rest, busy)))
     });
     Ok(HttpResponse::Ok()
         .insert_header((CONTENT_TYPE, "text/event-stream"))
