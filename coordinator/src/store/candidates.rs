@@ -1,8 +1,11 @@
 //! The candidates of nodes, as they were last reported.
 
 use endpoint_selection::Candidate;
+use rusqlite::Row;
+use rusqlite::types::Type;
 use uuid::Uuid;
 
+use super::row::{is_bad_row, parse};
 use super::{ReadTx, StoreError, WriteTx};
 
 /// The candidates of a node.
@@ -16,6 +19,13 @@ pub struct CandidatesRow {
     pub reported_at_ms: i64,
 }
 
+fn candidates(row: &Row<'_>) -> rusqlite::Result<CandidatesRow> {
+    let json: String = row.get("candidates")?;
+    let candidates = serde_json::from_str(&json)
+        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(1, Type::Text, Box::new(error)))?;
+    Ok(CandidatesRow { node_id: parse(row, "node_id")?, candidates, reported_at_ms: row.get("reported_at")? })
+}
+
 impl ReadTx<'_> {
     /// The candidates of all nodes. A row that cannot be read is logged and left out.
     ///
@@ -27,12 +37,12 @@ impl ReadTx<'_> {
         let mut rows = statement.query(())?;
         let mut read = Vec::new();
         while let Some(row) = rows.next()? {
-            let (id, json): (String, String) = (row.get(0)?, row.get(1)?);
-            match (id.parse(), serde_json::from_str(&json)) {
-                (Ok(node_id), Ok(candidates)) => {
-                    read.push(CandidatesRow { node_id, candidates, reported_at_ms: row.get(2)? });
+            match candidates(row) {
+                Ok(row) => read.push(row),
+                Err(error) if is_bad_row(&error) => {
+                    tracing::error!(%error, "the candidates of a node cannot be read and are left out");
                 }
-                _ => tracing::error!(node = id, "the candidates of a node cannot be read and are left out"),
+                Err(error) => return Err(error.into()),
             }
         }
         Ok(read)

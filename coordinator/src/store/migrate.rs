@@ -55,7 +55,7 @@ pub(super) fn migrate(connection: &mut Connection, dir: &DataDir) -> Result<(), 
 }
 
 /// Refuses a file in which a row refers to one that is not there.
-fn check_references(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+pub(super) fn check_references(connection: &Connection, path: &Path) -> Result<(), StoreError> {
     let mut statement = connection.prepare("PRAGMA foreign_key_check")?;
     let dangling: Option<(String, String)> =
         statement.query_map((), |row| Ok((row.get("table")?, row.get("parent")?)))?.next().transpose()?;
