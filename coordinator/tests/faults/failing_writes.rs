@@ -1,13 +1,19 @@
 //! Disks of which every n-th write or flush fails: `strace` lets the kernel say so to the real program.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use crate::ledger::{self, Acknowledged, Outcome};
 use crate::played::is_long;
 use crate::process::{PROGRAM, Served, clean, run, set_up};
 
-/// Machines that enroll in one run, one after the other: each is a transaction of its own.
+/// Machines that enroll in one run at least, one after the other: each is a transaction of its own.
 const MACHINES: u64 = 60;
+
+/// Successes after the first failure that are waited for, and how long at most: the coordinator may leave a disk that failed alone
+/// for some seconds.
+const RECOVERIES: usize = 3;
+const RECOVERS_WITHIN: Duration = Duration::from_secs(20);
 
 /// Calls of each thread that succeed, so that the program starts.
 const AFTER_START: u64 = 30;
@@ -37,13 +43,23 @@ fn play(call: &str, error: &str, step: u64) {
     let key = set_up(directory.path());
     let mut served = serve_on_failing_disk(directory.path(), call, error, (AFTER_START, step));
     let mut tally = Tally::default();
-    for machine in 0..MACHINES {
+    let begun = Instant::now();
+    for machine in 1.. {
+        let may_recover = step > 1 && tally.after_refusal < RECOVERIES && begun.elapsed() < RECOVERS_WITHIN;
+        if machine > MACHINES && !may_recover {
+            break;
+        }
         match ledger::enroll(served.address, &key, machine) {
             Outcome::Acknowledged(node) => {
                 tally.acknowledged.push(*node);
                 tally.after_refusal += usize::from(tally.refused > 0);
             }
-            Outcome::Refused(503) => tally.refused += 1,
+            Outcome::Refused(503) => {
+                tally.refused += 1;
+                if machine > MACHINES {
+                    std::thread::sleep(Duration::from_millis(100));
+                }
+            }
             Outcome::Refused(status) => panic!("{what}: answered {status}\n{}", served.log()),
             Outcome::Unknown => panic!("{what}: not answered\n{}", served.log()),
         }
@@ -59,7 +75,7 @@ fn play(call: &str, error: &str, step: u64) {
     assert!(lost.is_empty(), "{what}: {} acknowledged nodes are lost: {lost:?}", lost.len());
     let sound = Served::start(directory.path());
     assert!(tally.acknowledged.iter().all(|node| ledger::is_known(sound.address, node)), "{what}");
-    assert!(matches!(ledger::enroll(sound.address, &key, MACHINES), Outcome::Acknowledged(_)), "{what}");
+    assert!(matches!(ledger::enroll(sound.address, &key, 0), Outcome::Acknowledged(_)), "{what}");
     println!("{what}: {} acknowledged, {} refused, 0 lost", tally.acknowledged.len(), tally.refused);
     assert!(tally.refused > 0, "{what}: the disk never failed\n{log}");
     if step > 1 {
