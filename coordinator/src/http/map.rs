@@ -40,17 +40,18 @@ pub(super) async fn map(
         request.headers().get("last-event-id").and_then(|id| id.to_str().ok()?.trim().parse().ok());
     let subscription = site.call(move |coordinator, _| coordinator.open_map(&identity, revision)).await?;
     let busy = site.activity().open(Open::MapStream);
-    let events = unfold((subscription, Bytes::new(), busy), |(mut subscription, mut rest, busy)| async move {
-        if rest.is_empty() {
-            rest = next(&mut subscription).await?;
-        } else {
-            // What came before is sent first, and not put in the same buffer.
-            tokio::task::yield_now().await;
-        }
-        let whole = rest.len() > BUFFER_KEPT_MAX || rest.len() < PIECE_BYTES;
-        let piece = rest.split_to(if whole { rest.len() } else { PIECE_BYTES });
-        Some((Ok::<_, Infallible>(piece), (subscription, rest, busy)))
-    });
+    let events =
+        unfold((subscription, Bytes::new(), busy), |(mut subscription, mut rest, busy)| async move {
+            if rest.is_empty() {
+                rest = next(&mut subscription).await?;
+            } else {
+                // What came before is sent first, and not put in the same buffer.
+                tokio::task::yield_now().await;
+            }
+            let whole = rest.len() > BUFFER_KEPT_MAX || rest.len() < PIECE_BYTES;
+            let piece = rest.split_to(if whole { rest.len() } else { PIECE_BYTES });
+            Some((Ok::<_, Infallible>(piece), (subscription, rest, busy)))
+        });
     Ok(HttpResponse::Ok()
         .insert_header((CONTENT_TYPE, "text/event-stream"))
         .insert_header((CACHE_CONTROL, "no-store"))

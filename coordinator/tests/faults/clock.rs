@@ -1,6 +1,6 @@
 //! Clocks that jump: a machine without a battery starts in 1970, a mistake sets the year 9999.
 
-use coordinator::service::{AuthError, EnrollError, MapPoll, administration, sign_in};
+use coordinator::service::{AuthError, Caller, EnrollError, MapPoll, administration, sign_in};
 use coordinator::store::{DataDir, Store, StoreError};
 use coordinator::{Coordinator, Entropy};
 use protocol::api::{MapEvent, Servers};
@@ -100,19 +100,19 @@ fn a_session_lasts_by_the_clock_and_a_used_link_signs_nobody_in_on_any() {
     let (store, entropy) = (fixture.coordinator.store(), fixture.coordinator.entropy());
     let link = sign_in::create_link(store, entropy, START).unwrap();
     for now in [START + HOUR, FAR] {
-        assert!(sign_in::use_link(store, entropy, now, &link.token).unwrap().is_none(), "expired at {now}");
+        assert!(sign_in::use_link(store, entropy, now, (&link.token, "a browser")).unwrap().is_none(), "expired at {now}");
     }
-    let session = sign_in::use_link(store, entropy, START, &link.token).unwrap().unwrap();
+    let session = sign_in::use_link(store, entropy, START, (&link.token, "a browser")).unwrap().unwrap();
     for now in CLOCKS {
-        assert!(sign_in::use_link(store, entropy, now, &link.token).unwrap().is_none(), "used, at {now}");
+        assert!(sign_in::use_link(store, entropy, now, (&link.token, "a browser")).unwrap().is_none(), "used, at {now}");
         let is_valid = now < START + sign_in::SESSION_LIFETIME_MS;
-        assert_eq!(sign_in::session(store, now, &session).is_ok(), is_valid, "at {now}");
+        assert_eq!(Caller::of_session(store, now, &session).is_ok(), is_valid, "at {now}");
     }
     // A jump costs the sign-in at worst, where a link is made meanwhile; never more.
     sign_in::create_link(store, entropy, FAR).unwrap();
-    assert!(sign_in::session(store, START, &session).is_err());
+    assert!(Caller::of_session(store, START, &session).is_err());
     let fresh = sign_in::create_link(store, entropy, START).unwrap();
-    assert!(sign_in::use_link(store, entropy, START, &fresh.token).unwrap().is_some());
+    assert!(sign_in::use_link(store, entropy, START, (&fresh.token, "a browser")).unwrap().is_some());
 }
 
 /// The same database under a coordinator that starts at another time.
