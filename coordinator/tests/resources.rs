@@ -46,7 +46,7 @@ fn a_guest_comes_in_by_a_link_once_and_signs_in_by_name_and_password() {
     let (store, entropy) = (fixture.coordinator.store(), fixture.coordinator.entropy());
     let token = invite(&fixture, Role::Viewer);
     let person = accept(&fixture, &token, "ada").unwrap();
-    assert!(matches!(accept(&fixture, &token, "eve"), Err(ResourceError::NotFound(_))));
+    assert!(matches!(accept(&fixture, &token, "eve"), Err(ResourceError::InvitationUnusable)));
     let session =
         sign_in::with_password(store, entropy, START, ("ada", PASSWORD, "a browser")).unwrap().unwrap();
     let caller = Caller::of_session(store, START, &session).unwrap();
@@ -69,12 +69,12 @@ fn an_invitation_that_expired_or_was_taken_back_lets_nobody_in() {
     let acceptance = Acceptance { token, name: "ada".into(), password: PASSWORD.into() };
     let (store, entropy) = (fixture.coordinator.store(), fixture.coordinator.entropy());
     let late = invitations::accept(store, entropy, START + HOUR, &acceptance);
-    assert!(matches!(late, Err(ResourceError::NotFound(_))));
+    assert!(matches!(late, Err(ResourceError::InvitationUnusable)));
     let invitation = call.invitations().unwrap()[0].id;
     call.delete_invitation(invitation).unwrap();
     assert!(matches!(
         invitations::accept(store, entropy, START, &acceptance),
-        Err(ResourceError::NotFound(_))
+        Err(ResourceError::InvitationUnusable)
     ));
     assert!(matches!(call.delete_invitation(invitation), Err(ResourceError::NotFound(_))));
 }

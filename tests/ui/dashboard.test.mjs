@@ -20,7 +20,7 @@ const PHONE = { width: 390, height: 844 };
 const NARROWEST = { width: 320, height: 640 };
 
 /** What the tests below provoke: being refused, and being cut off. */
-const EXCUSED = [/status of (401|403)/, /net::ERR_INTERNET_DISCONNECTED/];
+const EXCUSED = [/status of (401|403|404)/, /net::ERR_INTERNET_DISCONNECTED/];
 
 let lab;
 let browser;
@@ -343,6 +343,34 @@ test("a coordinator that stops answering is told, and so is its return", async (
   await picture("no-answer");
   await context.setOffline(false);
   await alert.waitFor({ state: "detached" });
+});
+
+test("a guest joins by an invitation, chooses a password, and signs in with it", async () => {
+  const [organization] = await (await page.request.get("/api/v1/organizations")).json();
+  const path = `/api/v1/organizations/${organization.id}/invitations`;
+  const invitation = await (await page.request.post(path, { data: { role: "viewer" } })).json();
+  const elsewhere = await browser.newContext({ baseURL: lab.url, viewport: PHONE, colorScheme: "dark" });
+  watch(elsewhere, lab.url, EXCUSED);
+  const guest = await elsewhere.newPage();
+  await guest.goto(`/invitation/${invitation.token}`);
+  await assertAccessible(guest, "the invitation");
+  await assertFits(guest, "the invitation");
+  await guest.screenshot({ path: join(pictures, "invitation.png") });
+  const fill = async () => {
+    await guest.getByLabel("Name or e-mail address").fill("guest");
+    await guest.getByLabel("Password").fill("four words and more");
+  };
+  await fill();
+  await guest.getByRole("button", { name: "Join" }).click();
+  await guest.getByRole("button", { name: "Sign out" }).click();
+  await guest.getByRole("heading", { name: "A mesh network of your own" }).waitFor();
+  await fill();
+  await guest.getByRole("button", { name: "Sign in" }).click();
+  await guest.getByRole("link", { name: "alpha" }).first().waitFor();
+  await guest.goto(`/invitation/${invitation.token}`);
+  await guest.getByRole("button", { name: "Join as guest" }).click();
+  await guest.getByText("This invitation is unknown, used or expired; ask for a new one.").waitFor();
+  await elsewhere.close();
 });
 
 test("signing out ends it, and the used link says that it is used", async () => {

@@ -228,7 +228,7 @@ impl From<ResourceError> for ApiError {
     fn from(error: ResourceError) -> Self {
         match error {
             ResourceError::Store(error) => error.into(),
-            ResourceError::NotFound(_) => {
+            ResourceError::NotFound(_) | ResourceError::InvitationUnusable => {
                 Self::new(ProblemCode::NotFound, StatusCode::NOT_FOUND, error, None)
             }
             ResourceError::Invalid { .. } => Self::invalid(error),

@@ -54,6 +54,9 @@ pub enum ResourceError {
     /// No such thing in this organization.
     #[error("there is no such {0} here")]
     NotFound(&'static str),
+    /// The link of an invitation leads nowhere, or not any more.
+    #[error("this invitation is unknown, used or expired; ask for a new one")]
+    InvitationUnusable,
     /// A field is wrong.
     #[error("{field}: {why}")]
     Invalid {

@@ -100,11 +100,17 @@ fn a_session_lasts_by_the_clock_and_a_used_link_signs_nobody_in_on_any() {
     let (store, entropy) = (fixture.coordinator.store(), fixture.coordinator.entropy());
     let link = sign_in::create_link(store, entropy, START).unwrap();
     for now in [START + HOUR, FAR] {
-        assert!(sign_in::use_link(store, entropy, now, (&link.token, "a browser")).unwrap().is_none(), "expired at {now}");
+        assert!(
+            sign_in::use_link(store, entropy, now, (&link.token, "a browser")).unwrap().is_none(),
+            "expired at {now}"
+        );
     }
     let session = sign_in::use_link(store, entropy, START, (&link.token, "a browser")).unwrap().unwrap();
     for now in CLOCKS {
-        assert!(sign_in::use_link(store, entropy, now, (&link.token, "a browser")).unwrap().is_none(), "used, at {now}");
+        assert!(
+            sign_in::use_link(store, entropy, now, (&link.token, "a browser")).unwrap().is_none(),
+            "used, at {now}"
+        );
         let is_valid = now < START + sign_in::SESSION_LIFETIME_MS;
         assert_eq!(Caller::of_session(store, now, &session).is_ok(), is_valid, "at {now}");
     }

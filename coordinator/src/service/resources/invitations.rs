@@ -146,7 +146,7 @@ pub fn accept(
     now_ms: i64,
     acceptance: &Acceptance,
 ) -> Result<PersonRow, ResourceError> {
-    let unusable = || ResourceError::NotFound("invitation: the link is unknown, used or expired, so");
+    let unusable = || ResourceError::InvitationUnusable;
     let token: InvitationToken = acceptance.token.parse().map_err(|_| unusable())?;
     check_name("name", &acceptance.name, PERSON_MAX)?;
     // A look first: hashing a password is a good deal of work.
@@ -185,7 +185,7 @@ pub fn accept_as(store: &Store, now_ms: i64, caller: &Caller, token: &str) -> Re
         return Err(ResourceError::Forbidden("an invitation is accepted at a browser"));
     }
     let person = caller.person.clone();
-    let unusable = || ResourceError::NotFound("invitation: the link is unknown, used or expired, so");
+    let unusable = || ResourceError::InvitationUnusable;
     let hash = token.parse::<InvitationToken>().map_err(|_| unusable())?.hash();
     store.write(move |tx| {
         let invitation = tx.reading().open_invitation(hash, now_ms)?.ok_or_else(unusable)?;
