@@ -9,7 +9,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use coordinator::service::administration::{self, NewEnrollmentKey};
-use coordinator::store::{DataDir, Store};
+use coordinator::store::{DataDir, Store, backup};
 use fixture::client::{Answer, Server};
 use fixture::{Fixture, HOUR, report, request, unseal};
 use protocol::api::{EnrollResponse, MapEvent, ProblemCode};
@@ -93,8 +93,12 @@ fn a_start_on_a_full_disk_says_so() {
     if !on_a_small_disk("a_start_on_a_full_disk_says_so") {
         return;
     }
-    let dir = DataDir::new(std::env::temp_dir().join("state"));
-    drop(Store::open_or_create(&dir).unwrap());
+    let (other, dir) = (std::env::temp_dir().join("other"), std::env::temp_dir().join("state"));
+    let (other, dir) = (DataDir::new(other), DataDir::new(dir));
+    let _store = Store::open_or_create(&other).unwrap();
+    dir.create().unwrap();
+    // One file, as after a clean end: what a connection that closes a little later left would be room enough.
+    backup(&other, &dir.database()).unwrap();
     let filler = fill(&std::env::temp_dir());
     let error = Store::open_to_serve(&dir).unwrap_err();
     assert!(error.to_string().contains("the disk is full; make room"), "{error}");
