@@ -1,7 +1,7 @@
 //! A certificate by ACME, from a real authority on loopback: Pebble (`scripts/needs test` installs it).
 
 use std::io::Read;
-use std::net::{TcpListener, UdpSocket};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -23,6 +23,16 @@ fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
+/// An address whose port is free now for TCP and UDP: a DNS server takes both.
+fn free_port_of_both() -> SocketAddr {
+    let both = || {
+        let tcp = TcpListener::bind("127.0.0.1:0").ok()?;
+        let address = tcp.local_addr().ok()?;
+        UdpSocket::bind(address).ok().map(|_| address)
+    };
+    std::iter::repeat_with(both).take(100).flatten().next().unwrap()
+}
+
 fn spawn(command: &mut Command) -> Child {
     let spawned = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
     spawned.expect("Pebble is not installed: `scripts/needs test` does it (Debian's package `pebble`)")
@@ -33,7 +43,7 @@ impl Authority {
     fn start(validates_at: u16) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let (certificate, key) = write_pair_for(directory.path(), "localhost");
-        let dns = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let dns = free_port_of_both();
         let (api, management) = (free_port(), free_port());
         let config = serde_json::json!({ "pebble": {
             "listenAddress": format!("127.0.0.1:{api}"),
