@@ -10,8 +10,6 @@ use protocol::relay_token::{TokenSigningKey, TokenVerifyingKey};
 use uuid::Uuid;
 
 use crate::Entropy;
-use crate::service::resources::nodes::Node;
-use crate::service::resources::{Call, Membership};
 use crate::service::{
     self, AuthError, Caller, Counts, Directory, EnrollError, Everything, MapSubscription, MapView,
     NodeIdentity, NodeToken, Overview, PairReport, PairUnknown, RELAY_TOKEN_LIFETIME_S, REPORT_INTERVAL_S,
@@ -19,8 +17,13 @@ use crate::service::{
 };
 use crate::store::{CandidatesRow, Store, StoreError};
 
+mod administration;
+
 /// Rows of deleted nodes stay for 90 days: a laptop that comes back from a long rest is told that it was deleted.
 const DELETED_NODES_KEPT_MS: i64 = 90 * 24 * 60 * 60 * 1000;
+
+/// The audit log goes back 400 days: a year, and time to look at it.
+const AUDIT_LOG_KEPT_MS: i64 = 400 * 24 * 60 * 60 * 1000;
 
 /// The coordinator.
 pub struct Coordinator {
@@ -59,6 +62,7 @@ impl Coordinator {
         let (relay, signing) = (entropy.secret(), entropy.secret());
         let row = store.write(move |tx| {
             tx.purge_deleted_nodes(now_ms - DELETED_NODES_KEPT_MS)?;
+            tx.purge_audit_log(now_ms - AUDIT_LOG_KEPT_MS)?;
             tx.count_boot(&relay, &signing)
         })?;
         let relay_key = PrivateKey::from_random(*row.relay_private_key);
@@ -134,35 +138,20 @@ impl Coordinator {
     /// # Errors
     /// Where the database does not answer; everything known stays.
     pub fn tick(&self, now_ms: i64) -> Result<(), StoreError> {
+        // First: who has expired goes also where the database does not answer.
+        let gone = {
+            let mut directory = self.directory();
+            directory.advance(now_ms);
+            directory.ephemeral_gone(now_ms)
+        };
         self.sync()?;
-        let mut directory = self.directory();
-        directory.advance(now_ms);
-        let gone = directory.ephemeral_gone(now_ms);
-        drop(directory);
         for node in gone {
             tracing::info!(%node, "an ephemeral node is gone: deleting it");
-            self.delete_node(now_ms, node)?;
+            if let Err(error) = self.delete_node(now_ms, node) {
+                tracing::error!(%node, %error, "it is not deleted; trying again");
+            }
         }
         Ok(())
-    }
-
-    /// A call on what people administer.
-    #[must_use]
-    pub fn call<'a>(&'a self, now_ms: i64, member: &'a Membership) -> Call<'a> {
-        Call {
-            store: &self.store,
-            entropy: &self.entropy,
-            now_ms,
-            organization: member.organization,
-            role: member.role,
-            caller: &member.caller,
-        }
-    }
-
-    /// The nodes of an organization, by name.
-    #[must_use]
-    pub fn nodes(&self, organization: Uuid) -> Vec<Node> {
-        self.directory().nodes(organization)
     }
 
     /// `POST /enroll`: what is returned is durable, and the node is in its peers' maps.
@@ -218,7 +207,8 @@ impl Coordinator {
         report: Report,
     ) -> Result<ReportResponse, ReportRefused> {
         let mut directory = self.directory();
-        let network = directory.network_mut(identity.network).ok_or(AuthError::NodeDeleted)?;
+        let home = directory.home(identity);
+        let network = directory.network_mut(home).ok_or(AuthError::NodeDeleted)?;
         let report = service::clean(report, network.row())?;
         let candidates = report.candidates.clone();
         let changed =
@@ -250,10 +240,12 @@ impl Coordinator {
     ) -> Result<MapSubscription, AuthError> {
         let mut directory = self.directory();
         let stream = directory.next_stream();
-        let network = directory.network_mut(identity.network).ok_or(AuthError::NodeDeleted)?;
+        let home = directory.home(identity);
+        let network = directory.network_mut(home).ok_or(AuthError::NodeDeleted)?;
         let wakers = network.open_stream(identity.node, stream).map_err(|_| AuthError::NodeDeleted)?;
         drop(directory);
-        Ok(MapSubscription::new(Arc::clone(self), *identity, stream, revision, wakers))
+        let identity = NodeIdentity { network: home, ..*identity };
+        Ok(MapSubscription::new(Arc::clone(self), identity, stream, revision, wakers))
     }
 
     /// Deletes a node: its stream ends, its token is refused, its peers are told. Also what `DELETE /node` does.
@@ -317,34 +309,21 @@ impl Coordinator {
         let read = self.store.read(|tx| {
             let Some(row) = tx.node(node)? else { return Ok(None) };
             let network = tx.network(row.network_id)?;
-            Ok::<_, StoreError>(Some((row, network)))
+            let rules = tx.access_rules(row.network_id)?;
+            Ok::<_, StoreError>(Some((row, network, rules)))
         });
         match read {
-            Ok(Some((row, network))) => {
+            Ok(Some((row, network, rules))) => {
                 if let Some(network) = network
                     && !directory.knows_network(network.id)
                 {
-                    directory.put_network(network);
+                    directory.put_network_with_rules(network, rules);
                 }
                 directory.put_node(row);
             }
             Ok(None) => {}
             Err(error) => {
                 tracing::error!(%node, %error, "a node could not be read back; what was known of it stays");
-                self.stale.store(true, Ordering::Relaxed);
-            }
-        }
-    }
-
-    /// Brings one network in memory to the state of the database: its row and its access rules.
-    pub(crate) fn refresh_network(&self, id: Uuid) {
-        let mut directory = self.directory();
-        let read = self.store.read(|tx| Ok::<_, StoreError>((tx.network(id)?, tx.access_rules(id)?)));
-        match read {
-            Ok((Some(row), rules)) => directory.put_network_with_rules(row, rules),
-            Ok((None, _)) => directory.remove_network(id),
-            Err(error) => {
-                tracing::error!(network = %id, %error, "a network could not be read back; what was known of it stays");
                 self.stale.store(true, Ordering::Relaxed);
             }
         }

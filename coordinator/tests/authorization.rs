@@ -171,9 +171,6 @@ fn an_api_token_of_each_role_may_what_a_person_in_that_role_may() {
     let organization = server.fixture.network.organization_id;
     for role in ROLES {
         let member = server.fixture.member(Role::Owner);
-        let owner = server.fixture.coordinator.store().read(|tx| tx.first_owner()).unwrap().unwrap();
-        let caller = Caller { person: owner, ..(*member.caller).clone() };
-        let member = Membership { caller: Arc::new(caller), ..member };
         let wanted = serde_json::from_value(json!({"description": "x", "role": role})).unwrap();
         let made = server.fixture.coordinator.call(now_ms(), &member).create_api_token(wanted).unwrap();
         let bearer = format!("Bearer {}", made.token);

@@ -9,9 +9,10 @@ use coordinator::service::resources::invitations::{self, Acceptance, NewInvitati
 use coordinator::service::resources::members::MemberRole;
 use coordinator::service::resources::organizations::{self, OrganizationName};
 use coordinator::service::resources::{Membership, ResourceError};
-use coordinator::service::{Caller, sign_in};
+use coordinator::service::{Caller, Credential, MapPoll, sign_in};
 use coordinator::store::{PersonRow, Role};
 use fixture::{Fixture, HOUR, START};
+use protocol::api::MapEvent;
 use serde_json::json;
 
 const PASSWORD: &str = "correct horse battery";
@@ -234,11 +235,8 @@ fn the_audit_log_says_who_did_what_and_keeps_no_secret() {
     accept(&fixture, &token, "ada").unwrap();
     let log = call.audit_log(None).unwrap();
     let actions: Vec<_> = log.iter().map(|entry| (entry.actor.as_str(), entry.action.as_str())).collect();
-    let expected = [
-        ("ada", "invitation.accept"),
-        ("somebody", "invitation.create"),
-        ("somebody", "enrollment-key.create"),
-    ];
+    let expected =
+        [("ada", "invitation.accept"), ("owner", "invitation.create"), ("owner", "enrollment-key.create")];
     assert_eq!(actions, expected);
     let text = serde_json::to_string(&log).unwrap();
     assert!(text.contains("for the rack"));
@@ -246,4 +244,99 @@ fn the_audit_log_says_who_did_what_and_keeps_no_secret() {
         assert!(!text.contains(secret), "{text}");
     }
     assert_eq!(call.audit_log(Some(log[0].id)).unwrap().len(), 2, "the next page");
+}
+
+#[test]
+fn who_is_removed_has_left_no_door_open() {
+    let fixture = Fixture::new(1);
+    let ada = join(&fixture, Role::Admin, "ada");
+    let admin = as_member(&fixture, &ada, Role::Admin);
+    let call = fixture.coordinator.call(START, &admin);
+    let token = call.create_invitation(NewInvitation { role: Role::Admin, lifetime_s: 60 }).unwrap().token;
+    let owner = fixture.member(Role::Owner);
+    fixture.coordinator.call(START, &owner).remove_member(ada.id).unwrap();
+    assert!(matches!(accept(&fixture, &token, "ada-again"), Err(ResourceError::InvitationUnusable)));
+}
+
+#[test]
+fn a_token_that_only_reads_ends_nothing() {
+    let fixture = Fixture::new(1);
+    let ada = join(&fixture, Role::Admin, "ada");
+    let mut reader = as_member(&fixture, &ada, Role::Viewer);
+    let caller = Caller {
+        credential: Credential::ApiToken { id: uuid::Uuid::nil(), description: "reader".into() },
+        ..(*reader.caller).clone()
+    };
+    reader.caller = Arc::new(caller);
+    let call = fixture.coordinator.call(START, &reader);
+    assert!(matches!(call.remove_member(ada.id), Err(ResourceError::Forbidden(_))));
+    assert!(call.api_tokens().unwrap().is_empty());
+}
+
+#[test]
+fn an_expiry_at_the_edge_of_time_is_refused_or_harmless() {
+    let fixture = Fixture::new(1);
+    let admin = fixture.member(Role::Admin);
+    let node = fixture.node("a").identity.node;
+    let call = fixture.coordinator.call(START, &admin);
+    let set = |at: i64| call.update_node(node, serde_json::from_value(json!({"expires_at_ms": at})).unwrap());
+    for at in [i64::MIN, -1, 0] {
+        assert!(matches!(set(at), Err(ResourceError::Invalid { .. })), "{at}");
+    }
+    for at in [1, i64::MAX] {
+        set(at).unwrap();
+        fixture.coordinator.reload().unwrap();
+        fixture.coordinator.tick(i64::MAX).unwrap();
+        fixture.coordinator.tick(START).unwrap();
+    }
+}
+
+#[test]
+fn a_node_that_moved_begins_with_the_whole_map_whatever_revision_it_had() {
+    let fixture = Fixture::new(1);
+    let admin = fixture.member(Role::Admin);
+    let call = fixture.coordinator.call(START, &admin);
+    let second = call.create_network(serde_json::from_value(json!({"name": "second"})).unwrap()).unwrap();
+    fixture.coordinator.reload().unwrap();
+    let machine = fixture.node("a");
+    let mut stream = fixture.coordinator.open_map(&machine.identity, None).unwrap();
+    let MapPoll::Event(event) = stream.poll_event() else { panic!("a snapshot") };
+    let revision = event.revision();
+    call.update_node(machine.identity.node, serde_json::from_value(json!({"network": second.id})).unwrap())
+        .unwrap();
+    // The network that it comes into goes on past every number that it knew.
+    for number in 0..50 {
+        let change = json!({"default_access": if number % 2 == 0 { "deny" } else { "allow" }});
+        call.update_network(second.id, serde_json::from_value(change).unwrap()).unwrap();
+        fixture.coordinator.reload().unwrap();
+    }
+    // By the identity that it had: a request that was under way is not told that the node is gone.
+    let mut stream = fixture.coordinator.open_map(&machine.identity, Some(revision)).unwrap();
+    let MapPoll::Event(event) = stream.poll_event() else { panic!("news") };
+    let MapEvent::Snapshot(map) = *event else { panic!("a snapshot") };
+    assert_eq!(map.own.network, "second");
+    fixture.coordinator.report(START, &machine.identity, fixture::report(&["192.0.2.7:1"])).unwrap();
+}
+
+#[test]
+fn a_role_that_was_taken_away_while_a_body_was_held_back_does_nothing_more() {
+    let fixture = Fixture::new(1);
+    let store = fixture.coordinator.store();
+    let ada = join(&fixture, Role::Admin, "ada");
+    let proof = ("ada", PASSWORD, "a browser");
+    let session =
+        sign_in::with_password(store, fixture.coordinator.entropy(), START, proof).unwrap().unwrap();
+    let caller = Arc::new(Caller::of_session(store, START, &session).unwrap());
+    let organization = fixture.network.organization_id;
+    let held = Membership { caller, organization, role: Role::Admin };
+    held.check_still(store, START).unwrap();
+    let owner = fixture.member(Role::Owner);
+    let call = fixture.coordinator.call(START, &owner);
+    call.set_member_role(ada.id, MemberRole { role: Role::Viewer }).unwrap();
+    assert!(matches!(held.check_still(store, START), Err(ResourceError::Forbidden(_))));
+    call.set_member_role(ada.id, MemberRole { role: Role::Owner }).unwrap();
+    held.check_still(store, START).unwrap();
+    let id = held.caller.session().unwrap();
+    sign_in::end_session(store, ada.id, id).unwrap();
+    assert!(matches!(held.check_still(store, START), Err(ResourceError::Forbidden(_))));
 }

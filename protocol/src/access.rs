@@ -144,17 +144,35 @@ impl Traffic {
     }
 }
 
+impl InboundRule {
+    fn concerns(&self, tags: &[Tag]) -> bool {
+        self.sources.is_empty() || self.sources.iter().any(|source| tags.contains(source))
+    }
+}
+
 impl Access {
     /// What the node takes from a peer with these tags.
     #[must_use]
     pub fn filter_for(&self, tags: &[Tag]) -> TrafficFilter {
-        let concerns = |rule: &&InboundRule| {
-            rule.sources.is_empty() || rule.sources.iter().any(|source| tags.contains(source))
-        };
-        let (denied, allowed): (Vec<_>, Vec<_>) =
-            self.rules.iter().filter(concerns).partition(|rule| rule.verdict == Verdict::Deny);
+        let concerning = self.rules.iter().filter(|rule| rule.concerns(tags));
+        let (denied, allowed): (Vec<_>, Vec<_>) = concerning.partition(|rule| rule.verdict == Verdict::Deny);
         let traffic = |rules: Vec<&InboundRule>| rules.into_iter().map(|rule| rule.traffic.clone()).collect();
         TrafficFilter { default: self.default, denied: traffic(denied), allowed: traffic(allowed) }
+    }
+
+    /// Whether nothing can pass from a peer with these tags: [`TrafficFilter::is_closed`] without making the filter, for whoever
+    /// asks it of every pair of a network.
+    #[must_use]
+    pub fn is_closed_for(&self, tags: &[Tag]) -> bool {
+        let mut allows = self.default == Verdict::Allow;
+        for rule in self.rules.iter().filter(|rule| rule.concerns(tags)) {
+            match rule.verdict {
+                Verdict::Deny if rule.traffic.is_everything() => return true,
+                Verdict::Deny => {}
+                Verdict::Allow => allows = true,
+            }
+        }
+        !allows
     }
 }
 
@@ -248,7 +266,10 @@ mod tests {
 
     fn filter(default: Verdict, rules: &[InboundRule], tags: &[&str]) -> TrafficFilter {
         let tags: Vec<Tag> = tags.iter().map(|tag| tag.parse().unwrap()).collect();
-        Access { default, rules: rules.to_vec() }.filter_for(&tags)
+        let access = Access { default, rules: rules.to_vec() };
+        let filter = access.filter_for(&tags);
+        assert_eq!(filter.is_closed(), access.is_closed_for(&tags));
+        filter
     }
 
     #[test]

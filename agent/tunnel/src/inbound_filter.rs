@@ -38,8 +38,12 @@ struct Flow {
 }
 
 impl InboundFilter {
-    /// Takes over what access rules permit; flows that were begun go on.
+    /// Takes over what access rules permit; another filter ends the flows that were begun under the one before.
     pub(crate) fn set(&mut self, filter: &TrafficFilter) {
+        if self.filter != *filter {
+            self.young.clear();
+            self.old.clear();
+        }
         self.is_open = filter.is_open();
         self.filter = filter.clone();
     }
@@ -50,7 +54,8 @@ impl InboundFilter {
             return;
         }
         let Some(header) = TransportHeader::parse(packet) else { return };
-        if header.is_tcp() || header.is_icmp() {
+        // A later fragment has no ports to remember a flow by.
+        if header.is_tcp() || header.is_icmp() || (header.has_ports() && header.ports.is_none()) {
             return;
         }
         let (own, peer) = header.ports.unwrap_or_default();
@@ -71,7 +76,7 @@ impl InboundFilter {
         let port = header.ports.map(|(_, destination)| destination);
         // A first fragment too short for its ports is nobody's usual packet, and one of nothing known.
         let is_whole = port.is_some() || !header.has_ports();
-        (is_whole && self.filter.permits(header.protocol, port)) || self.is_answer(&header, now)
+        is_whole && (self.filter.permits(header.protocol, port) || self.is_answer(&header, now))
     }
 
     fn is_answer(&mut self, header: &TransportHeader, now: Instant) -> bool {
@@ -79,14 +84,8 @@ impl InboundFilter {
         let flow =
             Flow { protocol: header.protocol, own: (header.destination, own), peer: (header.source, peer) };
         self.turn(now);
-        if self.young.contains(&flow) {
-            return true;
-        }
-        let is_known = self.old.contains(&flow);
-        if is_known {
-            self.remember(flow, now);
-        }
-        is_known
+        // Only what is sent keeps a flow alive: else the peer could, after a rule that allowed it is gone.
+        self.young.contains(&flow) || self.old.contains(&flow)
     }
 
     fn remember(&mut self, flow: Flow, now: Instant) {
@@ -172,11 +171,25 @@ mod tests {
         let start = Instant::now();
         let (question, answer) = (udp(OWN, PEER, 40_000, 53), udp(PEER, OWN, 53, 40_000));
         let at = |seconds| start + Duration::from_secs(seconds);
-        filter.note_sent(&question, at(0));
-        for seconds in (60..1200).step_by(60) {
-            assert!(filter.permits(&answer, at(seconds)), "after {seconds} s");
+        for seconds in (0..1200).step_by(60) {
+            filter.note_sent(&question, at(seconds));
+            assert!(filter.permits(&answer, at(seconds + 59)), "after {seconds} s");
         }
-        assert!(!filter.permits(&answer, at(1140 + 241)), "unused for more than four minutes");
+        assert!(filter.permits(&answer, at(1140 + 119)), "two minutes after the last question");
+        assert!(!filter.permits(&answer, at(1140 + 241)), "four minutes after it");
+    }
+
+    #[test]
+    fn another_filter_ends_the_flows_of_the_one_before() {
+        let mut filter = filter(Vec::new());
+        let now = Instant::now();
+        filter.note_sent(&udp(OWN, PEER, 40_000, 53), now);
+        filter.set(&filter.filter.clone());
+        assert!(filter.permits(&udp(PEER, OWN, 53, 40_000), now), "the same again");
+        let other = Traffic { protocol: IpProtocol::Tcp, ports: Vec::new() };
+        let rule = InboundRule { verdict: Verdict::Allow, sources: Vec::new(), traffic: other };
+        filter.set(&Access { default: Verdict::Deny, rules: vec![rule] }.filter_for(&[]));
+        assert!(!filter.permits(&udp(PEER, OWN, 53, 40_000), now));
     }
 
     #[test]

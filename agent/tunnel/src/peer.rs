@@ -197,8 +197,8 @@ impl Peers {
     /// Moves the timers of those that are in use, with `tick`; costs nothing for the others. Says whether there are any.
     pub(crate) fn tick(&self, mut tick: impl FnMut(&Arc<Peer>, MutexGuard<'_, PeerState>)) -> bool {
         // Not held while they tick: whoever is used meanwhile may lock it.
-        let mut ticking = std::mem::take(&mut *self.awake());
-        ticking.retain(|peer| {
+        let mut ticking = Ticking { awake: &self.awake, peers: std::mem::take(&mut *self.awake()) };
+        ticking.peers.retain(|peer| {
             let mut state = peer.lock();
             let runs = state.take_tick();
             if runs {
@@ -206,9 +206,8 @@ impl Peers {
             }
             runs
         });
-        let mut awake = self.awake();
-        awake.append(&mut ticking);
-        !awake.is_empty()
+        drop(ticking);
+        !self.awake().is_empty()
     }
 
     /// Replaces every session after the node's own key changed.
@@ -269,6 +268,18 @@ impl Peers {
 
     fn indices_mut(&self) -> std::sync::RwLockWriteGuard<'_, HashMap<u32, Arc<Peer>>> {
         self.by_index.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Those that tick; given back also where one of them panics, or their timers would stand still for ever.
+struct Ticking<'a> {
+    awake: &'a Mutex<Vec<Arc<Peer>>>,
+    peers: Vec<Arc<Peer>>,
+}
+
+impl Drop for Ticking<'_> {
+    fn drop(&mut self) {
+        self.awake.lock().unwrap_or_else(PoisonError::into_inner).append(&mut self.peers);
     }
 }
 

@@ -30,8 +30,10 @@ pub(super) struct RateLimits {
     enroll: Budget,
     sign_in: Budget,
     relay: Budget,
-    /// Passwords tried for one name: 10 at once, then one each 6 s, from wherever they come.
+    /// Passwords tried for one name from one address: 10 at once, then one each 6 s; and from all addresses ten times as many, so
+    /// that nobody locks another one out with a few requests.
     accounts: DefaultKeyedRateLimiter<[u8; 32]>,
+    accounts_everywhere: DefaultKeyedRateLimiter<[u8; 32]>,
 }
 
 /// A budget per address, and one over all addresses. An address is remembered until its budget is full again (30 s);
@@ -56,10 +58,8 @@ impl RateLimits {
             enroll: Budget::new(300, 10, 1000),
             sign_in: Budget::new(30, 1, 100),
             relay: Budget::new(300, 10, 1000),
-            accounts: RateLimiter::keyed(
-                Quota::per_minute(NonZeroU32::MIN.saturating_add(9))
-                    .allow_burst(NonZeroU32::MIN.saturating_add(9)),
-            ),
+            accounts: RateLimiter::keyed(per_minute(10)),
+            accounts_everywhere: RateLimiter::keyed(per_minute(100)),
         }
     }
 
@@ -89,15 +89,27 @@ impl RateLimits {
     ///
     /// # Errors
     /// When to come back.
-    pub(super) fn check_account(&self, name: &str) -> Result<(), ApiError> {
-        if self.accounts.len() >= ADDRESSES_MAX {
-            self.accounts.retain_recent();
+    pub(super) fn check_account(&self, name: &str, address: Option<IpAddr>) -> Result<(), ApiError> {
+        for limiter in [&self.accounts, &self.accounts_everywhere] {
+            if limiter.len() >= ADDRESSES_MAX {
+                limiter.retain_recent();
+            }
         }
-        let wait =
-            |early: governor::NotUntil<_>| early.wait_time_from(DefaultClock::default().now()).as_secs() + 1;
-        let key = Sha256::digest(name.as_bytes()).into();
-        self.accounts.check_key(&key).map_err(|early| ApiError::too_many_requests(wait(early)))
+        let wait = |early: governor::NotUntil<_>| {
+            ApiError::too_many_requests(early.wait_time_from(DefaultClock::default().now()).as_secs() + 1)
+        };
+        let everywhere = Sha256::digest(name.as_bytes());
+        let address = address.map(|address| limit_key(address).to_string()).unwrap_or_default();
+        let here = Sha256::new().chain_update(everywhere).chain_update(address).finalize();
+        self.accounts.check_key(&here.into()).map_err(wait)?;
+        self.accounts_everywhere.check_key(&everywhere.into()).map_err(wait)
     }
+}
+
+/// So many a minute, all at once where none was used for a while.
+fn per_minute(count: u32) -> Quota {
+    let count = NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN);
+    Quota::per_minute(count).allow_burst(count)
 }
 
 impl Budget {

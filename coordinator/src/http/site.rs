@@ -2,21 +2,28 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use actix_web::http::header::HeaderMap;
 use relay::server::Connections;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::problem::ApiError;
 use super::rate_limit::RateLimits;
 use super::{Activity, Metrics, TrustedProxies};
 use crate::Coordinator;
+use crate::service::passwords::AT_ONCE_MAX;
+
+/// How long a sign-in may wait for its turn: some two hundred others.
+const PASSWORD_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The coordinator as HTTP serves it.
 #[derive(Debug)]
 pub struct Site {
     coordinator: Arc<Coordinator>,
     pub(super) limits: Arc<RateLimits>,
+    /// Turns to hash a password: who waits for one takes no thread from other calls.
+    password_turns: Semaphore,
     /// Whether browsers reach it by https, which allows stricter cookies.
     pub(super) https: bool,
     /// Where WebSockets reach the relay, where there is one.
@@ -34,6 +41,7 @@ impl Site {
         Self {
             coordinator,
             limits: Arc::new(RateLimits::new()),
+            password_turns: Semaphore::new(AT_ONCE_MAX),
             https,
             connections: None,
             proxies: TrustedProxies::default(),
@@ -70,6 +78,15 @@ impl Site {
     #[must_use]
     pub const fn activity(&self) -> &Arc<Activity> {
         &self.activity
+    }
+
+    /// Waits for a turn to hash a password; nobody waits for long.
+    ///
+    /// # Errors
+    /// Too many want one.
+    pub(super) async fn password_turn(&self) -> Result<SemaphorePermit<'_>, ApiError> {
+        let turn = tokio::time::timeout(PASSWORD_PATIENCE, self.password_turns.acquire()).await;
+        turn.ok().and_then(Result::ok).ok_or_else(ApiError::unavailable)
     }
 
     /// The address that a request counts as, for limits and logs; `None` where the connection is gone.

@@ -30,7 +30,8 @@ impl NetworkState {
         let before_ms = std::mem::replace(&mut self.now_ms, now_ms);
         // Both ways: a clock that was wrong is put right.
         let passed = before_ms.min(now_ms)..before_ms.max(now_ms);
-        let is_other = |node: &NodeRow| node.expires_at_ms.is_some_and(|at| passed.contains(&(at - 1)));
+        let is_other =
+            |node: &NodeRow| node.expires_at_ms.is_some_and(|at| passed.contains(&at.saturating_sub(1)));
         let expired: Vec<Uuid> =
             self.nodes.values().filter(|node| is_other(&node.row)).map(|node| node.row.id).collect();
         for id in expired {

@@ -23,8 +23,13 @@ pub struct Caller {
 pub enum Credential {
     /// A session of a browser, by its id.
     Session(Uuid),
-    /// An API token, by its description.
-    ApiToken(String),
+    /// An API token.
+    ApiToken {
+        /// Its id.
+        id: Uuid,
+        /// What it is for.
+        description: String,
+    },
     /// A command on the coordinator's machine.
     Command,
 }
@@ -55,7 +60,7 @@ impl Caller {
             Ok(Self {
                 person: token.person,
                 memberships: BTreeMap::from([(token.organization_id, role)]),
-                credential: Credential::ApiToken(token.description),
+                credential: Credential::ApiToken { id: token.id, description: token.description },
             })
         })
     }
@@ -71,14 +76,14 @@ impl Caller {
     pub const fn session(&self) -> Option<Uuid> {
         match self.credential {
             Credential::Session(id) => Some(id),
-            Credential::ApiToken(_) | Credential::Command => None,
+            Credential::ApiToken { .. } | Credential::Command => None,
         }
     }
 
     /// Whether it is a program with a token, which may not do what would outlive the token.
     #[must_use]
     pub const fn is_api_token(&self) -> bool {
-        matches!(self.credential, Credential::ApiToken(_))
+        matches!(self.credential, Credential::ApiToken { .. })
     }
 
     /// The name that the audit log knows the caller by.
@@ -86,7 +91,9 @@ impl Caller {
     pub fn actor(&self) -> String {
         match &self.credential {
             Credential::Session(_) => self.person.name.clone(),
-            Credential::ApiToken(description) => format!("{} (API token: {description})", self.person.name),
+            Credential::ApiToken { description, .. } => {
+                format!("{} (API token: {description})", self.person.name)
+            }
             Credential::Command => "admin command".to_owned(),
         }
     }

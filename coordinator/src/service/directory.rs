@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use protocol::api::Servers;
 use protocol::relay_token::TokenVerifyingKey;
@@ -16,7 +17,8 @@ use crate::store::{
 
 /// All networks in memory.
 pub(crate) struct Directory {
-    boot_count: u32,
+    /// The last revision of any network.
+    counter: Arc<AtomicU64>,
     verify_key: TokenVerifyingKey,
     /// What every map names.
     servers: Arc<Servers>,
@@ -34,7 +36,7 @@ impl Directory {
     /// An empty one. The boot count is the upper half of every revision; peer relays verify tokens with the key.
     pub(crate) fn new(boot_count: u32, verify_key: TokenVerifyingKey) -> Self {
         Self {
-            boot_count,
+            counter: Arc::new(AtomicU64::new(u64::from(boot_count) << 32)),
             verify_key,
             servers: Arc::default(),
             networks: BTreeMap::new(),
@@ -130,7 +132,7 @@ impl Directory {
         if let Some(known) = self.networks.get_mut(&row.id) {
             known.set_row(row);
         } else {
-            let mut network = NetworkState::new(row, self.boot_count, self.verify_key);
+            let mut network = NetworkState::new(row, Arc::clone(&self.counter), self.verify_key);
             network.advance(self.now_ms);
             self.networks.insert(network.row().id, network);
         }
@@ -206,7 +208,12 @@ impl Directory {
         self.last_stream
     }
 
-    /// The network of a node that was identified.
+    /// The network that a node is in now; it may have moved since it was identified.
+    pub(crate) fn home(&self, identity: &NodeIdentity) -> Uuid {
+        self.homes.get(&identity.node).copied().unwrap_or(identity.network)
+    }
+
+    /// A network.
     pub(crate) fn network_mut(&mut self, id: Uuid) -> Option<&mut NetworkState> {
         self.networks.get_mut(&id)
     }

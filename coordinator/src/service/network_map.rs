@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use endpoint_selection::Candidate;
 use protocol::access::Access;
@@ -49,6 +50,8 @@ pub(crate) struct NetworkState {
     pub(super) peer_relays: Vec<RelayInfo>,
     /// When the newest report came: time enough to tell who has been away for long.
     newest_report_ms: i64,
+    /// Gives the next revision, to all networks: one that a node brings from another network is never taken for one of its own.
+    counter: Arc<AtomicU64>,
     pub(super) revision: u64,
     /// The oldest revision from which the remembered changes lead to the newest.
     pub(super) oldest: u64,
@@ -66,6 +69,8 @@ pub(crate) struct NodeState {
     stream: Option<OpenStream>,
     pub(super) peer: Arc<Peer>,
     pub(super) standing: Standing,
+    /// The revision at which it came into the network: what it knew before was of another one.
+    pub(super) since_revision: u64,
     /// Since when it has no stream, Unix milliseconds.
     pub(super) offline_since_ms: i64,
     /// What it takes from its peers; absent for everything.
@@ -117,8 +122,8 @@ impl NodeState {
 }
 
 impl NetworkState {
-    pub(super) fn new(row: NetworkRow, boot_count: u32, verify_key: TokenVerifyingKey) -> Self {
-        let revision = u64::from(boot_count) << 32;
+    pub(super) fn new(row: NetworkRow, counter: Arc<AtomicU64>, verify_key: TokenVerifyingKey) -> Self {
+        let revision = counter.load(Ordering::Relaxed);
         Self {
             row,
             nodes: BTreeMap::new(),
@@ -129,6 +134,7 @@ impl NetworkState {
             may_relay: BTreeSet::new(),
             peer_relays: Vec::new(),
             newest_report_ms: 0,
+            counter,
             revision,
             oldest: revision,
             changes: VecDeque::new(),
@@ -144,7 +150,8 @@ impl NetworkState {
     /// Adds a node, or takes over its changed row.
     pub(super) fn put(&mut self, row: NodeRow) {
         let id = row.id;
-        let (report, reported_at_ms, stream, offline_since_ms) = match self.nodes.remove(&id) {
+        let (report, reported_at_ms, stream, offline_since_ms, since_revision) = match self.nodes.remove(&id)
+        {
             Some(old) if old.row == row => {
                 self.nodes.insert(id, old);
                 return;
@@ -155,9 +162,9 @@ impl NetworkState {
                     self.note_node(id, old.row.public_key, true);
                 }
                 self.note_own_changes(&old, &row);
-                (old.report, old.reported_at_ms, old.stream, old.offline_since_ms)
+                (old.report, old.reported_at_ms, old.stream, old.offline_since_ms, old.since_revision)
             }
-            None => (None, None, None, self.now_ms),
+            None => (None, None, None, self.now_ms, self.counter.load(Ordering::Relaxed)),
         };
         let peer = Arc::new(peer(&self.row, &row, report.as_ref(), stream.is_some()));
         let public_key = row.public_key;
@@ -171,7 +178,17 @@ impl NetworkState {
         let access = access_of(&self.row, &self.rules, &row);
         self.nodes.insert(
             id,
-            NodeState { row, report, reported_at_ms, stream, peer, standing, offline_since_ms, access },
+            NodeState {
+                row,
+                report,
+                reported_at_ms,
+                stream,
+                peer,
+                standing,
+                since_revision,
+                offline_since_ms,
+                access,
+            },
         );
         self.note_node(id, public_key, true);
         self.refresh_peer_relays();
@@ -267,6 +284,7 @@ impl NetworkState {
         if std::mem::replace(&mut node.standing, fresh) != fresh {
             self.note(Changed::View { id });
             self.note_node(id, public_key, true);
+            self.refresh_peer_relays();
         }
     }
 
@@ -323,7 +341,7 @@ impl NetworkState {
     }
 
     fn note(&mut self, what: Changed) {
-        self.revision += 1;
+        self.revision = self.counter.fetch_add(1, Ordering::Relaxed) + 1;
         if self.changes.len() == CHANGES_MAX
             && let Some(forgotten) = self.changes.pop_front()
         {

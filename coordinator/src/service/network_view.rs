@@ -36,7 +36,9 @@ impl NetworkState {
             return MapView::Ended(StreamEnd::Replaced);
         }
         match sent {
-            Some(sent) if (self.oldest..=self.revision).contains(&sent) => self.delta(own, sent),
+            Some(sent) if (self.oldest.max(own.since_revision)..=self.revision).contains(&sent) => {
+                self.delta(own, sent)
+            }
             _ => self.snapshot(own),
         }
     }
@@ -45,8 +47,13 @@ impl NetworkState {
         let others = self.nodes.values().filter(|node| node.row.id != own.row.id && sees(own, node));
         let mut peers: Vec<_> = others.map(|node| Arc::clone(&node.peer)).collect();
         peers.sort_by_key(|peer| peer.public_key);
-        let peer_relays = self.peer_relays.clone();
+        let peer_relays = self.peer_relays_for(own);
         MapView::Snapshot { revision: self.revision, own: Box::new(self.own(own)), peers, peer_relays }
+    }
+
+    /// The peer relays, for those who are part of the network.
+    fn peer_relays_for(&self, viewer: &NodeState) -> Vec<RelayInfo> {
+        if viewer.standing.is_admitted() { self.peer_relays.clone() } else { Vec::new() }
     }
 
     /// What a node is told of itself.
@@ -57,7 +64,7 @@ impl NetworkState {
             name: node.row.name.clone(),
             network: self.row.name.clone(),
             addresses: addressing::addresses(&self.row, node.row.host_index),
-            relay: node.row.may_relay.then_some(permission),
+            relay: (node.row.may_relay && node.standing.is_admitted()).then_some(permission),
             standing: node.standing,
             access: node.access.clone(),
         }
@@ -93,7 +100,7 @@ impl NetworkState {
             return MapView::Idle;
         }
         let own = is_own.then(|| Box::new(self.own(viewer)));
-        let peer_relays = is_servers.then(|| self.peer_relays.clone());
+        let peer_relays = is_servers.then(|| self.peer_relays_for(viewer));
         let upserts = upserts.into_values().collect();
         let removals = removals.into_iter().collect();
         MapView::Delta { revision: self.revision, own, upserts, removals, peer_relays }
@@ -103,7 +110,7 @@ impl NetworkState {
 /// Whether a node may see another one: both are admitted, and at least one may send the other something.
 fn sees(own: &NodeState, other: &NodeState) -> bool {
     let takes = |to: &NodeState, from: &NodeState| {
-        to.access.as_ref().is_none_or(|access| !access.filter_for(&from.row.tags).is_closed())
+        to.access.as_ref().is_none_or(|access| !access.is_closed_for(&from.row.tags))
     };
     own.standing.is_admitted() && other.standing.is_admitted() && (takes(own, other) || takes(other, own))
 }

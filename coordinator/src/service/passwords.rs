@@ -1,6 +1,4 @@
-//! Passwords: argon2id (RFC 9106), two at a time at most.
-
-use std::sync::{Condvar, Mutex, PoisonError};
+//! Passwords: argon2id (RFC 9106).
 
 use argon2::Argon2;
 use argon2::password_hash::phc::PasswordHash;
@@ -11,11 +9,9 @@ pub const PASSWORD_MIN: usize = 12;
 /// The longest: hashing costs the same, but somebody may send megabytes.
 pub const PASSWORD_MAX: usize = 256;
 
-/// How many are hashed at once: each takes 19 MiB and 20 ms and more of a core, which a small VPS has one of.
-const AT_ONCE_MAX: u32 = 2;
-
-static RUNNING: Mutex<u32> = Mutex::new(0);
-static ENDED: Condvar = Condvar::new();
+/// How many may be hashed at once: each takes 19 MiB and 20 ms and more of a core, which a small VPS has one of. Whoever calls
+/// from many threads keeps to it.
+pub const AT_ONCE_MAX: usize = 2;
 
 /// The hash of a new password, in PHC form.
 ///
@@ -26,8 +22,7 @@ pub fn hash(password: &str) -> Result<String, String> {
     if !(PASSWORD_MIN..=PASSWORD_MAX).contains(&length) {
         return Err(format!("{PASSWORD_MIN} to {PASSWORD_MAX} characters"));
     }
-    let hashed =
-        in_turn(|| Argon2::default().hash_password(password.as_bytes()).map(|hash| hash.to_string()));
+    let hashed = Argon2::default().hash_password(password.as_bytes()).map(|hash| hash.to_string());
     hashed.map_err(|error| format!("cannot be hashed: {error}"))
 }
 
@@ -39,32 +34,11 @@ pub fn verify(password: &str, hash: Option<&str>) -> bool {
         return false;
     }
     let Some(hash) = hash else {
-        let _ = in_turn(|| Argon2::default().hash_password(password.as_bytes()));
+        let _ = Argon2::default().hash_password(password.as_bytes());
         return false;
     };
     let Ok(hash) = PasswordHash::new(hash) else { return false };
-    in_turn(|| Argon2::default().verify_password(password.as_bytes(), &hash).is_ok())
-}
-
-/// Runs `work` when it is its turn.
-fn in_turn<T>(work: impl FnOnce() -> T) -> T {
-    let running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut running =
-        ENDED.wait_while(running, |running| *running >= AT_ONCE_MAX).unwrap_or_else(PoisonError::into_inner);
-    *running += 1;
-    drop(running);
-    let _turn = Turn;
-    work()
-}
-
-/// Ends a turn, however it ends.
-struct Turn;
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        *RUNNING.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
-        ENDED.notify_one();
-    }
+    Argon2::default().verify_password(password.as_bytes(), &hash).is_ok()
 }
 
 #[cfg(test)]

@@ -53,7 +53,8 @@ impl NodeState {
     fn relay(&self, now_ms: i64) -> Option<&OwnRelay> {
         let is_recent = self.reported_at_ms.is_some_and(|at_ms| now_ms.saturating_sub(at_ms) < NAMED_MS);
         let is_there = self.is_online() || is_recent;
-        let report = self.report.as_ref().filter(|_| self.row.may_relay && is_there)?;
+        let may_relay = self.row.may_relay && self.standing.is_admitted();
+        let report = self.report.as_ref().filter(|_| may_relay && is_there)?;
         report.relay.as_ref()
     }
 

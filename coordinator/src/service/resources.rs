@@ -16,7 +16,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::Caller;
+use super::{Caller, Credential};
 use crate::Entropy;
 use crate::store::{AuditRow, NetworkRow, ReadTx, Role, Store, StoreError};
 
@@ -46,6 +46,33 @@ pub struct Membership {
     pub organization: Uuid,
     /// As what.
     pub role: Role,
+}
+
+impl Membership {
+    /// Looks again, when a request's body is there: somebody may have held it back until the role was taken away.
+    ///
+    /// # Errors
+    /// A role that is not what it was, a session or token that has ended, or the database's.
+    pub fn check_still(&self, store: &Store, now_ms: i64) -> Result<(), ResourceError> {
+        let is_still = store.read(|tx| {
+            let role = tx.memberships(self.caller.person.id)?.get(&self.organization).copied();
+            let is_there = match &self.caller.credential {
+                Credential::Session(id) => {
+                    tx.sessions(self.caller.person.id, now_ms)?.iter().any(|session| session.id == *id)
+                }
+                Credential::ApiToken { id, .. } => {
+                    tx.api_tokens(self.organization)?.iter().any(|token| token.id == *id)
+                }
+                Credential::Command => true,
+            };
+            Ok::<_, StoreError>(is_there && role.is_some_and(|role| role >= self.role))
+        })?;
+        if is_still {
+            Ok(())
+        } else {
+            Err(ResourceError::Forbidden("your role has changed meanwhile; try again"))
+        }
+    }
 }
 
 /// Why a call is refused.

@@ -79,7 +79,19 @@ pub fn with_password(
         return Ok(None);
     }
     let Some(person) = person else { return Ok(None) };
-    open_session(store, entropy, now_ms, (person.id, browser)).map(Some)
+    let (token, opening) =
+        (SessionToken::from_random(entropy.secret()), Opening::new(entropy, now_ms, browser));
+    let session = token.hash();
+    let is_open = store.write(move |tx| {
+        // Another password may have been set while this one was looked at.
+        let known = tx.reading().person_by_name(&person.name)?;
+        if known.is_none_or(|(_, now)| now != hash) {
+            return Ok(false);
+        }
+        opening.insert(tx, now_ms, person.id, session)?;
+        Ok::<_, StoreError>(true)
+    })?;
+    Ok(is_open.then_some(token))
 }
 
 /// Opens a session for somebody who proved who they are.

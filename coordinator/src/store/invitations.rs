@@ -15,6 +15,8 @@ pub struct InvitationRow {
     pub organization_id: Uuid,
     /// As what.
     pub role: Role,
+    /// Who made it; it ends with that person's membership.
+    pub created_by: Uuid,
     /// When it was made, Unix milliseconds.
     pub created_at_ms: i64,
     /// Until when it may be accepted, Unix milliseconds.
@@ -23,13 +25,14 @@ pub struct InvitationRow {
     pub accepted_at_ms: Option<i64>,
 }
 
-const COLUMNS: &str = "id, organization_id, role, created_at, expires_at, accepted_at";
+const COLUMNS: &str = "id, organization_id, role, created_by, created_at, expires_at, accepted_at";
 
 fn invitation(row: &Row<'_>) -> rusqlite::Result<InvitationRow> {
     Ok(InvitationRow {
         id: parse(row, "id")?,
         organization_id: parse(row, "organization_id")?,
         role: parse(row, "role")?,
+        created_by: parse(row, "created_by")?,
         created_at_ms: row.get("created_at")?,
         expires_at_ms: row.get("expires_at")?,
         accepted_at_ms: row.get("accepted_at")?,
@@ -74,13 +77,14 @@ impl WriteTx<'_> {
     /// Where a rule of the schema forbids it or the database does not answer.
     pub fn insert_invitation(&self, invitation: &InvitationRow, token: SecretHash) -> Result<(), StoreError> {
         self.sql().execute(
-            "INSERT INTO invitations (id, token_hash, organization_id, role, created_at, expires_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            "INSERT INTO invitations (id, token_hash, organization_id, role, created_by, created_at, expires_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
             (
                 invitation.id.to_string(),
                 token.0,
                 invitation.organization_id.to_string(),
                 invitation.role.as_str(),
+                invitation.created_by.to_string(),
                 invitation.created_at_ms,
                 invitation.expires_at_ms,
             ),

@@ -175,7 +175,8 @@ impl WriteTx<'_> {
         Ok(())
     }
 
-    /// Ends a membership, and what programs do in its name; `false` where there is none.
+    /// Ends a membership, what programs do in its name, and the open invitations that were made in it; `false` where there is
+    /// none.
     ///
     /// # Errors
     /// Where the database does not answer.
@@ -183,7 +184,19 @@ impl WriteTx<'_> {
         let ids = (person.to_string(), organization.to_string());
         self.sql()
             .execute("DELETE FROM api_tokens WHERE person_id = ?1 AND organization_id = ?2", ids.clone())?;
+        self.delete_open_invitations(organization, person)?;
         let sql = "DELETE FROM memberships WHERE person_id = ?1 AND organization_id = ?2";
         Ok(self.sql().execute(sql, ids)? == 1)
+    }
+
+    /// Takes back the open invitations of an organization that a person made.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub fn delete_open_invitations(&self, organization: Uuid, person: Uuid) -> Result<(), StoreError> {
+        let sql =
+            "DELETE FROM invitations WHERE created_by = ?1 AND organization_id = ?2 AND accepted_at IS NULL";
+        self.sql().execute(sql, (person.to_string(), organization.to_string()))?;
+        Ok(())
     }
 }

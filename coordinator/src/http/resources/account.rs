@@ -74,8 +74,9 @@ pub(crate) async fn sign_in(
     payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
     let login: Login = body::json(payload, BODY_MAX).await?;
-    site.limits.check_account(&login.name)?;
+    site.limits.check_account(&login.name, site.client(request.peer_addr(), request.headers()))?;
     let browser = http_sign_in::browser(&request);
+    let _turn = site.password_turn().await?;
     let session = site
         .call(move |coordinator, now_ms| {
             let proof = (login.name.as_str(), login.password.as_str(), browser.as_str());
@@ -107,11 +108,16 @@ pub(crate) async fn show(caller: ReqData<Arc<Caller>>) -> Json<Account> {
 pub(crate) async fn change_password(
     site: Data<Site>,
     caller: ReqData<Arc<Caller>>,
+    request: HttpRequest,
     payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
     let change: PasswordChange = body::json(payload, BODY_MAX).await?;
-    site.limits.check_account(&caller.person.name)?;
+    if caller.is_api_token() {
+        return Err(ApiError::forbidden("a password is changed at a browser"));
+    }
+    site.limits.check_account(&caller.person.name, site.client(request.peer_addr(), request.headers()))?;
     let caller = caller.into_inner();
+    let _turn = site.password_turn().await?;
     site.call(move |coordinator, _| {
         let current = change.current_password.as_deref();
         sign_in::change_password(coordinator.store(), &caller, current, &change.new_password)
@@ -129,6 +135,9 @@ pub(crate) async fn sessions(
     site: Data<Site>,
     caller: ReqData<Arc<Caller>>,
 ) -> Result<Json<Vec<Session>>, ApiError> {
+    if caller.is_api_token() {
+        return Err(ApiError::forbidden("browsers are listed at a browser"));
+    }
     let (person, this) = (caller.person.id, caller.session());
     let rows =
         site.call(move |coordinator, now_ms| coordinator.store().read(|tx| tx.sessions(person, now_ms)));
@@ -154,6 +163,9 @@ pub(crate) async fn end_session(
     session: Path<String>,
 ) -> Result<HttpResponse, ApiError> {
     let (person, session) = (caller.person.id, id(&session)?);
+    if caller.is_api_token() {
+        return Err(ApiError::forbidden("a browser is signed out at a browser, not by an API token"));
+    }
     let ended =
         site.call(move |coordinator, _| sign_in::end_session(coordinator.store(), person, session)).await?;
     if ended { Ok(HttpResponse::NoContent().finish()) } else { Err(ApiError::not_found()) }

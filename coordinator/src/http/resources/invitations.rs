@@ -75,6 +75,7 @@ pub(crate) async fn accept(
 ) -> Result<HttpResponse, ApiError> {
     let acceptance: Acceptance = body::json(payload, BODY_MAX).await?;
     let browser = http_sign_in::browser(&request);
+    let _turn = site.password_turn().await?;
     let session = site
         .call(move |coordinator, now_ms| {
             let (store, entropy) = (coordinator.store(), coordinator.entropy());

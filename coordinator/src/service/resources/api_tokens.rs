@@ -11,8 +11,8 @@ use crate::store::{ApiTokenRow, Role};
 /// The longest life of a token that has an end: ten years.
 const LIFETIME_MAX_MS: i64 = 3_653 * 24 * 60 * 60 * 1000;
 
-/// The most tokens of an organization.
-const TOKENS_MAX: usize = 1000;
+/// The most tokens of a person in an organization.
+const TOKENS_MAX: usize = 100;
 
 /// An API token; the secret was shown once, when it was made.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -135,6 +135,7 @@ impl Call<'_> {
     }
 
     fn may_handle(&self, row: &ApiTokenRow) -> bool {
-        self.role >= Role::Admin || row.person.id == self.caller.person.id
+        let is_own = row.person.id == self.caller.person.id && !self.caller.is_api_token();
+        self.role >= Role::Admin || is_own
     }
 }

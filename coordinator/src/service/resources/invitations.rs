@@ -94,6 +94,11 @@ impl Call<'_> {
     /// # Errors
     /// A role above the caller's, a lifetime out of bounds, too many of them, or the database's.
     pub fn create_invitation(&self, wanted: NewInvitation) -> Result<CreatedInvitation, ResourceError> {
+        if self.caller.is_api_token() {
+            return Err(ResourceError::Forbidden(
+                "a token invites nobody: else revoking it would not end what it began",
+            ));
+        }
         if wanted.role > self.role {
             return Err(ResourceError::Forbidden("nobody invites into a role above their own"));
         }
@@ -101,16 +106,22 @@ impl Call<'_> {
             id: self.entropy.id(self.now_ms),
             organization_id: self.organization,
             role: wanted.role,
+            created_by: self.caller.person.id,
             created_at_ms: self.now_ms,
             expires_at_ms: expiry("lifetime_s", self.now_ms, wanted.lifetime_s, LIFETIME_MAX_MS)?,
             accepted_at_ms: None,
         };
         let token = InvitationToken::from_random(self.entropy.secret());
         let (hash, entry) = (token.hash(), self.audit("invitation.create", row.id, &wanted));
-        let stored = row.clone();
+        let (stored, now_ms) = (row.clone(), self.now_ms);
         self.store.write(move |tx| {
             let known = tx.reading().invitations(stored.organization_id)?;
-            if known.iter().filter(|known| known.accepted_at_ms.is_none()).count() >= OPEN_MAX {
+            if known
+                .iter()
+                .filter(|known| known.accepted_at_ms.is_none() && known.expires_at_ms > now_ms)
+                .count()
+                >= OPEN_MAX
+            {
                 return Err(ResourceError::Conflict(format!(
                     "{OPEN_MAX} invitations are open; take some back"
                 )));

@@ -66,8 +66,12 @@ impl Call<'_> {
         person: Uuid,
         wanted: Option<Role>,
     ) -> Result<(), ResourceError> {
+        if self.caller.is_api_token() && self.role < Role::Owner {
+            return Err(ResourceError::Forbidden("roles are given at a browser, or by a token of an owner"));
+        }
         let (organization, own_role, now_ms) = (self.organization, self.role, self.now_ms);
-        let is_self = person == self.caller.person.id;
+        // A token that may only read does not end the membership of its person.
+        let is_self = person == self.caller.person.id && !self.caller.is_api_token();
         let mut entry = self.audit(action, "", &wanted.map(|role| MemberRole { role }));
         self.store.write(move |tx| {
             let members = tx.reading().members(organization)?;
@@ -100,7 +104,11 @@ fn apply(
     now_ms: i64,
 ) -> Result<(), ResourceError> {
     match wanted {
-        Some(role) => tx.set_membership(organization, person, role, now_ms)?,
+        Some(role) => {
+            tx.set_membership(organization, person, role, now_ms)?;
+            // They might let in whom the new role may not.
+            tx.delete_open_invitations(organization, person)?;
+        }
         None => drop(tx.delete_membership(organization, person)?),
     }
     Ok(())

@@ -119,7 +119,12 @@ impl Call<'_> {
                     "there are {NETWORKS_MAX} networks, which is the most"
                 )));
             }
-            let is_free = |range: &Ipv4Net| !known.iter().any(|known| overlap(known.ipv4, *range));
+            // What another organization chose for itself takes nothing from this one, but for the very same range.
+            let is_taken = |known: &NetworkRow, range: Ipv4Net| {
+                let is_own = known.organization_id == organization_id;
+                known.ipv4 == range || (is_own && overlap(known.ipv4, range))
+            };
+            let is_free = |range: &Ipv4Net| !known.iter().any(|known| is_taken(known, *range));
             let ipv4 = wanted.ipv4.or_else(|| free.into_iter().find(is_free)).ok_or_else(|| {
                 ResourceError::Conflict("no range of 100.64.0.0/10 is free; give one with `ipv4`".to_owned())
             })?;

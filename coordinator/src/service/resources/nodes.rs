@@ -183,6 +183,9 @@ fn apply(node: &mut NodeRow, wanted: NodeChange) -> Result<(), ResourceError> {
         let why = "a plain WireGuard peer cannot be a relay: that takes an agent";
         return Err(ResourceError::Conflict(why.to_owned()));
     }
+    if wanted.expires_at_ms.flatten().is_some_and(|at| at <= 0) {
+        return Err(ResourceError::invalid("expires_at_ms", "Unix milliseconds after 1970"));
+    }
     node.name = wanted.name.unwrap_or_else(|| node.name.clone());
     node.is_waiting = wanted.admitted.map_or(node.is_waiting, |admitted| !admitted);
     node.is_disabled = wanted.disabled.unwrap_or(node.is_disabled);

@@ -58,6 +58,7 @@ CREATE TABLE invitations (
     token_hash BLOB NOT NULL UNIQUE CHECK (length(token_hash) = 32),
     organization_id TEXT NOT NULL REFERENCES organizations (id) ON DELETE CASCADE,
     role TEXT NOT NULL CHECK (role IN ('owner', 'admin', 'member', 'viewer')),
+    created_by TEXT NOT NULL REFERENCES people (id) ON DELETE CASCADE,
     created_at INTEGER NOT NULL,
     expires_at INTEGER NOT NULL,
     accepted_at INTEGER,
