@@ -203,10 +203,14 @@ fn a_database_that_a_restore_lost_is_not_replaced_by_an_empty_one() {
 fn what_a_killed_process_left_half_done_is_undone_before_a_look() {
     let directory = tempfile::tempdir().unwrap();
     let (dir, other) = (DataDir::new(directory.path().join("a")), DataDir::new(directory.path().join("b")));
-    drop(Store::open_or_create(&dir).unwrap());
+    // A copy, which nobody else has open: a store that is dropped closes its readers a little later.
+    let source = DataDir::new(directory.path().join("source"));
+    drop(Store::open_or_create(&source).unwrap());
+    dir.create().unwrap();
     other.create().unwrap();
+    backup(&source, &dir.database()).unwrap();
     let killed = rusqlite::Connection::open(dir.database()).unwrap();
-    killed.execute_batch("PRAGMA journal_mode = DELETE; PRAGMA cache_size = 2; BEGIN IMMEDIATE").unwrap();
+    killed.execute_batch("PRAGMA cache_size = 2; BEGIN IMMEDIATE").unwrap();
     for number in 0..2000_u32 {
         let name = format!("half-{number}");
         let values = (uuid::Uuid::from_u128(number.into()).to_string(), name);
