@@ -47,11 +47,6 @@ pub(crate) fn clean(mut report: Report, network: &NetworkRow) -> Result<Report, 
         }
     }
     report.agent_version.retain(|c| !c.is_control());
-    // It is kept until the next one comes; a parsed list has room for up to twice of what is in it.
-    report.paths.shrink_to_fit();
-    for evidence in report.paths.iter_mut().filter_map(|path| path.evidence.as_mut()) {
-        evidence.paths.shrink_to_fit();
-    }
     Ok(report)
 }
 
