@@ -4,14 +4,12 @@ use std::fs::{DirBuilder, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
 
+use async_trait::async_trait;
 use rustls_acme::{AccountCache, CertCache};
 use sha2::{Digest, Sha256};
 
 use super::TlsError;
-
-type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, TlsError>> + Send + 'a>>;
 
 /// A folder of accounts and certificates.
 pub(super) struct AcmeCache {
@@ -75,71 +73,34 @@ async fn on_disk<T: Send + 'static>(
     })
 }
 
+#[async_trait]
 impl CertCache for AcmeCache {
     type EC = TlsError;
 
-    fn load_cert<'life0, 'life1, 'life2, 'async_trait>(
-        &'life0 self,
-        domains: &'life1 [String],
-        directory_url: &'life2 str,
-    ) -> Answer<'async_trait, Option<Vec<u8>>>
-    where
-        'life0: 'async_trait,
-        'life1: 'async_trait,
-        'life2: 'async_trait,
-        Self: 'async_trait,
-    {
-        Box::pin(load(self.path("certificate", domains, directory_url)))
+    async fn load_cert(&self, domains: &[String], directory: &str) -> Result<Option<Vec<u8>>, TlsError> {
+        load(self.path("certificate", domains, directory)).await
     }
 
-    fn store_cert<'life0, 'life1, 'life2, 'life3, 'async_trait>(
-        &'life0 self,
-        domains: &'life1 [String],
-        directory_url: &'life2 str,
-        cert: &'life3 [u8],
-    ) -> Answer<'async_trait, ()>
-    where
-        'life0: 'async_trait,
-        'life1: 'async_trait,
-        'life2: 'async_trait,
-        'life3: 'async_trait,
-        Self: 'async_trait,
-    {
-        Box::pin(store(self.path("certificate", domains, directory_url), cert.to_vec()))
+    async fn store_cert(&self, domains: &[String], directory: &str, cert: &[u8]) -> Result<(), TlsError> {
+        store(self.path("certificate", domains, directory), cert.to_vec()).await
     }
 }
 
+#[async_trait]
 impl AccountCache for AcmeCache {
     type EA = TlsError;
 
-    fn load_account<'life0, 'life1, 'life2, 'async_trait>(
-        &'life0 self,
-        contact: &'life1 [String],
-        directory_url: &'life2 str,
-    ) -> Answer<'async_trait, Option<Vec<u8>>>
-    where
-        'life0: 'async_trait,
-        'life1: 'async_trait,
-        'life2: 'async_trait,
-        Self: 'async_trait,
-    {
-        Box::pin(load(self.path("account", contact, directory_url)))
+    async fn load_account(&self, contact: &[String], directory: &str) -> Result<Option<Vec<u8>>, TlsError> {
+        load(self.path("account", contact, directory)).await
     }
 
-    fn store_account<'life0, 'life1, 'life2, 'life3, 'async_trait>(
-        &'life0 self,
-        contact: &'life1 [String],
-        directory_url: &'life2 str,
-        account: &'life3 [u8],
-    ) -> Answer<'async_trait, ()>
-    where
-        'life0: 'async_trait,
-        'life1: 'async_trait,
-        'life2: 'async_trait,
-        'life3: 'async_trait,
-        Self: 'async_trait,
-    {
-        Box::pin(store(self.path("account", contact, directory_url), account.to_vec()))
+    async fn store_account(
+        &self,
+        contact: &[String],
+        directory: &str,
+        account: &[u8],
+    ) -> Result<(), TlsError> {
+        store(self.path("account", contact, directory), account.to_vec()).await
     }
 }
 
