@@ -29,6 +29,12 @@ impl Coordinator {
         self.directory().nodes(organization)
     }
 
+    /// One node of an organization.
+    #[must_use]
+    pub fn node(&self, organization: Uuid, id: Uuid) -> Option<Node> {
+        self.directory().node(organization, id)
+    }
+
     /// Brings one network in memory to the state of the database: its row and its access rules.
     pub(crate) fn refresh_network(&self, id: Uuid) {
         let mut directory = self.directory();

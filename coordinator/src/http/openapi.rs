@@ -1,8 +1,13 @@
 //! The API's description for programs: OpenAPI 3.1, made from the handlers; `docs/reference/openapi.json` is its copy.
 
+use std::collections::BTreeMap;
+
 use actix_web::HttpResponse;
+use protocol::api::PROBLEM_CONTENT_TYPE;
+use utoipa::openapi::response::{Response, ResponseBuilder};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::{Modify, OpenApi, ToSchema};
+use utoipa::openapi::{Content, Ref, RefOr};
+use utoipa::{IntoResponses, Modify, OpenApi, ToSchema};
 
 use super::resources::{
     access_rules, account, api_tokens, audit_log, enrollment_keys, invitations, members, networks, nodes,
@@ -26,10 +31,22 @@ pub(crate) struct Problem {
     code: String,
 }
 
+/// What any call may answer instead: an `ApiError`.
+pub(crate) struct Refusal;
+
+impl IntoResponses for Refusal {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        let problem = Content::new(Some(Ref::from_schema_name("Problem")));
+        let response = ResponseBuilder::new().description("Why not").content(PROBLEM_CONTENT_TYPE, problem);
+        BTreeMap::from([("4XX".to_owned(), response.build().into())])
+    }
+}
+
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Warren coordinator", description = "What people and their programs administer."),
     modifiers(&Credentials),
+    components(schemas(Problem)),
     security(("session" = []), ("api_token" = [])),
     paths(
         account::sign_in, account::show, account::change_password, account::sessions, account::end_session,

@@ -81,9 +81,7 @@ impl RateLimits {
             Limit::Relay => self.relay.draw(address),
         }
     }
-}
 
-impl RateLimits {
     /// Draws from the budget of a name that somebody tries a password for. Called after the address's own budget, which
     /// bounds how many names are remembered.
     ///
@@ -108,16 +106,17 @@ impl RateLimits {
 
 /// So many a minute, all at once where none was used for a while.
 fn per_minute(count: u32) -> Quota {
-    let count = NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN);
-    Quota::per_minute(count).allow_burst(count)
+    Quota::per_minute(at_least_one(count)).allow_burst(at_least_one(count))
+}
+
+fn at_least_one(number: u32) -> NonZeroU32 {
+    NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN)
 }
 
 impl Budget {
     fn new(burst: u32, per_second: u32, all_per_second: u32) -> Self {
-        let quota = |per_second, burst| {
-            let at_least_one = |number| NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN);
-            Quota::per_second(at_least_one(per_second)).allow_burst(at_least_one(burst))
-        };
+        let quota =
+            |per_second, burst| Quota::per_second(at_least_one(per_second)).allow_burst(at_least_one(burst));
         Self {
             per_address: RateLimiter::keyed(quota(per_second, burst)),
             all: RateLimiter::direct(quota(all_per_second, all_per_second)),

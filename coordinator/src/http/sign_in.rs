@@ -66,8 +66,13 @@ pub(super) fn browser(request: &HttpRequest) -> String {
     agent.unwrap_or_default().to_owned()
 }
 
+/// The answer to somebody who is signed in now.
+pub(super) fn signed_in(site: &Site, session: &SessionToken) -> HttpResponse {
+    HttpResponse::NoContent().insert_header((SET_COOKIE, session_cookie(site, session))).finish()
+}
+
 /// The cookie of a new session.
-pub(super) fn session_cookie(site: &Site, session: &SessionToken) -> String {
+fn session_cookie(site: &Site, session: &SessionToken) -> String {
     cookie(site.https, &session.to_text(), SESSION_LIFETIME_MS / 1000)
 }
 

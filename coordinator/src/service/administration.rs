@@ -239,9 +239,7 @@ pub fn set_may_relay(store: &Store, wanted: &str, may_relay: bool) -> Result<Nod
         if may_relay && node.plain_endpoint.is_some() {
             return Err(AdminError::NoAgent(node.name.to_string()));
         }
-        let is_another =
-            |other: &&NodeRow| other.may_relay && other.network_id == node.network_id && other.id != node.id;
-        if may_relay && nodes.iter().filter(is_another).count() >= PEER_RELAYS_MAX {
+        if may_relay && tx.reading().other_relaying_nodes(node.network_id, node.id)? >= PEER_RELAYS_MAX {
             return Err(AdminError::TooManyPeerRelays(PEER_RELAYS_MAX));
         }
         let node = NodeRow { may_relay, ..node };
@@ -332,9 +330,11 @@ fn find_network(tx: &ReadTx<'_>, wanted: &str) -> Result<NetworkRow, AdminError>
 }
 
 pub(super) fn check_text(what: &'static str, text: &str, max: usize) -> Result<(), AdminError> {
+    if is_name(text, max) { Ok(()) } else { Err(AdminError::InvalidText { what, max }) }
+}
+
+/// Whether a text has 1 to `max` characters, none of them a control character, and no space at either end.
+pub(super) fn is_name(text: &str, max: usize) -> bool {
     let length = text.chars().count();
-    if length == 0 || length > max || text.chars().any(char::is_control) || text.trim() != text {
-        return Err(AdminError::InvalidText { what, max });
-    }
-    Ok(())
+    (1..=max).contains(&length) && !text.chars().any(char::is_control) && text.trim() == text
 }

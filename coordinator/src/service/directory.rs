@@ -213,6 +213,11 @@ impl Directory {
         self.homes.get(&identity.node).copied().unwrap_or(identity.network)
     }
 
+    /// The network that a node is in.
+    pub(crate) fn network_of(&self, node: Uuid) -> Option<&NetworkState> {
+        self.networks.get(self.homes.get(&node)?)
+    }
+
     /// A network.
     pub(crate) fn network_mut(&mut self, id: Uuid) -> Option<&mut NetworkState> {
         self.networks.get_mut(&id)

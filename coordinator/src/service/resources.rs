@@ -16,6 +16,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::administration::is_name;
 use super::{Caller, Credential};
 use crate::Entropy;
 use crate::store::{AuditRow, NetworkRow, ReadTx, Role, Store, StoreError};
@@ -115,15 +116,9 @@ impl ResourceError {
 impl Call<'_> {
     /// An entry of the audit log for what this call does.
     fn audit(&self, action: &'static str, subject: impl ToString, details: &impl Serialize) -> AuditRow {
-        AuditRow {
-            id: 0,
-            organization_id: Some(self.organization),
-            at_ms: self.now_ms,
-            actor: self.caller.actor(),
-            action: action.to_owned(),
-            subject: subject.to_string(),
-            details: serde_json::to_string(details).unwrap_or_default(),
-        }
+        let details = serde_json::to_string(details).unwrap_or_default();
+        let what = (action, subject.to_string(), details);
+        AuditRow::new(self.organization, self.now_ms, self.caller.actor(), what)
     }
 }
 
@@ -135,8 +130,7 @@ fn network_of(tx: &ReadTx<'_>, organization: Uuid, id: Uuid) -> Result<NetworkRo
 
 /// A name of 1 to `max` characters, without any that a person does not see.
 fn check_name(field: &'static str, text: &str, max: usize) -> Result<(), ResourceError> {
-    let length = text.chars().count();
-    if length == 0 || length > max || text.chars().any(char::is_control) || text.trim() != text {
+    if !is_name(text, max) {
         let why = format!("1 to {max} characters, no control characters, no space at either end");
         return Err(ResourceError::invalid(field, why));
     }

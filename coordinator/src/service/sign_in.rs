@@ -5,7 +5,7 @@ use uuid::Uuid;
 use super::resources::ResourceError;
 use super::{AdminError, Caller, SessionToken, SignInToken, passwords};
 use crate::Entropy;
-use crate::store::{PersonRow, SecretHash, SessionRow, Store, StoreError, WriteTx};
+use crate::store::{PersonRow, SessionRow, Store, StoreError, WriteTx};
 
 /// Milliseconds for which a sign-in link works: long enough to carry it to another machine.
 pub const LINK_LIFETIME_MS: i64 = 15 * 60 * 1000;
@@ -50,17 +50,11 @@ pub fn use_link(
     now_ms: i64,
     (link, browser): (&SignInToken, &str),
 ) -> Result<Option<SessionToken>, StoreError> {
-    let (token, link, opening) =
-        (SessionToken::from_random(entropy.secret()), link.hash(), Opening::new(entropy, now_ms, browser));
-    let hash = token.hash();
-    let person: Option<Uuid> = store.write(move |tx| {
+    let (link, opening) = (link.hash(), Opening::new(entropy, now_ms, browser));
+    store.write(move |tx| {
         let person = tx.use_sign_in_link(link, now_ms)?;
-        if let Some(person) = person {
-            opening.insert(tx, now_ms, person, hash)?;
-        }
-        Ok::<_, StoreError>(person)
-    })?;
-    Ok(person.map(|_| token))
+        person.map(|person| opening.insert(tx, now_ms, person)).transpose()
+    })
 }
 
 /// Signs in by name and password: a session, or `None` where they do not belong together.
@@ -79,19 +73,13 @@ pub fn with_password(
         return Ok(None);
     }
     let Some(person) = person else { return Ok(None) };
-    let (token, opening) =
-        (SessionToken::from_random(entropy.secret()), Opening::new(entropy, now_ms, browser));
-    let session = token.hash();
-    let is_open = store.write(move |tx| {
+    let opening = Opening::new(entropy, now_ms, browser);
+    store.write(move |tx| {
         // Another password may have been set while this one was looked at.
         let known = tx.reading().person_by_name(&person.name)?;
-        if known.is_none_or(|(_, now)| now != hash) {
-            return Ok(false);
-        }
-        opening.insert(tx, now_ms, person.id, session)?;
-        Ok::<_, StoreError>(true)
-    })?;
-    Ok(is_open.then_some(token))
+        let is_same = known.is_some_and(|(_, now)| now == hash);
+        is_same.then(|| opening.insert(tx, now_ms, person.id)).transpose()
+    })
 }
 
 /// Opens a session for somebody who proved who they are.
@@ -104,11 +92,8 @@ pub fn open_session(
     now_ms: i64,
     (person, browser): (Uuid, &str),
 ) -> Result<SessionToken, StoreError> {
-    let (token, opening) =
-        (SessionToken::from_random(entropy.secret()), Opening::new(entropy, now_ms, browser));
-    let hash = token.hash();
-    store.write(move |tx| opening.insert(tx, now_ms, person, hash))?;
-    Ok(token)
+    let opening = Opening::new(entropy, now_ms, browser);
+    store.write(move |tx| opening.insert(tx, now_ms, person))
 }
 
 /// Sets a new password. Who has one must know it; the other browsers of that person are signed out.
@@ -146,23 +131,20 @@ pub fn end_session(store: &Store, person: Uuid, session: Uuid) -> Result<bool, S
 
 /// A session that is about to be: everything that needs chance, drawn before the transaction.
 struct Opening {
+    token: SessionToken,
     id: Uuid,
     browser: String,
 }
 
 impl Opening {
     fn new(entropy: &Entropy, now_ms: i64, browser: &str) -> Self {
+        let token = SessionToken::from_random(entropy.secret());
         let browser = browser.chars().filter(|character| !character.is_control()).take(BROWSER_MAX).collect();
-        Self { id: entropy.id(now_ms), browser }
+        Self { token, id: entropy.id(now_ms), browser }
     }
 
-    fn insert(
-        self,
-        tx: &WriteTx<'_>,
-        now_ms: i64,
-        person: Uuid,
-        token: SecretHash,
-    ) -> Result<(), StoreError> {
+    /// Opens it; gives its token.
+    fn insert(self, tx: &WriteTx<'_>, now_ms: i64, person: Uuid) -> Result<SessionToken, StoreError> {
         tx.purge_expired_sign_ins(now_ms)?;
         let session = SessionRow {
             id: self.id,
@@ -171,6 +153,7 @@ impl Opening {
             created_at_ms: now_ms,
             expires_at_ms: now_ms + SESSION_LIFETIME_MS,
         };
-        tx.insert_session(&session, token)
+        tx.insert_session(&session, self.token.hash())?;
+        Ok(self.token)
     }
 }

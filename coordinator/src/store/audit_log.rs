@@ -25,6 +25,20 @@ pub struct AuditRow {
     pub details: String,
 }
 
+impl AuditRow {
+    /// An entry of an organization; the database gives its number. `details` is JSON.
+    #[must_use]
+    pub fn new(
+        organization: Uuid,
+        at_ms: i64,
+        actor: String,
+        (action, subject, details): (&str, String, String),
+    ) -> Self {
+        let action = action.to_owned();
+        Self { id: 0, organization_id: Some(organization), at_ms, actor, action, subject, details }
+    }
+}
+
 fn audit_row(row: &Row<'_>) -> rusqlite::Result<AuditRow> {
     Ok(AuditRow {
         id: row.get("id")?,

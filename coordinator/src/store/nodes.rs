@@ -139,6 +139,17 @@ impl ReadTx<'_> {
         Ok(statement.query_row([network.to_string(), name.to_string()], |row| row.get(0))?)
     }
 
+    /// How many nodes of a network may be relays for it, besides one.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub fn other_relaying_nodes(&self, network: Uuid, but: Uuid) -> Result<usize, StoreError> {
+        let sql = "SELECT count(*) FROM nodes WHERE network_id = ?1 AND id <> ?2 AND may_relay = 1 AND deleted_at IS NULL";
+        let mut statement = self.sql().prepare_cached(sql)?;
+        let count: u32 = statement.query_row((network.to_string(), but.to_string()), |row| row.get(0))?;
+        Ok(count as usize)
+    }
+
     /// The highest place ever given out in the network, deleted nodes included; 0 where there was none.
     ///
     /// # Errors

@@ -6,14 +6,14 @@ use actix_web::web::{Data, Json, Path, Payload, ReqData};
 use super::super::problem::ApiError;
 use super::super::{Site, body};
 use super::{BODY_MAX, call, id};
-use crate::http::openapi::Problem;
+use crate::http::openapi::Refusal;
 use crate::service::resources::Membership;
 use crate::service::resources::access_rules::{AccessRule, AccessRuleText};
 
 /// The access rules of a network, oldest first.
 #[utoipa::path(get, path = "/api/v1/organizations/{organization}/networks/{network}/access-rules", tag = "access rules", params(("organization" = Uuid, Path, description = "The organization's id"), ("network" = Uuid, Path, description = "The network's id")), responses(
     (status = 200, description = "In order", body = Vec<AccessRule>),
-    (status = "4XX", description = "Why not", body = Problem, content_type = "application/problem+json"),
+    Refusal,
 ))]
 pub(crate) async fn list(
     site: Data<Site>,
@@ -27,7 +27,7 @@ pub(crate) async fn list(
 /// Adds an access rule; the network's nodes enforce it within a second.
 #[utoipa::path(post, path = "/api/v1/organizations/{organization}/networks/{network}/access-rules", tag = "access rules", params(("organization" = Uuid, Path, description = "The organization's id"), ("network" = Uuid, Path, description = "The network's id")), request_body = AccessRuleText, responses(
     (status = 201, description = "Made", body = AccessRule),
-    (status = "4XX", description = "Why not", body = Problem, content_type = "application/problem+json"),
+    Refusal,
 ))]
 pub(crate) async fn create(
     site: Data<Site>,
@@ -49,7 +49,7 @@ pub(crate) async fn create(
 /// Replaces an access rule.
 #[utoipa::path(put, path = "/api/v1/organizations/{organization}/networks/{network}/access-rules/{rule}", tag = "access rules", params(("organization" = Uuid, Path, description = "The organization's id"), ("network" = Uuid, Path, description = "The network's id"), ("rule" = Uuid, Path, description = "Its id")), request_body = AccessRuleText, responses(
     (status = 200, description = "Replaced", body = AccessRule),
-    (status = "4XX", description = "Why not", body = Problem, content_type = "application/problem+json"),
+    Refusal,
 ))]
 pub(crate) async fn replace(
     site: Data<Site>,
@@ -70,7 +70,7 @@ pub(crate) async fn replace(
 /// Deletes an access rule.
 #[utoipa::path(delete, path = "/api/v1/organizations/{organization}/networks/{network}/access-rules/{rule}", tag = "access rules", params(("organization" = Uuid, Path, description = "The organization's id"), ("network" = Uuid, Path, description = "The network's id"), ("rule" = Uuid, Path, description = "Its id")), responses(
     (status = 204, description = "Done"),
-    (status = "4XX", description = "Why not", body = Problem, content_type = "application/problem+json"),
+    Refusal,
 ))]
 pub(crate) async fn delete(
     site: Data<Site>,

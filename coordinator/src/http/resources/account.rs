@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use actix_web::http::header::SET_COOKIE;
 use actix_web::web::{Data, Json, Path, Payload, ReqData};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
@@ -13,7 +12,7 @@ use uuid::Uuid;
 use super::super::problem::ApiError;
 use super::super::{Site, body, sign_in as http_sign_in};
 use super::{BODY_MAX, id};
-use crate::http::openapi::Problem;
+use crate::http::openapi::Refusal;
 use crate::service::{Caller, sign_in};
 use crate::store::{Role, SessionRow};
 
@@ -66,7 +65,7 @@ pub(crate) struct PasswordChange {
 /// Signs in by name and password; the answer's cookie is the session.
 #[utoipa::path(post, path = "/api/v1/sign-in", tag = "account", request_body = Login, responses(
     (status = 204, description = "Signed in"),
-    (status = "4XX", description = "Why not", body = Problem, content_type = "application/problem+json"),
+    Refusal,
 ))]
 pub(crate) async fn sign_in(
     site: Data<Site>,
@@ -85,15 +84,13 @@ pub(crate) async fn sign_in(
         .await?
         .ok_or_else(ApiError::wrong_password)?;
     tracing::info!("a person signed in");
-    Ok(HttpResponse::NoContent()
-        .insert_header((SET_COOKIE, http_sign_in::session_cookie(&site, &session)))
-        .finish())
+    Ok(http_sign_in::signed_in(&site, &session))
 }
 
 /// Who asks.
 #[utoipa::path(get, path = "/api/v1/account", tag = "account", responses(
     (status = 200, description = "Who", body = Account),
-    (status = "4XX", description = "Why not", body = Problem, content_type = "application/problem+json"),
+    Refusal,
 ))]
 pub(crate) async fn show(caller: ReqData<Arc<Caller>>) -> Json<Account> {
     let (person, roles) = (caller.person.clone(), caller.memberships.clone());
@@ -103,7 +100,7 @@ pub(crate) async fn show(caller: ReqData<Arc<Caller>>) -> Json<Account> {
 /// Sets the password; other browsers are signed out.
 #[utoipa::path(put, path = "/api/v1/account/password", tag = "account", request_body = PasswordChange, responses(
     (status = 204, description = "Done"),
-    (status = "4XX", description = "Why not", body = Problem, content_type = "application/problem+json"),
+    Refusal,
 ))]
 pub(crate) async fn change_password(
     site: Data<Site>,
@@ -129,7 +126,7 @@ pub(crate) async fn change_password(
 /// The browsers where the person is signed in, newest first.
 #[utoipa::path(get, path = "/api/v1/account/sessions", tag = "account", responses(
     (status = 200, description = "In order", body = Vec<Session>),
-    (status = "4XX", description = "Why not", body = Problem, content_type = "application/problem+json"),
+    Refusal,
 ))]
 pub(crate) async fn sessions(
     site: Data<Site>,
@@ -155,7 +152,7 @@ pub(crate) async fn sessions(
 #[utoipa::path(delete, path = "/api/v1/account/sessions/{session}", tag = "account",
     params(("session" = Uuid, Path, description = "Its id")), responses(
     (status = 204, description = "Done"),
-    (status = "4XX", description = "Why not", body = Problem, content_type = "application/problem+json"),
+    Refusal,
 ))]
 pub(crate) async fn end_session(
     site: Data<Site>,

@@ -6,14 +6,14 @@ use actix_web::web::{Data, Json, Path, Payload, ReqData};
 use super::super::problem::ApiError;
 use super::super::{Site, body};
 use super::{BODY_MAX, call, id};
-use crate::http::openapi::Problem;
+use crate::http::openapi::Refusal;
 use crate::service::resources::Membership;
 use crate::service::resources::api_tokens::{ApiToken, CreatedApiToken, NewApiToken};
 
 /// One's own API tokens, or as an admin all; newest first.
 #[utoipa::path(get, path = "/api/v1/organizations/{organization}/api-tokens", tag = "API tokens", params(("organization" = Uuid, Path, description = "The organization's id")), responses(
     (status = 200, description = "In order", body = Vec<ApiToken>),
-    (status = "4XX", description = "Why not", body = Problem, content_type = "application/problem+json"),
+    Refusal,
 ))]
 pub(crate) async fn list(
     site: Data<Site>,
@@ -25,7 +25,7 @@ pub(crate) async fn list(
 /// Makes an API token; its secret is shown this once.
 #[utoipa::path(post, path = "/api/v1/organizations/{organization}/api-tokens", tag = "API tokens", params(("organization" = Uuid, Path, description = "The organization's id")), request_body = NewApiToken, responses(
     (status = 201, description = "Made", body = CreatedApiToken),
-    (status = "4XX", description = "Why not", body = Problem, content_type = "application/problem+json"),
+    Refusal,
 ))]
 pub(crate) async fn create(
     site: Data<Site>,
@@ -40,7 +40,7 @@ pub(crate) async fn create(
 /// Revokes an API token.
 #[utoipa::path(delete, path = "/api/v1/organizations/{organization}/api-tokens/{token}", tag = "API tokens", params(("organization" = Uuid, Path, description = "The organization's id"), ("token" = Uuid, Path, description = "Its id")), responses(
     (status = 204, description = "Done"),
-    (status = "4XX", description = "Why not", body = Problem, content_type = "application/problem+json"),
+    Refusal,
 ))]
 pub(crate) async fn revoke(
     site: Data<Site>,

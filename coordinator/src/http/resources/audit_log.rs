@@ -7,7 +7,7 @@ use utoipa::IntoParams;
 use super::super::Site;
 use super::super::problem::ApiError;
 use super::call;
-use crate::http::openapi::Problem;
+use crate::http::openapi::Refusal;
 use crate::service::resources::Membership;
 use crate::service::resources::audit_log::AuditEntry;
 
@@ -22,7 +22,7 @@ pub(crate) struct Page {
 /// Entries of the audit log, newest first, at most 200.
 #[utoipa::path(get, path = "/api/v1/organizations/{organization}/audit-log", tag = "audit log", params(("organization" = Uuid, Path, description = "The organization's id"), Page), responses(
     (status = 200, description = "In order", body = Vec<AuditEntry>),
-    (status = "4XX", description = "Why not", body = Problem, content_type = "application/problem+json"),
+    Refusal,
 ))]
 pub(crate) async fn list(
     site: Data<Site>,

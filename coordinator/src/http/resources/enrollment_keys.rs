@@ -6,14 +6,14 @@ use actix_web::web::{Data, Json, Path, Payload, ReqData};
 use super::super::problem::ApiError;
 use super::super::{Site, body};
 use super::{BODY_MAX, call, id};
-use crate::http::openapi::Problem;
+use crate::http::openapi::Refusal;
 use crate::service::resources::Membership;
 use crate::service::resources::enrollment_keys::{CreatedEnrollmentKey, EnrollmentKey, NewEnrollmentKey};
 
 /// The enrollment keys of all networks, oldest first.
 #[utoipa::path(get, path = "/api/v1/organizations/{organization}/enrollment-keys", tag = "enrollment keys", params(("organization" = Uuid, Path, description = "The organization's id")), responses(
     (status = 200, description = "In order", body = Vec<EnrollmentKey>),
-    (status = "4XX", description = "Why not", body = Problem, content_type = "application/problem+json"),
+    Refusal,
 ))]
 pub(crate) async fn list(
     site: Data<Site>,
@@ -25,7 +25,7 @@ pub(crate) async fn list(
 /// Makes an enrollment key; its secret is shown this once.
 #[utoipa::path(post, path = "/api/v1/organizations/{organization}/enrollment-keys", tag = "enrollment keys", params(("organization" = Uuid, Path, description = "The organization's id")), request_body = NewEnrollmentKey, responses(
     (status = 201, description = "Made", body = CreatedEnrollmentKey),
-    (status = "4XX", description = "Why not", body = Problem, content_type = "application/problem+json"),
+    Refusal,
 ))]
 pub(crate) async fn create(
     site: Data<Site>,
@@ -40,7 +40,7 @@ pub(crate) async fn create(
 /// Revokes an enrollment key; nodes that used it stay.
 #[utoipa::path(delete, path = "/api/v1/organizations/{organization}/enrollment-keys/{key}", tag = "enrollment keys", params(("organization" = Uuid, Path, description = "The organization's id"), ("key" = Uuid, Path, description = "Its id")), responses(
     (status = 204, description = "Done"),
-    (status = "4XX", description = "Why not", body = Problem, content_type = "application/problem+json"),
+    Refusal,
 ))]
 pub(crate) async fn revoke(
     site: Data<Site>,

@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use actix_web::http::header::SET_COOKIE;
 use actix_web::web::{Data, Json, Path, Payload, ReqData};
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::super::problem::ApiError;
 use super::super::{Site, body, dashboard, sign_in as http_sign_in};
 use super::{BODY_MAX, call, id};
-use crate::http::openapi::Problem;
+use crate::http::openapi::Refusal;
 use crate::service::resources::Membership;
 use crate::service::resources::invitations::{
     self, Acceptance, CreatedInvitation, Invitation, NewInvitation,
@@ -19,7 +18,7 @@ use crate::service::{Caller, sign_in};
 /// The invitations, newest first.
 #[utoipa::path(get, path = "/api/v1/organizations/{organization}/invitations", tag = "invitations", params(("organization" = Uuid, Path, description = "The organization's id")), responses(
     (status = 200, description = "In order", body = Vec<Invitation>),
-    (status = "4XX", description = "Why not", body = Problem, content_type = "application/problem+json"),
+    Refusal,
 ))]
 pub(crate) async fn list(
     site: Data<Site>,
@@ -31,7 +30,7 @@ pub(crate) async fn list(
 /// Makes an invitation; its secret is shown this once.
 #[utoipa::path(post, path = "/api/v1/organizations/{organization}/invitations", tag = "invitations", params(("organization" = Uuid, Path, description = "The organization's id")), request_body = NewInvitation, responses(
     (status = 201, description = "Made", body = CreatedInvitation),
-    (status = "4XX", description = "Why not", body = Problem, content_type = "application/problem+json"),
+    Refusal,
 ))]
 pub(crate) async fn create(
     site: Data<Site>,
@@ -46,7 +45,7 @@ pub(crate) async fn create(
 /// Takes an invitation back.
 #[utoipa::path(delete, path = "/api/v1/organizations/{organization}/invitations/{invitation}", tag = "invitations", params(("organization" = Uuid, Path, description = "The organization's id"), ("invitation" = Uuid, Path, description = "Its id")), responses(
     (status = 204, description = "Done"),
-    (status = "4XX", description = "Why not", body = Problem, content_type = "application/problem+json"),
+    Refusal,
 ))]
 pub(crate) async fn delete(
     site: Data<Site>,
@@ -66,7 +65,7 @@ pub(crate) async fn page() -> Result<HttpResponse, ApiError> {
 /// Accepts an invitation as a new person, who is signed in by the answer's cookie.
 #[utoipa::path(post, path = "/api/v1/invitations/accept", tag = "invitations", request_body = Acceptance, responses(
     (status = 204, description = "Signed in"),
-    (status = "4XX", description = "Why not", body = Problem, content_type = "application/problem+json"),
+    Refusal,
 ))]
 pub(crate) async fn accept(
     site: Data<Site>,
@@ -83,15 +82,13 @@ pub(crate) async fn accept(
             Ok::<_, ApiError>(sign_in::open_session(store, entropy, now_ms, (person.id, &browser))?)
         })
         .await?;
-    Ok(HttpResponse::NoContent()
-        .insert_header((SET_COOKIE, http_sign_in::session_cookie(&site, &session)))
-        .finish())
+    Ok(http_sign_in::signed_in(&site, &session))
 }
 
 /// Joins another organization by an invitation, as somebody who is signed in.
 #[utoipa::path(post, path = "/api/v1/invitations/join", tag = "invitations", request_body = InvitationSecret, responses(
     (status = 204, description = "Joined"),
-    (status = "4XX", description = "Why not", body = Problem, content_type = "application/problem+json"),
+    Refusal,
 ))]
 pub(crate) async fn join(
     site: Data<Site>,

@@ -6,14 +6,14 @@ use actix_web::web::{Data, Json, Path, Payload, ReqData};
 use super::super::problem::ApiError;
 use super::super::{Site, body};
 use super::{BODY_MAX, call, id};
-use crate::http::openapi::Problem;
+use crate::http::openapi::Refusal;
 use crate::service::resources::Membership;
 use crate::service::resources::members::{Member, MemberRole};
 
 /// The members, by name.
 #[utoipa::path(get, path = "/api/v1/organizations/{organization}/members", tag = "members", params(("organization" = Uuid, Path, description = "The organization's id")), responses(
     (status = 200, description = "In order", body = Vec<Member>),
-    (status = "4XX", description = "Why not", body = Problem, content_type = "application/problem+json"),
+    Refusal,
 ))]
 pub(crate) async fn list(
     site: Data<Site>,
@@ -25,7 +25,7 @@ pub(crate) async fn list(
 /// Gives a member another role.
 #[utoipa::path(patch, path = "/api/v1/organizations/{organization}/members/{member}", tag = "members", params(("organization" = Uuid, Path, description = "The organization's id"), ("member" = Uuid, Path, description = "The person's id")), request_body = MemberRole, responses(
     (status = 204, description = "Done"),
-    (status = "4XX", description = "Why not", body = Problem, content_type = "application/problem+json"),
+    Refusal,
 ))]
 pub(crate) async fn change(
     site: Data<Site>,
@@ -42,7 +42,7 @@ pub(crate) async fn change(
 /// Ends a membership: one's own, or as an admin another's. API tokens in that person's name end with it.
 #[utoipa::path(delete, path = "/api/v1/organizations/{organization}/members/{member}", tag = "members", params(("organization" = Uuid, Path, description = "The organization's id"), ("member" = Uuid, Path, description = "The person's id")), responses(
     (status = 204, description = "Done"),
-    (status = "4XX", description = "Why not", body = Problem, content_type = "application/problem+json"),
+    Refusal,
 ))]
 pub(crate) async fn remove(
     site: Data<Site>,

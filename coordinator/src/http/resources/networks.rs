@@ -6,14 +6,14 @@ use actix_web::web::{Data, Json, Path, Payload, ReqData};
 use super::super::problem::ApiError;
 use super::super::{Site, body};
 use super::{BODY_MAX, call, id};
-use crate::http::openapi::Problem;
+use crate::http::openapi::Refusal;
 use crate::service::resources::Membership;
 use crate::service::resources::networks::{Network, NetworkChange, NewNetwork};
 
 /// The networks, by name.
 #[utoipa::path(get, path = "/api/v1/organizations/{organization}/networks", tag = "networks", params(("organization" = Uuid, Path, description = "The organization's id")), responses(
     (status = 200, description = "In order", body = Vec<Network>),
-    (status = "4XX", description = "Why not", body = Problem, content_type = "application/problem+json"),
+    Refusal,
 ))]
 pub(crate) async fn list(
     site: Data<Site>,
@@ -25,7 +25,7 @@ pub(crate) async fn list(
 /// Makes a network.
 #[utoipa::path(post, path = "/api/v1/organizations/{organization}/networks", tag = "networks", params(("organization" = Uuid, Path, description = "The organization's id")), request_body = NewNetwork, responses(
     (status = 201, description = "Made", body = Network),
-    (status = "4XX", description = "Why not", body = Problem, content_type = "application/problem+json"),
+    Refusal,
 ))]
 pub(crate) async fn create(
     site: Data<Site>,
@@ -45,7 +45,7 @@ pub(crate) async fn create(
 /// Changes a network; what is not named stays.
 #[utoipa::path(patch, path = "/api/v1/organizations/{organization}/networks/{network}", tag = "networks", params(("organization" = Uuid, Path, description = "The organization's id"), ("network" = Uuid, Path, description = "Its id")), request_body = NetworkChange, responses(
     (status = 200, description = "Changed", body = Network),
-    (status = "4XX", description = "Why not", body = Problem, content_type = "application/problem+json"),
+    Refusal,
 ))]
 pub(crate) async fn change(
     site: Data<Site>,
@@ -66,7 +66,7 @@ pub(crate) async fn change(
 /// Deletes a network without nodes, with its enrollment keys and access rules.
 #[utoipa::path(delete, path = "/api/v1/organizations/{organization}/networks/{network}", tag = "networks", params(("organization" = Uuid, Path, description = "The organization's id"), ("network" = Uuid, Path, description = "Its id")), responses(
     (status = 204, description = "Done"),
-    (status = "4XX", description = "Why not", body = Problem, content_type = "application/problem+json"),
+    Refusal,
 ))]
 pub(crate) async fn delete(
     site: Data<Site>,

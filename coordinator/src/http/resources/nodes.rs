@@ -6,7 +6,7 @@ use actix_web::web::{Data, Json, Path, Payload, ReqData};
 use super::super::problem::ApiError;
 use super::super::{Site, body};
 use super::{BODY_MAX, call, id};
-use crate::http::openapi::Problem;
+use crate::http::openapi::Refusal;
 use crate::service::resources::Membership;
 use crate::service::resources::ResourceError;
 use crate::service::resources::nodes::{Node, NodeChange};
@@ -14,7 +14,7 @@ use crate::service::resources::nodes::{Node, NodeChange};
 /// The nodes of all networks, by name.
 #[utoipa::path(get, path = "/api/v1/organizations/{organization}/nodes", tag = "nodes", params(("organization" = Uuid, Path, description = "The organization's id")), responses(
     (status = 200, description = "In order", body = Vec<Node>),
-    (status = "4XX", description = "Why not", body = Problem, content_type = "application/problem+json"),
+    Refusal,
 ))]
 pub(crate) async fn list(site: Data<Site>, member: ReqData<Membership>) -> Result<Json<Vec<Node>>, ApiError> {
     Ok(Json(
@@ -26,7 +26,7 @@ pub(crate) async fn list(site: Data<Site>, member: ReqData<Membership>) -> Resul
 /// One node.
 #[utoipa::path(get, path = "/api/v1/organizations/{organization}/nodes/{node}", tag = "nodes", params(("organization" = Uuid, Path, description = "The organization's id"), ("node" = Uuid, Path, description = "Its id")), responses(
     (status = 200, description = "It", body = Node),
-    (status = "4XX", description = "Why not", body = Problem, content_type = "application/problem+json"),
+    Refusal,
 ))]
 pub(crate) async fn show(
     site: Data<Site>,
@@ -35,8 +35,7 @@ pub(crate) async fn show(
 ) -> Result<Json<Node>, ApiError> {
     let wanted = id(&ids.1)?;
     let found = call(&site, member.into_inner(), move |coordinator, call| {
-        let mut nodes = coordinator.nodes(call.organization).into_iter();
-        nodes.find(|node| node.id == wanted).ok_or(ResourceError::NotFound("node"))
+        coordinator.node(call.organization, wanted).ok_or(ResourceError::NotFound("node"))
     });
     Ok(Json(found.await?))
 }
@@ -44,7 +43,7 @@ pub(crate) async fn show(
 /// Changes a node: admit, rename, tag, expire, disable, let it relay, move; what is not named stays.
 #[utoipa::path(patch, path = "/api/v1/organizations/{organization}/nodes/{node}", tag = "nodes", params(("organization" = Uuid, Path, description = "The organization's id"), ("node" = Uuid, Path, description = "Its id")), request_body = NodeChange, responses(
     (status = 204, description = "Done, and told to all whom it concerns"),
-    (status = "4XX", description = "Why not", body = Problem, content_type = "application/problem+json"),
+    Refusal,
 ))]
 pub(crate) async fn change(
     site: Data<Site>,
@@ -66,7 +65,7 @@ pub(crate) async fn change(
 /// Deletes a node: its tunnels are cut and its token is refused.
 #[utoipa::path(delete, path = "/api/v1/organizations/{organization}/nodes/{node}", tag = "nodes", params(("organization" = Uuid, Path, description = "The organization's id"), ("node" = Uuid, Path, description = "Its id")), responses(
     (status = 204, description = "Done"),
-    (status = "4XX", description = "Why not", body = Problem, content_type = "application/problem+json"),
+    Refusal,
 ))]
 pub(crate) async fn delete(
     site: Data<Site>,

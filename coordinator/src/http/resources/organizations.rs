@@ -8,7 +8,7 @@ use actix_web::web::{Data, Json, Payload, ReqData};
 use super::super::problem::ApiError;
 use super::super::{Site, body};
 use super::{BODY_MAX, call};
-use crate::http::openapi::Problem;
+use crate::http::openapi::Refusal;
 use crate::service::Caller;
 use crate::service::resources::Membership;
 use crate::service::resources::organizations::{self, Organization, OrganizationName};
@@ -16,7 +16,7 @@ use crate::service::resources::organizations::{self, Organization, OrganizationN
 /// The organizations that the caller belongs to, by name.
 #[utoipa::path(get, path = "/api/v1/organizations", tag = "organizations", responses(
     (status = 200, description = "In order", body = Vec<Organization>),
-    (status = "4XX", description = "Why not", body = Problem, content_type = "application/problem+json"),
+    Refusal,
 ))]
 pub(crate) async fn list(
     site: Data<Site>,
@@ -29,7 +29,7 @@ pub(crate) async fn list(
 /// Makes an organization, which the caller owns.
 #[utoipa::path(post, path = "/api/v1/organizations", tag = "organizations", request_body = OrganizationName, responses(
     (status = 201, description = "Made", body = Organization),
-    (status = "4XX", description = "Why not", body = Problem, content_type = "application/problem+json"),
+    Refusal,
 ))]
 pub(crate) async fn create(
     site: Data<Site>,
@@ -49,7 +49,7 @@ pub(crate) async fn create(
 /// Renames an organization.
 #[utoipa::path(patch, path = "/api/v1/organizations/{organization}", tag = "organizations", params(("organization" = Uuid, Path, description = "The organization's id")), request_body = OrganizationName, responses(
     (status = 204, description = "Done"),
-    (status = "4XX", description = "Why not", body = Problem, content_type = "application/problem+json"),
+    Refusal,
 ))]
 pub(crate) async fn rename(
     site: Data<Site>,

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::{Call, ResourceError, check_name, expiry};
 use crate::Entropy;
 use crate::service::{Caller, InvitationToken, administration::PERSON_MAX, passwords};
-use crate::store::{AuditRow, InvitationRow, PersonRow, Role, Store};
+use crate::store::{AuditRow, InvitationRow, PersonRow, Role, SecretHash, Store, StoreError, WriteTx};
 
 /// The longest life of an invitation: 30 days.
 const LIFETIME_MAX_MS: i64 = 30 * 24 * 60 * 60 * 1000;
@@ -116,12 +116,9 @@ impl Call<'_> {
         let (stored, now_ms) = (row.clone(), self.now_ms);
         self.store.write(move |tx| {
             let known = tx.reading().invitations(stored.organization_id)?;
-            if known
-                .iter()
-                .filter(|known| known.accepted_at_ms.is_none() && known.expires_at_ms > now_ms)
-                .count()
-                >= OPEN_MAX
-            {
+            let is_open =
+                |known: &&InvitationRow| known.accepted_at_ms.is_none() && known.expires_at_ms > now_ms;
+            if known.iter().filter(is_open).count() >= OPEN_MAX {
                 return Err(ResourceError::Conflict(format!(
                     "{OPEN_MAX} invitations are open; take some back"
                 )));
@@ -157,32 +154,21 @@ pub fn accept(
     now_ms: i64,
     acceptance: &Acceptance,
 ) -> Result<PersonRow, ResourceError> {
-    let unusable = || ResourceError::InvitationUnusable;
-    let token: InvitationToken = acceptance.token.parse().map_err(|_| unusable())?;
+    let link = link_hash(&acceptance.token)?;
     check_name("name", &acceptance.name, PERSON_MAX)?;
     // A look first: hashing a password is a good deal of work.
-    let hash = token.hash();
-    store.read(|tx| tx.open_invitation(hash, now_ms))?.ok_or_else(unusable)?;
+    store.read(|tx| tx.open_invitation(link, now_ms))?.ok_or(ResourceError::InvitationUnusable)?;
     let password =
         passwords::hash(&acceptance.password).map_err(|why| ResourceError::invalid("password", why))?;
     let person = PersonRow { id: entropy.id(now_ms), name: acceptance.name.clone() };
     store.write(move |tx| {
-        let invitation = tx.reading().open_invitation(hash, now_ms)?.ok_or_else(unusable)?;
+        let invitation =
+            tx.reading().open_invitation(link, now_ms)?.ok_or(ResourceError::InvitationUnusable)?;
         if tx.reading().person_by_name(&person.name)?.is_some() {
             return Err(ResourceError::Conflict(format!("the name `{}` is taken", person.name)));
         }
         tx.insert_person(&person, Some(&password), now_ms)?;
-        tx.set_membership(invitation.organization_id, person.id, invitation.role, now_ms)?;
-        tx.accept_invitation(invitation.id, person.id, now_ms)?;
-        tx.insert_audit(&AuditRow {
-            id: 0,
-            organization_id: Some(invitation.organization_id),
-            at_ms: now_ms,
-            actor: person.name.clone(),
-            action: "invitation.accept".to_owned(),
-            subject: invitation.id.to_string(),
-            details: "{}".to_owned(),
-        })?;
+        let_in(tx, now_ms, &invitation, &person)?;
         Ok(person)
     })
 }
@@ -195,25 +181,32 @@ pub fn accept_as(store: &Store, now_ms: i64, caller: &Caller, token: &str) -> Re
     if caller.is_api_token() {
         return Err(ResourceError::Forbidden("an invitation is accepted at a browser"));
     }
-    let person = caller.person.clone();
-    let unusable = || ResourceError::InvitationUnusable;
-    let hash = token.parse::<InvitationToken>().map_err(|_| unusable())?.hash();
+    let (person, link) = (caller.person.clone(), link_hash(token)?);
     store.write(move |tx| {
-        let invitation = tx.reading().open_invitation(hash, now_ms)?.ok_or_else(unusable)?;
-        let has = tx.reading().memberships(person.id)?.get(&invitation.organization_id).copied();
-        if has.is_none_or(|role| role < invitation.role) {
-            tx.set_membership(invitation.organization_id, person.id, invitation.role, now_ms)?;
-        }
-        tx.accept_invitation(invitation.id, person.id, now_ms)?;
-        tx.insert_audit(&AuditRow {
-            id: 0,
-            organization_id: Some(invitation.organization_id),
-            at_ms: now_ms,
-            actor: person.name,
-            action: "invitation.accept".to_owned(),
-            subject: invitation.id.to_string(),
-            details: "{}".to_owned(),
-        })?;
-        Ok(())
+        let invitation =
+            tx.reading().open_invitation(link, now_ms)?.ok_or(ResourceError::InvitationUnusable)?;
+        Ok(let_in(tx, now_ms, &invitation, &person)?)
     })
+}
+
+fn link_hash(token: &str) -> Result<SecretHash, ResourceError> {
+    let token: InvitationToken = token.parse().map_err(|_| ResourceError::InvitationUnusable)?;
+    Ok(token.hash())
+}
+
+/// Makes a person a member as an invitation says, unless they are more already, and uses the invitation up.
+fn let_in(
+    tx: &WriteTx<'_>,
+    now_ms: i64,
+    invitation: &InvitationRow,
+    person: &PersonRow,
+) -> Result<(), StoreError> {
+    let (organization, id) = (invitation.organization_id, invitation.id);
+    let has = tx.reading().memberships(person.id)?.get(&organization).copied();
+    if has.is_none_or(|role| role < invitation.role) {
+        tx.set_membership(organization, person.id, invitation.role, now_ms)?;
+    }
+    tx.accept_invitation(id, person.id, now_ms)?;
+    let what = ("invitation.accept", id.to_string(), "{}".to_owned());
+    tx.insert_audit(&AuditRow::new(organization, now_ms, person.name.clone(), what))
 }

@@ -100,6 +100,12 @@ impl Directory {
         nodes.sort_by(|a, b| (&a.name, a.id).cmp(&(&b.name, b.id)));
         nodes
     }
+
+    /// One node of an organization.
+    pub(crate) fn node(&self, organization: Uuid, id: Uuid) -> Option<Node> {
+        let network = self.network_of(id).filter(|network| network.row().organization_id == organization)?;
+        network.nodes.get(&id).map(|state| node(network.row(), state))
+    }
 }
 
 fn node(network: &NetworkRow, state: &NodeState) -> Node {
@@ -129,13 +135,14 @@ impl Call<'_> {
     pub fn update_node(&self, id: Uuid, wanted: NodeChange) -> Result<(), ResourceError> {
         let (organization, mut entry) = (self.organization, self.audit("node.change", "", &wanted));
         self.store.write(move |tx| {
-            let (mut node, network) = node_of(&tx.reading(), organization, id)?;
-            entry.subject = node.name.to_string();
+            let (before, network) = node_of(&tx.reading(), organization, id)?;
+            entry.subject = before.name.to_string();
+            let mut node = before.clone();
             if let Some(target) = wanted.network.filter(|target| *target != network.id) {
                 move_node(tx, &mut node, &network_of(&tx.reading(), organization, target)?)?;
             }
             apply(&mut node, wanted)?;
-            check(&tx.reading(), &node)?;
+            check(&tx.reading(), &before, &node)?;
             tx.update_node(&node)?;
             Ok(tx.insert_audit(&entry)?)
         })
@@ -195,13 +202,12 @@ fn apply(node: &mut NodeRow, wanted: NodeChange) -> Result<(), ResourceError> {
 }
 
 /// Whether a changed node fits beside the others of its network.
-fn check(tx: &ReadTx<'_>, node: &NodeRow) -> Result<(), ResourceError> {
-    let (nodes, _) = tx.nodes()?;
-    let others = || nodes.iter().filter(|other| other.network_id == node.network_id && other.id != node.id);
-    if others().any(|other| other.name == node.name) {
+fn check(tx: &ReadTx<'_>, before: &NodeRow, node: &NodeRow) -> Result<(), ResourceError> {
+    let is_other_name = (before.network_id, &before.name) != (node.network_id, &node.name);
+    if is_other_name && tx.node_name_taken(node.network_id, &node.name)? {
         return Err(ResourceError::Conflict(format!("the name `{}` is taken in that network", node.name)));
     }
-    if node.may_relay && others().filter(|other| other.may_relay).count() >= PEER_RELAYS_MAX {
+    if node.may_relay && tx.other_relaying_nodes(node.network_id, node.id)? >= PEER_RELAYS_MAX {
         let why = format!("{PEER_RELAYS_MAX} nodes of this network may relay already, which is the most");
         return Err(ResourceError::Conflict(why));
     }

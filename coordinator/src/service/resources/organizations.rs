@@ -76,15 +76,8 @@ pub fn create(
         }
         tx.insert_organization(id, &wanted.name, now_ms)?;
         tx.set_membership(id, person, Role::Owner, now_ms)?;
-        tx.insert_audit(&AuditRow {
-            id: 0,
-            organization_id: Some(id),
-            at_ms: now_ms,
-            actor,
-            action: "organization.create".to_owned(),
-            subject: wanted.name.clone(),
-            details: "{}".to_owned(),
-        })?;
+        let what = ("organization.create", wanted.name.clone(), "{}".to_owned());
+        tx.insert_audit(&AuditRow::new(id, now_ms, actor, what))?;
         Ok(Organization { id, name: wanted.name, role: Role::Owner, created_at_ms: now_ms })
     })
 }
