@@ -1,16 +1,20 @@
 //! The program itself as a process, and the admin commands beside it.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
-use std::time::Duration;
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use protocol::api::EnrollResponse;
 use protocol::key::PrivateKey;
 use serde_json::Value;
+
+/// How long a test waits for a log line: the slowest, a certificate by ACME, takes seconds on a busy machine.
+const LOG_LINE_MAX: Duration = Duration::from_secs(90);
 
 pub(crate) fn command(directory: &Path, words: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_warren-coordinator"));
@@ -37,7 +41,7 @@ pub(crate) struct Served {
     pub(crate) address: String,
     /// Where metrics are, if anywhere.
     pub(crate) metrics: Option<String>,
-    log: BufReader<std::process::ChildStderr>,
+    log: Receiver<String>,
 }
 
 impl Served {
@@ -54,7 +58,7 @@ impl Served {
     /// Runs a command that serves, and waits until it answers.
     pub(crate) fn spawn(mut command: Command) -> Self {
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
-        let log = BufReader::new(child.stderr.take().unwrap());
+        let log = lines(child.stderr.take().unwrap());
         // Owned from here on, so that a failed assertion still ends the process.
         let mut served = Self { child, address: String::new(), metrics: None, log };
         let event = served.logged("the coordinator answers");
@@ -65,9 +69,10 @@ impl Served {
 
     /// Waits for a log line.
     pub(crate) fn logged(&mut self, message: &str) -> Value {
+        let give_up = Instant::now() + LOG_LINE_MAX;
         loop {
-            let mut line = String::new();
-            assert_ne!(self.log.read_line(&mut line).unwrap(), 0, "it ended before it said `{message}`");
+            let line = self.log.recv_timeout(give_up.saturating_duration_since(Instant::now()));
+            let line = line.unwrap_or_else(|end| panic!("it never said `{message}`: {end}"));
             let event: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("no JSON: {line}"));
             if event["message"] == "metrics answer" {
                 self.metrics = event["address"].as_str().map(str::to_owned);
@@ -95,8 +100,7 @@ impl Served {
     /// Stops it; gives its exit code.
     pub(crate) fn stop(mut self) -> Option<i32> {
         self.signal("TERM");
-        let mut rest = String::new();
-        self.log.read_to_string(&mut rest).unwrap();
+        while self.log.recv().is_ok() {}
         self.child.wait().unwrap().code()
     }
 }
@@ -106,6 +110,15 @@ impl Drop for Served {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Its log by line, read as it comes so that a full pipe never stops it.
+fn lines(log: ChildStderr) -> Receiver<String> {
+    let (send, receive) = mpsc::channel();
+    std::thread::spawn(move || {
+        BufReader::new(log).lines().map_while(Result::ok).try_for_each(|line| send.send(line))
+    });
+    receive
 }
 
 pub(crate) fn data_line(lines: &mut impl BufRead) -> Option<String> {

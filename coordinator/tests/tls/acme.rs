@@ -134,6 +134,7 @@ fn a_certificate_comes_by_acme_and_serves_again_after_a_restart_without_the_auth
     let mut served = start();
     served.logged("there is a new certificate");
     assert!(answers(&served.address, &root));
+    served.logged("the certificate is kept for the next start");
     assert_eq!(served.stop(), Some(0));
     let files: Vec<_> = std::fs::read_dir(state.path().join("acme")).unwrap().map(Result::unwrap).collect();
     assert_eq!(files.len(), 2, "an account and a certificate: {files:?}");

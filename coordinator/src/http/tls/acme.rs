@@ -84,7 +84,8 @@ impl Acme {
                     retry = RETRY_FIRST;
                     tracing::info!("there is a new certificate");
                 }
-                Ok(EventOk::CertCacheStore | EventOk::AccountCacheStore) => {}
+                Ok(EventOk::CertCacheStore) => tracing::info!("the certificate is kept for the next start"),
+                Ok(EventOk::AccountCacheStore) => {}
                 Err(EventError::Order(error)) => {
                     let next_try_in_s = retry.as_secs();
                     tracing::error!(
