@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use protocol::api::{MAP_EVENT_BYTES_MAX, MapEvent};
+use protocol::api::{MAP_EVENT_BYTES_MAX, MapEvent, REPORT_EVIDENCE_MAX, ReportRequest};
+use protocol::key::PublicKey;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -27,6 +28,8 @@ pub(crate) enum StreamNews {
     Connected,
     /// The coordinator said something about the map.
     Event(Box<MapEvent>),
+    /// The coordinator asks for a report with evidence on these peers.
+    ReportRequested(Vec<PublicKey>),
     /// It is closed, for this reason; it will be opened again.
     Lost(String),
     /// The coordinator says that the node is no more; the stream is over.
@@ -203,6 +206,9 @@ impl MapStream {
     }
 
     async fn pass_on(&mut self, event: SseEvent) -> Result<(), End> {
+        if event.name == ReportRequest::NAME {
+            return self.pass_on_request(&event.data).await;
+        }
         let parsed = match MapEvent::parse(&event.name, &event.data) {
             Ok(parsed) => parsed,
             Err(error) => {
@@ -218,6 +224,13 @@ impl MapStream {
         // Only now: what was not passed on must come again.
         self.last_event_id = Some(id);
         Ok(())
+    }
+
+    /// A request that cannot be read asks for nothing: the map does not depend on it.
+    async fn pass_on_request(&self, data: &str) -> Result<(), End> {
+        let Ok(ReportRequest { mut evidence_on }) = serde_json::from_str(data) else { return Ok(()) };
+        evidence_on.truncate(REPORT_EVIDENCE_MAX);
+        self.news.send(StreamNews::ReportRequested(evidence_on)).await.map_err(|_| End::Unheard)
     }
 
     /// What cannot be read is not skipped: the next stream begins with a whole map.

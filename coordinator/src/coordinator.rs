@@ -12,8 +12,7 @@ use uuid::Uuid;
 use crate::Entropy;
 use crate::service::{
     self, AuthError, Caller, Counts, Directory, EnrollError, Everything, MapSubscription, MapView,
-    NodeIdentity, NodeToken, Overview, PairReport, PairUnknown, RELAY_TOKEN_LIFETIME_S, REPORT_INTERVAL_S,
-    ReportRefused, StreamEnd,
+    NodeIdentity, NodeToken, Overview, PairReport, PairUnknown, REPORT_INTERVAL_S, ReportRefused, StreamEnd,
 };
 use crate::store::{CandidatesRow, Store, StoreError};
 
@@ -211,10 +210,11 @@ impl Coordinator {
         let network = directory.network_mut(home).ok_or(AuthError::NodeDeleted)?;
         let report = service::clean(report, network.row())?;
         let candidates = report.candidates.clone();
-        let changed =
-            network.put_report(identity.node, report, now_ms).map_err(|_| AuthError::NodeDeleted)?;
+        let taken = network.put_report(identity.node, report, now_ms).map_err(|_| AuthError::NodeDeleted)?;
+        let (relay_token, relay_token_lifetime_s) =
+            network.relay_token(identity, &self.signing_key, now_ms).ok_or(AuthError::NodeDeleted)?;
         drop(directory);
-        if changed {
+        if taken.is_other_candidates {
             self.keep_candidates(CandidatesRow {
                 node_id: identity.node,
                 candidates,
@@ -222,9 +222,10 @@ impl Coordinator {
             });
         }
         Ok(ReportResponse {
-            relay_token: service::relay_token(identity, &self.signing_key, now_ms),
-            relay_token_lifetime_s: RELAY_TOKEN_LIFETIME_S,
+            relay_token,
+            relay_token_lifetime_s,
             report_interval_s: REPORT_INTERVAL_S,
+            wants_all_paths: taken.wants_all_paths,
         })
     }
 
@@ -264,12 +265,19 @@ impl Coordinator {
         self.directory().overview(caller, now_ms)
     }
 
-    /// Two nodes, for a person to see why their path is as it is.
+    /// Two nodes, for a person to see why their path is as it is. Both are asked what they know of the other; the second value says
+    /// whether that may come soon.
     ///
     /// # Errors
     /// Where the person may not see both, or they are not in one network.
-    pub fn pair(&self, caller: &Caller, own: Uuid, peer: Uuid) -> Result<PairReport, PairUnknown> {
-        self.directory().pair(caller, (own, peer))
+    pub fn pair(
+        &self,
+        now_ms: i64,
+        caller: &Caller,
+        own: Uuid,
+        peer: Uuid,
+    ) -> Result<(PairReport, bool), PairUnknown> {
+        self.directory().pair(now_ms, caller, (own, peer))
     }
 
     /// How much there is.
@@ -290,7 +298,10 @@ impl Coordinator {
             return MapView::Ended(StreamEnd::ShuttingDown);
         }
         match directory.network_mut(identity.network) {
-            Some(network) => network.view(identity.node, stream, sent),
+            Some(network) => match network.view(identity.node, stream, sent) {
+                MapView::Idle => network.take_request(identity.node).map_or(MapView::Idle, MapView::Request),
+                news => news,
+            },
             None => MapView::Ended(StreamEnd::NodeDeleted),
         }
     }

@@ -16,6 +16,7 @@ mod pair;
 pub mod passwords;
 mod peer_relays;
 pub mod relays;
+mod reported;
 mod reports;
 pub mod resources;
 mod secret;
@@ -33,8 +34,8 @@ pub use overview::{NetworkOverview, NodeOverview, Overview, PathOverview};
 pub use pair::PairReport;
 pub(crate) use peer_relays::with_peer_relays;
 pub(crate) use relays::with_relays;
+pub(crate) use reports::clean;
 pub use reports::{RELAY_TOKEN_LIFETIME_S, REPORT_INTERVAL_S};
-pub(crate) use reports::{clean, relay_token};
 pub use secret::{
     ApiToken, InvalidSecret, InvitationToken, NodeToken, Secret, SecretKind, SessionToken, SignInToken,
 };

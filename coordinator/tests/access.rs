@@ -41,7 +41,7 @@ impl Viewer {
                         self.map.as_mut().expect("a snapshot first").apply(delta).unwrap();
                     }
                 },
-                MapPoll::Idle => break,
+                MapPoll::Request(_) | MapPoll::Idle => break,
                 MapPoll::Ended(why) => panic!("{why:?}"),
             }
             events += 1;

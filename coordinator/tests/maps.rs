@@ -21,7 +21,9 @@ fn snapshot(stream: &mut MapSubscription) -> NetworkMap {
             MapEvent::Snapshot(map) => map,
             delta @ MapEvent::Delta(_) => panic!("a snapshot, not {delta:?}"),
         },
-        other @ (MapPoll::Idle | MapPoll::Ended(_)) => panic!("a snapshot, not {other:?}"),
+        other @ (MapPoll::Request(_) | MapPoll::Idle | MapPoll::Ended(_)) => {
+            panic!("a snapshot, not {other:?}")
+        }
     }
 }
 
@@ -31,7 +33,7 @@ fn delta(stream: &mut MapSubscription) -> MapDelta {
             MapEvent::Delta(delta) => delta,
             snapshot @ MapEvent::Snapshot(_) => panic!("a delta, not {snapshot:?}"),
         },
-        other @ (MapPoll::Idle | MapPoll::Ended(_)) => panic!("a delta, not {other:?}"),
+        other @ (MapPoll::Request(_) | MapPoll::Idle | MapPoll::Ended(_)) => panic!("a delta, not {other:?}"),
     }
 }
 
@@ -351,7 +353,7 @@ fn catch_up(stream: &mut MapSubscription, map: &mut Option<NetworkMap>) {
             MapEvent::Snapshot(fresh) => *map = Some(fresh),
             MapEvent::Delta(delta) => map.as_mut().unwrap().apply(delta).unwrap(),
         },
-        MapPoll::Idle => {}
+        MapPoll::Request(_) | MapPoll::Idle => {}
         MapPoll::Ended(why) => panic!("{why:?}"),
     }
 }

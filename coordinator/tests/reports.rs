@@ -3,10 +3,10 @@
 
 mod fixture;
 
-use coordinator::service::{RELAY_TOKEN_LIFETIME_S, ReportRefused};
+use coordinator::service::{MapPoll, RELAY_TOKEN_LIFETIME_S, ReportRefused};
 use endpoint_selection::CandidateSource;
 use fixture::{Fixture, START, report};
-use protocol::api::{PathKind, PathReport};
+use protocol::api::{PathKind, PathReport, Report, ReportRequest};
 use protocol::key::PublicKey;
 use protocol::relay_token::{RelayToken, TokenError};
 
@@ -78,4 +78,55 @@ fn overview(fixture: &Fixture) -> coordinator::service::Overview {
 fn candidates(fixture: &Fixture) -> Vec<String> {
     let overview = overview(fixture);
     overview.networks[0].nodes[0].candidates.iter().map(|candidate| candidate.address.to_string()).collect()
+}
+
+#[test]
+fn a_coordinator_that_does_not_know_the_other_paths_asks_for_all() {
+    let fixture = Fixture::new(1);
+    let (a, b) = (fixture.node("a"), fixture.node("b"));
+    let path = |rtt_us| PathReport {
+        peer: b.private_key.public_key(),
+        kind: PathKind::Direct,
+        remote: None,
+        rtt_us: Some(rtt_us),
+        evidence: None,
+    };
+    let send = |fixture: &Fixture, paths, changed_paths_only| {
+        let sent = Report { paths, changed_paths_only, ..report(&["10.0.0.1:1"]) };
+        fixture.coordinator.report(START, &a.identity, sent).unwrap().wants_all_paths
+    };
+    let rtt =
+        |fixture: &Fixture| overview(fixture).networks[0].nodes[0].paths.first().and_then(|path| path.rtt_us);
+
+    assert!(!send(&fixture, vec![path(900)], false));
+    assert!(!send(&fixture, vec![], true));
+    assert_eq!(rtt(&fixture), Some(900));
+    let fixture = fixture.restart();
+    assert!(send(&fixture, vec![], true));
+    assert!(!send(&fixture, vec![path(800)], false));
+    assert_eq!(rtt(&fixture), Some(800));
+}
+
+#[test]
+fn who_looks_at_a_pair_makes_both_nodes_tell_what_they_know() {
+    let fixture = Fixture::new(1);
+    let (a, b) = (fixture.node("a"), fixture.node("b"));
+    let caller = fixture.caller(Some(coordinator::store::Role::Viewer));
+    let look = |now_ms| fixture.coordinator.pair(now_ms, &caller, a.identity.node, b.identity.node).unwrap();
+    assert!(!look(START).1, "nobody is there to answer");
+
+    let mut stream = fixture.coordinator.open_map(&a.identity, None).unwrap();
+    while matches!(stream.poll_event(), MapPoll::Event(_)) {}
+    let (pair, may_come) = look(START + 10_000);
+    assert!(may_come && pair.pair.own.paths.is_none());
+    let key = b.private_key.public_key();
+    assert_eq!(stream.poll_event(), MapPoll::Request(ReportRequest { evidence_on: vec![key] }));
+    assert_eq!(stream.poll_event(), MapPoll::Idle);
+
+    let evidence = Some(endpoint_selection::Snapshot::default());
+    let path = PathReport { peer: key, kind: PathKind::Relay, remote: None, rtt_us: None, evidence };
+    let sent = Report { paths: vec![path], ..report(&[]) };
+    fixture.coordinator.report(START + 10_050, &a.identity, sent).unwrap();
+    let (pair, may_come) = look(START + 10_060);
+    assert!(!may_come && pair.pair.own.paths.is_some());
 }

@@ -20,7 +20,8 @@ pub use network_map::{
 pub use problem::{PROBLEM_CONTENT_TYPE, Problem, ProblemCode};
 pub use report::{
     OwnRelay, PathKind, PathReport, RELAY_ADDRESSES_MAX, REPORT_BYTES_MAX, REPORT_CANDIDATES_MAX,
-    REPORT_PATHS_MAX, Report, ReportError, ReportResponse, may_be_relay_address,
+    REPORT_EVIDENCE_MAX, REPORT_PATHS_MAX, Report, ReportError, ReportRequest, ReportResponse,
+    may_be_relay_address,
 };
 
 /// Where the API lives below the coordinator's URL.

@@ -19,6 +19,7 @@ use crate::input::{Input, RelayServer};
 use crate::output::Output;
 use crate::peer::{Peer, Route};
 use crate::relay_client::RelayClient;
+use crate::reported_paths::ReportedPaths;
 use crate::reporter::Reporter;
 use crate::sockets::Sockets;
 use crate::tunnel_config::TunnelConfig;
@@ -52,6 +53,7 @@ pub struct Engine {
     /// When a relay last made us doubt our direct paths.
     doubted_at: Option<Timestamp>,
     reporter: Reporter,
+    reported: ReportedPaths,
     peers: BTreeMap<PublicKey, Peer>,
     tags: BTreeMap<[u8; 8], PublicKey>,
     notices: Vec<Notice>,
@@ -118,6 +120,7 @@ impl Engine {
             own_relay: None,
             doubted_at: None,
             reporter,
+            reported: ReportedPaths::default(),
             peers: BTreeMap::new(),
             tags: BTreeMap::new(),
             notices: Vec::new(),
@@ -135,7 +138,14 @@ impl Engine {
         match input {
             Input::Map(event) => self.on_map(now, event),
             Input::ReportAccepted(response) => self.on_report_accepted(now, response),
-            Input::ReportFailed => self.reporter.on_failed(now),
+            Input::ReportFailed => {
+                self.reported.on_failed();
+                self.reporter.on_failed(now);
+            }
+            Input::ReportRequested(peers) => {
+                self.reported.ask_evidence(peers);
+                self.reporter.touch(now);
+            }
             Input::Datagram { socket, from, datagram } => self.on_datagram(now, socket, from, datagram),
             Input::SocketOpened { socket, port } => self.on_socket_opened(now, socket, port),
             Input::WebSocketOpened { relay, address } => self.on_web_socket_opened(now, relay, address),
@@ -194,8 +204,7 @@ impl Engine {
         self.finish_event(now);
         let due = self.reporter.next_at().is_some_and(|at| at <= now);
         if due {
-            let report = self.report();
-            self.outputs.extend(self.reporter.take_due(now, || report).map(Output::Report));
+            self.send_report(now);
         }
     }
 

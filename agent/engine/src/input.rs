@@ -15,6 +15,8 @@ pub enum Input<'a> {
     ReportAccepted(ReportResponse),
     /// A report did not get through; the engine asks again later.
     ReportFailed,
+    /// The coordinator asks for a report with evidence on these peers.
+    ReportRequested(Vec<PublicKey>),
     /// A datagram on one of the node's UDP sockets that is not WireGuard.
     Datagram {
         /// The socket that it came to.

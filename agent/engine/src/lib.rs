@@ -24,6 +24,7 @@ mod input;
 mod output;
 mod peer;
 mod relay_client;
+mod reported_paths;
 mod reporter;
 mod schedule;
 mod sockets;

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use endpoint_selection::Timestamp;
-use protocol::api::Report;
 
 /// Changes within this time make one report.
 const DEBOUNCE: Duration = Duration::from_millis(60);
@@ -59,14 +58,14 @@ impl Reporter {
         self.due_at
     }
 
-    /// The report to send now, if one is due.
-    pub(crate) fn take_due(&mut self, now: Timestamp, make: impl FnOnce() -> Report) -> Option<Report> {
-        if self.in_flight || self.due_at.is_none_or(|at| now < at) {
-            return None;
+    /// Whether a report is to be sent now; it is under way then.
+    pub(crate) fn take_due(&mut self, now: Timestamp) -> bool {
+        let is_due = !self.in_flight && self.due_at.is_some_and(|at| at <= now);
+        if is_due {
+            self.in_flight = true;
+            self.due_at = None;
         }
-        self.in_flight = true;
-        self.due_at = None;
-        Some(make())
+        is_due
     }
 
     pub(crate) fn on_accepted(&mut self, now: Timestamp, interval_s: u32) {

@@ -134,6 +134,7 @@ impl Node {
             relay_token: SignedToken([0; TOKEN_LEN]),
             relay_token_lifetime_s: 3_600,
             report_interval_s: 60,
+            wants_all_paths: false,
         }));
     }
 

@@ -7,7 +7,7 @@ use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use actix_web::web::{Bytes, Data, ReqData};
 use actix_web::{HttpRequest, HttpResponse};
 use futures_util::stream::unfold;
-use protocol::api::MapEvent;
+use protocol::api::{MapEvent, ReportRequest};
 
 use super::Site;
 use super::activity::Open;
@@ -67,6 +67,7 @@ async fn next(subscription: &mut MapSubscription) -> Option<Bytes> {
     loop {
         match subscription.poll_event() {
             MapPoll::Event(event) => return Some(frame(&event)),
+            MapPoll::Request(request) => return Some(request_frame(&request)),
             MapPoll::Ended(why) => {
                 tracing::debug!(?why, "map stream ends");
                 return None;
@@ -78,6 +79,11 @@ async fn next(subscription: &mut MapSubscription) -> Option<Bytes> {
         }
         tokio::time::sleep(GATHER).await;
     }
+}
+
+/// Without an id: a stream resumes after the last change of the map.
+fn request_frame(request: &ReportRequest) -> Bytes {
+    Bytes::from(format!("event: {}\ndata: {}\n\n", ReportRequest::NAME, request.data()))
 }
 
 fn frame(event: &MapEvent) -> Bytes {

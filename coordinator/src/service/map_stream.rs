@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use protocol::api::{MapDelta, MapEvent, NetworkMap, RelayInfo, Servers};
+use protocol::api::{MapDelta, MapEvent, NetworkMap, RelayInfo, ReportRequest, Servers};
 
 use super::network_map::StreamWakers;
 use super::{MapView, NodeIdentity, with_peer_relays};
@@ -26,6 +26,8 @@ pub struct MapSubscription {
 pub enum MapPoll {
     /// Send this.
     Event(Box<MapEvent>),
+    /// Ask the node this.
+    Request(ReportRequest),
     /// Nothing; wait for [`MapSubscription::changed`].
     Idle,
     /// Send nothing more.
@@ -66,8 +68,10 @@ impl MapSubscription {
     /// What the node must hear now.
     pub fn poll_event(&mut self) -> MapPoll {
         self.wakers.revisions.mark_unchanged();
+        self.wakers.open.mark_unchanged();
         let event = match self.coordinator.map_view(&self.identity, self.stream, self.sent) {
             MapView::Idle => return MapPoll::Idle,
+            MapView::Request(request) => return MapPoll::Request(request),
             MapView::Ended(why) => return MapPoll::Ended(why),
             MapView::Snapshot { revision, own, peers, peer_relays } => {
                 let Servers { relays, stun_servers } = self.servers(&peer_relays);

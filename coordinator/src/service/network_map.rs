@@ -7,14 +7,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use endpoint_selection::Candidate;
 use protocol::access::Access;
-use protocol::api::{NodeName, Peer, RelayInfo, Report, Standing};
+use protocol::api::{Peer, RelayInfo, Report, ReportRequest, Standing};
 use protocol::key::PublicKey;
-use protocol::relay_token::TokenVerifyingKey;
+use protocol::relay_token::{SignedToken, TokenVerifyingKey};
 use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::admission::{access_of, standing};
 use super::peer_relays::relays_of;
+use super::reported::{Looks, Reported};
 use super::{StreamEnd, addressing};
 use crate::store::{AccessRuleRow, NetworkRow, NodeRow};
 
@@ -63,8 +64,12 @@ pub(crate) struct NetworkState {
 /// A node in memory: its row, and what changes by the minute.
 pub(crate) struct NodeState {
     pub(super) row: NodeRow,
-    pub(super) report: Option<Report>,
-    pub(super) reported_at_ms: Option<i64>,
+    /// Its last report.
+    pub(super) reported: Option<Reported>,
+    /// What people look at.
+    pub(super) looks: Looks,
+    /// Its token for the relays, and since when it has it, Unix milliseconds.
+    pub(super) relay_token: Option<(i64, SignedToken)>,
     /// The one open map stream; its presence is what "online" means.
     stream: Option<OpenStream>,
     pub(super) peer: Arc<Peer>,
@@ -80,8 +85,16 @@ pub(crate) struct NodeState {
 /// An open map stream.
 struct OpenStream {
     number: u64,
-    /// Dropped with it, which wakes the stream that it belongs to and no other.
-    _open: watch::Sender<()>,
+    /// Wakes the stream that it belongs to and no other; so does that it is dropped.
+    open: watch::Sender<()>,
+}
+
+/// How a report was taken.
+pub(crate) struct Taken {
+    /// Its candidates are others than before.
+    pub(crate) is_other_candidates: bool,
+    /// The paths that it did not name are not known.
+    pub(crate) wants_all_paths: bool,
 }
 
 /// What changed at a revision.
@@ -107,13 +120,18 @@ pub(super) enum Changed {
 pub(crate) struct StreamWakers {
     /// Changes with each revision of the network.
     pub(super) revisions: watch::Receiver<u64>,
-    /// Closes when the stream is no longer the node's open one.
+    /// Changes when the node is to be asked something, closes when the stream is no longer the node's open one.
     pub(super) open: watch::Receiver<()>,
 }
 
 impl NodeState {
     pub(super) const fn is_online(&self) -> bool {
         self.stream.is_some()
+    }
+
+    /// When it last reported, Unix milliseconds.
+    pub(super) fn reported_at_ms(&self) -> Option<i64> {
+        self.reported.as_ref().map(|reported| reported.at_ms)
     }
 
     pub(super) fn has_stream(&self, number: u64) -> bool {
@@ -150,23 +168,23 @@ impl NetworkState {
     /// Adds a node, or takes over its changed row.
     pub(super) fn put(&mut self, row: NodeRow) {
         let id = row.id;
-        let (report, reported_at_ms, stream, offline_since_ms, since_revision) = match self.nodes.remove(&id)
-        {
+        let kept = match self.nodes.remove(&id) {
             Some(old) if old.row == row => {
                 self.nodes.insert(id, old);
                 return;
             }
-            Some(old) => {
+            Some(mut old) => {
                 if old.row.public_key != row.public_key {
                     self.keys.remove(&old.row.public_key);
+                    old.relay_token = None;
                     self.note_node(id, old.row.public_key, true);
                 }
                 self.note_own_changes(&old, &row);
-                (old.report, old.reported_at_ms, old.stream, old.offline_since_ms, old.since_revision)
+                old
             }
-            None => (None, None, None, self.now_ms, self.counter.load(Ordering::Relaxed)),
+            None => self.new_node(row.clone()),
         };
-        let peer = Arc::new(peer(&self.row, &row, report.as_ref(), stream.is_some()));
+        let peer = Arc::new(peer(&self.row, &row, kept.reported.as_ref(), kept.is_online()));
         let public_key = row.public_key;
         self.keys.insert(public_key, id);
         if row.may_relay {
@@ -176,22 +194,25 @@ impl NetworkState {
         }
         let standing = standing(&row, self.now_ms);
         let access = access_of(&self.row, &self.rules, &row);
-        self.nodes.insert(
-            id,
-            NodeState {
-                row,
-                report,
-                reported_at_ms,
-                stream,
-                peer,
-                standing,
-                since_revision,
-                offline_since_ms,
-                access,
-            },
-        );
+        self.nodes.insert(id, NodeState { row, peer, standing, access, ..kept });
         self.note_node(id, public_key, true);
         self.refresh_peer_relays();
+    }
+
+    /// A node that nothing is known of but its row.
+    fn new_node(&self, row: NodeRow) -> NodeState {
+        NodeState {
+            reported: None,
+            looks: Looks::default(),
+            relay_token: None,
+            stream: None,
+            peer: Arc::new(peer(&self.row, &row, None, false)),
+            standing: standing(&row, self.now_ms),
+            since_revision: self.counter.load(Ordering::Relaxed),
+            offline_since_ms: self.now_ms,
+            access: access_of(&self.row, &self.rules, &row),
+            row,
+        }
     }
 
     /// Notes what a node is to be told of itself.
@@ -219,35 +240,34 @@ impl NetworkState {
         Some(removed)
     }
 
-    /// Takes over a report; peers hear of it only where it changes what they see. `true` where its candidates are
-    /// others than before.
+    /// Takes over a report; peers hear of it only where it changes what they see.
     pub(crate) fn put_report(
         &mut self,
         id: Uuid,
         mut report: Report,
         now_ms: i64,
-    ) -> Result<bool, StreamEnd> {
-        report.paths.retain(|path| self.keys.contains_key(&path.peer));
+    ) -> Result<Taken, StreamEnd> {
         let node = self.nodes.get_mut(&id).ok_or(StreamEnd::NodeDeleted)?;
-        let changed = node.peer.candidates != report.candidates;
-        node.report = Some(report);
-        node.reported_at_ms = Some(now_ms);
+        let is_other_candidates = node.peer.candidates != report.candidates;
+        node.looks.answer(&mut report.paths, now_ms);
+        let reported = node.reported.get_or_insert_default();
+        reported.take(report, now_ms, |key| self.keys.get(key).copied());
+        let wants_all_paths = reported.wants_all_paths();
         self.newest_report_ms = self.newest_report_ms.max(now_ms);
         self.refresh_peer(id);
         if !self.peer_relays.is_empty() {
             // Time passed, and this node may be where a relay says it is.
             self.refresh_peer_relays();
         }
-        Ok(changed)
+        Ok(Taken { is_other_candidates, wants_all_paths })
     }
 
     /// Takes over candidates that were reported before the coordinator started.
     pub(super) fn put_old_candidates(&mut self, id: Uuid, candidates: Vec<Candidate>, reported_at_ms: i64) {
         if let Some(node) = self.nodes.get_mut(&id)
-            && node.report.is_none()
+            && node.reported.is_none()
         {
-            node.report = Some(Report { candidates, ..Report::default() });
-            node.reported_at_ms = Some(reported_at_ms);
+            node.reported = Some(Reported::old(candidates, reported_at_ms));
             self.refresh_peer(id);
         }
     }
@@ -256,9 +276,25 @@ impl NetworkState {
     pub(crate) fn open_stream(&mut self, id: Uuid, number: u64) -> Result<StreamWakers, StreamEnd> {
         let node = self.nodes.get_mut(&id).ok_or(StreamEnd::NodeDeleted)?;
         let (sender, open) = watch::channel(());
-        node.stream = Some(OpenStream { number, _open: sender });
+        node.stream = Some(OpenStream { number, open: sender });
         self.refresh_peer(id);
         Ok(StreamWakers { revisions: self.revisions.subscribe(), open })
+    }
+
+    /// Asks a node for its evidence on a peer; `true` where that may come soon.
+    pub(super) fn look_at(&mut self, id: Uuid, peer: PublicKey, now_ms: i64) -> bool {
+        let Some(node) = self.nodes.get_mut(&id) else { return false };
+        let is_asked = node.looks.ask(peer, now_ms);
+        if let Some(stream) = node.stream.as_ref().filter(|_| is_asked) {
+            stream.open.send_replace(());
+        }
+        is_asked && node.is_online()
+    }
+
+    /// What the node is to be asked now.
+    pub(crate) fn take_request(&mut self, id: Uuid) -> Option<ReportRequest> {
+        let evidence_on = self.nodes.get_mut(&id)?.looks.take_questions();
+        (!evidence_on.is_empty()).then_some(ReportRequest { evidence_on })
     }
 
     /// Closes the node's stream if it is still the one that counts.
@@ -270,11 +306,6 @@ impl NetworkState {
             node.offline_since_ms = self.now_ms;
             self.refresh_peer(id);
         }
-    }
-
-    /// The name of the node with this public key.
-    pub(super) fn name_of(&self, key: &PublicKey) -> Option<&NodeName> {
-        self.keys.get(key).and_then(|id| self.nodes.get(id)).map(|node| &node.row.name)
     }
 
     /// Brings a node's standing up to the clock.
@@ -310,7 +341,7 @@ impl NetworkState {
     /// Rebuilds what peers see of a node and notes a change if it differs.
     fn refresh_peer(&mut self, id: Uuid) {
         let Some(node) = self.nodes.get_mut(&id) else { return };
-        let fresh = peer(&self.row, &node.row, node.report.as_ref(), node.stream.is_some());
+        let fresh = peer(&self.row, &node.row, node.reported.as_ref(), node.stream.is_some());
         if *node.peer != fresh {
             node.peer = Arc::new(fresh);
             let public_key = node.row.public_key;
@@ -353,15 +384,15 @@ impl NetworkState {
 }
 
 /// What other nodes see of a node.
-fn peer(network: &NetworkRow, node: &NodeRow, report: Option<&Report>, online: bool) -> Peer {
+fn peer(network: &NetworkRow, node: &NodeRow, reported: Option<&Reported>, online: bool) -> Peer {
     Peer {
         id: node.id,
         name: node.name.clone(),
         public_key: node.public_key,
         allowed_ips: addressing::host_prefixes(network, node.host_index),
         online,
-        candidates: report.map(|report| report.candidates.clone()).unwrap_or_default(),
-        nat: report.map(|report| report.nat).unwrap_or_default(),
+        candidates: reported.map(|reported| reported.candidates.clone()).unwrap_or_default(),
+        nat: reported.map(|reported| reported.nat).unwrap_or_default(),
         plain_endpoint: node.plain_endpoint,
         tags: node.tags.clone(),
     }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use protocol::api::{OwnNode, Peer, RelayInfo, RelayPermission};
+use protocol::api::{OwnNode, Peer, RelayInfo, RelayPermission, ReportRequest};
 use protocol::key::PublicKey;
 use uuid::Uuid;
 
@@ -22,6 +22,8 @@ pub(crate) enum MapView {
         removals: Vec<PublicKey>,
         peer_relays: Option<Vec<RelayInfo>>,
     },
+    /// No change, but a question to the node.
+    Request(ReportRequest),
     /// Nothing new.
     Idle,
     /// The stream is over.

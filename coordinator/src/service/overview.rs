@@ -3,12 +3,13 @@
 use endpoint_selection::Candidate;
 use endpoint_selection::nat::NatProfile;
 use ipnet::IpNet;
-use protocol::api::{NodeName, PathKind, PathReport};
+use protocol::api::{NodeName, PathKind};
 use protocol::key::PublicKey;
 use serde::Serialize;
 use uuid::Uuid;
 
 use super::network_map::{NetworkState, NodeState};
+use super::reported::{Path, Reported};
 use super::{Caller, Directory, addressing};
 
 /// Everything that a person may see.
@@ -107,9 +108,9 @@ fn network_overview(network: &NetworkState) -> NetworkOverview {
 }
 
 fn node_overview(network: &NetworkState, node: &NodeState) -> NodeOverview {
-    let report = node.report.clone().unwrap_or_default();
-    let mut paths: Vec<_> =
-        report.paths.into_iter().filter_map(|path| path_overview(network, path)).collect();
+    let reported = node.reported.as_ref();
+    let all = reported.map(Reported::paths).unwrap_or_default();
+    let mut paths: Vec<_> = all.iter().filter_map(|path| path_overview(network, path)).collect();
     paths.sort_by(|a, b| a.peer.cmp(&b.peer));
     NodeOverview {
         id: node.row.id,
@@ -117,16 +118,22 @@ fn node_overview(network: &NetworkState, node: &NodeState) -> NodeOverview {
         public_key: node.row.public_key,
         addresses: addressing::addresses(&network.row, node.row.host_index),
         online: node.is_online(),
-        reported_at_ms: node.reported_at_ms,
-        candidates: report.candidates,
-        nat: report.nat,
-        agent_version: report.agent_version,
+        reported_at_ms: node.reported_at_ms(),
+        candidates: reported.map(|reported| reported.candidates.clone()).unwrap_or_default(),
+        nat: reported.map(|reported| reported.nat).unwrap_or_default(),
+        agent_version: reported.map(|reported| reported.agent_version.clone()).unwrap_or_default(),
         plain_endpoint: node.row.plain_endpoint,
         paths,
     }
 }
 
-pub(super) fn path_overview(network: &NetworkState, path: PathReport) -> Option<PathOverview> {
-    let peer = network.name_of(&path.peer)?;
-    Some(PathOverview { peer: peer.clone(), kind: path.kind, remote: path.remote, rtt_us: path.rtt_us })
+/// A path as people see it; `None` where the peer is gone.
+pub(super) fn path_overview(network: &NetworkState, path: &Path) -> Option<PathOverview> {
+    let peer = network.nodes.get(&path.peer)?;
+    Some(PathOverview {
+        peer: peer.row.name.clone(),
+        kind: path.kind,
+        remote: path.remote(),
+        rtt_us: path.rtt_us(),
+    })
 }

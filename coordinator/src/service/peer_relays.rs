@@ -51,16 +51,16 @@ fn is_conflict(other: &RelayInfo, relay: &RelayInfo) -> bool {
 impl NodeState {
     /// The relay that the node is at `now_ms`.
     fn relay(&self, now_ms: i64) -> Option<&OwnRelay> {
-        let is_recent = self.reported_at_ms.is_some_and(|at_ms| now_ms.saturating_sub(at_ms) < NAMED_MS);
+        let is_recent = self.reported_at_ms().is_some_and(|at_ms| now_ms.saturating_sub(at_ms) < NAMED_MS);
         let is_there = self.is_online() || is_recent;
         let may_relay = self.row.may_relay && self.standing.is_admitted();
-        let report = self.report.as_ref().filter(|_| may_relay && is_there)?;
-        report.relay.as_ref()
+        let reported = self.reported.as_ref().filter(|_| may_relay && is_there)?;
+        reported.relay.as_ref()
     }
 
     /// Whether peers are told that the node may be reached at this address.
     fn is_told_at(&self, address: SocketAddr) -> bool {
-        let candidates = self.report.as_ref().map(|report| &report.candidates[..]).unwrap_or_default();
+        let candidates = self.reported.as_ref().map(|reported| &reported.candidates[..]).unwrap_or_default();
         candidates.iter().any(|candidate| candidate.address == address)
     }
 

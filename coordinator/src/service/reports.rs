@@ -7,6 +7,7 @@ use ipnet::IpNet;
 use protocol::api::Report;
 use protocol::relay_token::{RelayToken, SignedToken, TokenSigningKey};
 
+use super::network_map::NetworkState;
 use super::peer_relays::is_usable_key;
 use super::{NodeIdentity, ReportRefused};
 use crate::store::NetworkRow;
@@ -17,6 +18,9 @@ pub const REPORT_INTERVAL_S: u32 = 60;
 
 /// Seconds for which relays accept a token: an hour of coordinator outage costs no relayed path.
 pub const RELAY_TOKEN_LIFETIME_S: u32 = 3600;
+
+/// Seconds for which a token is given out again: ten reports, and five sixths of its lifetime are left.
+const RELAY_TOKEN_REUSE_S: u32 = 600;
 
 /// Interface names go to all peers; Linux has 15 bytes, other systems show longer ones.
 const INTERFACE_NAME_BYTES_MAX: usize = 64;
@@ -50,13 +54,28 @@ pub(crate) fn clean(mut report: Report, network: &NetworkRow) -> Result<Report, 
     Ok(report)
 }
 
-/// A token for the relays of the node's network.
-pub(crate) fn relay_token(identity: &NodeIdentity, key: &TokenSigningKey, now_ms: i64) -> SignedToken {
-    let now_s = u64::try_from(now_ms / 1000).unwrap_or(0);
-    let token = RelayToken {
-        node: identity.public_key,
-        network: identity.network,
-        expires_unix_s: now_s + u64::from(RELAY_TOKEN_LIFETIME_S),
-    };
-    SignedToken(token.sign(key))
+impl NetworkState {
+    /// A token for the relays of the node's network, and the seconds for which relays accept it. To sign one for each report would
+    /// cost more than the rest of the report, so it is given out again for a while.
+    pub(crate) fn relay_token(
+        &mut self,
+        identity: &NodeIdentity,
+        key: &TokenSigningKey,
+        now_ms: i64,
+    ) -> Option<(SignedToken, u32)> {
+        let node = self.nodes.get_mut(&identity.node)?;
+        let age_s = |since_ms: i64| u32::try_from(now_ms.checked_sub(since_ms)? / 1000).ok();
+        let is_young = |since_ms: i64| age_s(since_ms).filter(|age_s| *age_s < RELAY_TOKEN_REUSE_S);
+        if let Some((since_ms, token)) = &node.relay_token
+            && let Some(age_s) = is_young(*since_ms)
+        {
+            return Some((token.clone(), RELAY_TOKEN_LIFETIME_S - age_s));
+        }
+        let now_s = u64::try_from(now_ms / 1000).unwrap_or(0);
+        let expires_unix_s = now_s + u64::from(RELAY_TOKEN_LIFETIME_S);
+        let token = RelayToken { node: identity.public_key, network: identity.network, expires_unix_s };
+        let token = SignedToken(token.sign(key));
+        node.relay_token = Some((now_ms, token.clone()));
+        Some((token, RELAY_TOKEN_LIFETIME_S))
+    }
 }

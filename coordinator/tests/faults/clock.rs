@@ -82,7 +82,7 @@ fn presence_follows_the_stream_whatever_the_clock_says() {
             MapEvent::Delta(delta) => delta.upserts[0].online,
             MapEvent::Snapshot(_) => panic!("a snapshot where a delta does"),
         },
-        other @ (MapPoll::Idle | MapPoll::Ended(_)) => panic!("{other:?}"),
+        other @ (MapPoll::Request(_) | MapPoll::Idle | MapPoll::Ended(_)) => panic!("{other:?}"),
     };
     for (port, now) in (1_000..).zip(CLOCKS.into_iter().rev()) {
         let stream = fixture.coordinator.open_map(&watched.identity, None).unwrap();

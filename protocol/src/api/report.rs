@@ -21,10 +21,13 @@ pub const RELAY_ADDRESSES_MAX: usize = 4;
 /// The most paths in a report.
 pub const REPORT_PATHS_MAX: usize = 4096;
 
+/// The most peers that evidence is reported on at once: as many as the coordinator asks about.
+pub const REPORT_EVIDENCE_MAX: usize = 8;
+
 /// The most paths to one peer that evidence is reported on: as many as an agent keeps.
 pub(super) const EVIDENCE_PATHS_MAX: usize = 64;
 
-/// Facts about a node, whole: each report replaces the one before.
+/// Facts about a node: each report replaces the one before, its paths where it says so.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Report {
     /// Addresses that may reach the node; relayed ones are not reported, the coordinator knows its relays.
@@ -32,9 +35,12 @@ pub struct Report {
     /// What was learnt about the NAT in front of it.
     #[serde(default)]
     pub nat: NatProfile,
-    /// The path in use to each peer.
+    /// The path in use to each peer, or to those where it is another than last reported.
     #[serde(default)]
     pub paths: Vec<PathReport>,
+    /// Whether the paths that are not named are as they were: most reports are of a node where nothing changed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub changed_paths_only: bool,
     /// The relay that the node runs for its network, where it may and where strangers reach it. Ignored from a node that may
     /// not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -67,7 +73,7 @@ pub struct PathReport {
     /// Smoothed RTT in microseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rtt_us: Option<u32>,
-    /// All evidence on the paths to the peer, for as many peers as fit: what the choice was made from.
+    /// All evidence on the paths to the peer, where a [`ReportRequest`] asked for it: what the choice was made from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evidence: Option<Snapshot>,
 }
@@ -96,6 +102,28 @@ pub struct ReportResponse {
     pub relay_token_lifetime_s: u32,
     /// Seconds after which the next report is due even if nothing changed.
     pub report_interval_s: u32,
+    /// Whether the next report shall name all paths: the coordinator does not know those that were reported before.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub wants_all_paths: bool,
+}
+
+/// An event of the map stream that is no part of the map: somebody looks at the node, and wants to see what is true now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReportRequest {
+    /// The peers to report evidence on, [`REPORT_EVIDENCE_MAX`] at most.
+    pub evidence_on: Vec<PublicKey>,
+}
+
+impl ReportRequest {
+    /// The SSE `event` field. It comes without an `id`: nothing is to be resumed after it.
+    pub const NAME: &str = "report-request";
+
+    /// The SSE `data` field: JSON on one line.
+    #[must_use]
+    pub fn data(&self) -> String {
+        #[expect(clippy::expect_used, reason = "a list of strings under one name")]
+        serde_json::to_string(self).expect("a request is JSON")
+    }
 }
 
 /// A report that is not taken in.
@@ -115,6 +143,9 @@ pub enum ReportError {
         /// Its address.
         address: SocketAddr,
     },
+    /// Evidence on more peers than were asked about.
+    #[error("paths: evidence on {0} peers given, at most {REPORT_EVIDENCE_MAX} allowed")]
+    EvidenceOnTooMany(usize),
     /// Evidence on more paths to one peer than an agent keeps.
     #[error("paths[{index}].evidence.paths: {count} given, at most {EVIDENCE_PATHS_MAX} allowed")]
     TooMuchEvidence {
@@ -150,6 +181,10 @@ impl Report {
         }
         if self.paths.len() > REPORT_PATHS_MAX {
             return Err(ReportError::TooManyPaths(self.paths.len()));
+        }
+        let with_evidence = self.paths.iter().filter(|path| path.evidence.is_some()).count();
+        if with_evidence > REPORT_EVIDENCE_MAX {
+            return Err(ReportError::EvidenceOnTooMany(with_evidence));
         }
         for (index, path) in self.paths.iter().enumerate() {
             let count = path.evidence.as_ref().map_or(0, |evidence| evidence.paths.len());

@@ -34,7 +34,7 @@ pub(crate) async fn measure(
     let (mut delays, begun, cpu) = (Times::default(), Instant::now(), coordinator.cpu()?);
     // The first ones warm up what is there for any number.
     for (turn, port) in (20_000..).take(count).enumerate() {
-        let body = report::body(port, &[])?;
+        let body = report::body(port)?;
         let before: Vec<u64> =
             watchers.iter().map(|agent| agent.seen.events.load(Ordering::Relaxed)).collect();
         let sent = now_ns();

@@ -20,14 +20,14 @@ use crate::{Scale, change, report, rest};
 /// Every agent reports once in so many seconds.
 const HEARTBEAT_S: u64 = 30;
 
+/// The port of every agent.
+const PORT: u16 = 41_641;
+
 /// Connections that reports come over.
 const LANES: usize = 64;
 
 /// Lanes come from addresses that no agent has.
 const LANE_ADDRESSES: usize = 30_000;
-
-/// Peers in a common report, which an agent of a small network sends.
-const FEW_PEERS: usize = 10;
 
 /// A mesh that grows.
 struct Mesh {
@@ -51,9 +51,11 @@ pub(crate) async fn measure(program: &Path, scale: Scale, rows: &mut Rows) -> Re
     for step in scale.steps {
         mesh.grow(*step, rows).await.with_context(|| format!("{step} agents"))?;
     }
-    mesh.heartbeats(FEW_PEERS, Target::AtMost(5.0), rows).await?;
-    mesh.heartbeats(scale.network - 1, Target::None, rows).await?;
-    mesh.report_once(scale.network - 1, rows).await?;
+    let peers = scale.network - 1;
+    mesh.report_once(peers, rows).await?;
+    mesh.heartbeats(|_| report::body(PORT), "no path is another one", Target::AtMost(5.0), rows).await?;
+    let whole = |agent: &Agent| report::whole(PORT, &mesh.others(agent, peers));
+    mesh.heartbeats(whole, &format!("{peers} paths"), Target::None, rows).await?;
     mesh.restart(rows).await?;
     mesh.start_alone(rows).await
 }
@@ -108,14 +110,20 @@ impl Mesh {
         Ok(())
     }
 
-    /// Reports at the pace of all agents, each with paths to so many peers.
-    async fn heartbeats(&self, peers: usize, target: Target, rows: &mut Rows) -> Result<()> {
+    /// Reports at the pace of all agents.
+    async fn heartbeats(
+        &self,
+        body: impl Fn(&Agent) -> Result<Vec<u8>>,
+        what: &str,
+        target: Target,
+        rows: &mut Rows,
+    ) -> Result<()> {
         let agents = &self.fleet.agents;
         let count = agents.len() * usize::try_from(self.scale.seconds)? / usize::try_from(HEARTBEAT_S)?;
         let turns: Vec<(Arc<Agent>, Vec<u8>)> = agents
             .iter()
             .take(count.max(1))
-            .map(|agent| Ok((Arc::clone(agent), self.report_of(agent, peers)?)))
+            .map(|agent| Ok((Arc::clone(agent), body(agent)?)))
             .collect::<Result<_>>()?;
         let size = turns.first().map_or(0, |(_, body)| body.len());
         let pace = Duration::from_secs(self.scale.seconds).div_f64(number(turns.len()));
@@ -127,8 +135,7 @@ impl Mesh {
         let mut times = self.send(turns, pace).await?;
         let spent = self.coordinator.cpu()?.saturating_sub(cpu).as_secs_f64();
         let percent = spent * 100.0 / begun.elapsed().as_secs_f64() - rest;
-        let of =
-            format!("reports of {} agents each {HEARTBEAT_S} s, {size} bytes ({peers} peers)", agents.len());
+        let of = format!("reports of {} agents each {HEARTBEAT_S} s, {size} bytes ({what})", agents.len());
         rows.add(format!("{of}: CPU"), "% of a core", percent.max(0.0), target);
         rows.add(format!("{of}: answered p99"), "ms", times.percentile_ms(99), Target::None);
         Ok(())
@@ -137,7 +144,10 @@ impl Mesh {
     /// Lets every agent report once, with paths to all its peers: the coordinator keeps the last report of each.
     async fn report_once(&self, peers: usize, rows: &mut Rows) -> Result<()> {
         for some in self.fleet.agents.chunks(500) {
-            let turns = some.iter().map(|agent| Ok((Arc::clone(agent), self.report_of(agent, peers)?)));
+            let turns = some.iter().map(|agent| {
+                let body = report::whole(PORT, &self.others(agent, peers))?;
+                Ok((Arc::clone(agent), body))
+            });
             self.send(turns.collect::<Result<_>>()?, Duration::ZERO).await?;
         }
         self.fleet.settle().await?;
@@ -148,13 +158,12 @@ impl Mesh {
         Ok(())
     }
 
-    /// A report of the agent on so many of its peers.
-    fn report_of(&self, agent: &Agent, peers: usize) -> Result<Vec<u8>> {
+    /// So many of the agent's peers.
+    fn others(&self, agent: &Agent, peers: usize) -> Vec<PublicKey> {
         let network = (agent.number - 1) / self.scale.network;
         let nodes = self.fleet.agents.iter().skip(network * self.scale.network).take(self.scale.network);
         let others = nodes.map(|node| node.public_key).filter(|key| *key != agent.public_key);
-        let others: Vec<PublicKey> = others.take(peers).collect();
-        report::body(41_641, &others)
+        others.take(peers).collect()
     }
 
     /// Sends reports over a few connections, one in each `pace`.

@@ -4,24 +4,25 @@ use std::net::SocketAddr;
 
 use endpoint_selection::Timestamp;
 use endpoint_selection::explain::{NodeView, Pair, RelayName};
-use protocol::api::{PathReport, Report, ReportResponse};
+use protocol::api::{Report, ReportResponse};
 
 use super::Engine;
-use crate::peer::Peer;
+use crate::output::Output;
 use crate::relay_client::RelayClient;
+use crate::reported_paths::Paths;
 use crate::status::Status;
 use crate::wanted_tunnel;
 
 /// Paths in a report: they serve people who look at a dashboard, and must not make a report too large to be taken.
 const REPORTED_PATHS_MAX: usize = 1_000;
 
-/// Peers whose evidence is reported: those without a direct path first, for these are asked about. With five candidates
-/// each of some 250 bytes that is 40 kB a minute.
-const REPORTED_EVIDENCE_MAX: usize = 32;
-
 impl Engine {
     pub(super) fn on_report_accepted(&mut self, now: Timestamp, response: ReportResponse) {
+        self.reported.on_accepted(response.wants_all_paths);
         self.reporter.on_accepted(now, response.report_interval_s);
+        if response.wants_all_paths {
+            self.reporter.touch(now);
+        }
         self.token = Some(response);
         let relays: Vec<SocketAddr> = self.relays.keys().copied().collect();
         for relay in relays {
@@ -65,22 +66,22 @@ impl Engine {
         self.discovery.doubts_port_mapping()
     }
 
-    pub(super) fn report(&self) -> Report {
+    /// Sends the report that is due, unless one is under way.
+    pub(super) fn send_report(&mut self, now: Timestamp) {
+        if !self.reporter.take_due(now) {
+            return;
+        }
         let side = self.side();
-        Report {
+        let peers = self.peers.values().take(REPORTED_PATHS_MAX);
+        let Paths { paths, changed_only } = self.reported.take(now, peers);
+        self.outputs.push_back(Output::Report(Report {
             candidates: side.candidates,
             nat: side.nat,
-            paths: self.path_reports(),
+            paths,
+            changed_paths_only: changed_only,
             relay: self.own_relay.clone(),
             agent_version: self.config.agent_version.clone(),
-        }
-    }
-
-    fn path_reports(&self) -> Vec<PathReport> {
-        let mut peers: Vec<&Peer> = self.peers.values().take(REPORTED_PATHS_MAX).collect();
-        peers.sort_by_key(|peer| peer.is_direct());
-        let numbered = peers.into_iter().enumerate();
-        numbered.map(|(index, peer)| peer.path_report(index < REPORTED_EVIDENCE_MAX)).collect()
+        }));
     }
 }
 

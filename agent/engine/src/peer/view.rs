@@ -1,11 +1,15 @@
 //! The peer as people see it.
 
+use std::collections::BTreeSet;
+
 use endpoint_selection::explain::{Explanation, NodeView, Pair, explain};
 use endpoint_selection::{
     Candidate, CandidateKind, CandidateSource, PathQuality, PathStatus, Reason, Snapshot, Verdict,
 };
 
 use protocol::api::{PathKind, PathReport};
+use protocol::key::PublicKey;
+use uuid::Uuid;
 
 use super::Peer;
 use crate::status::{PathState, PeerStatus};
@@ -39,11 +43,16 @@ impl Peer {
         }
     }
 
-    /// The path in use, and `with_evidence` all that the choice was made from.
-    pub(crate) fn path_report(&self, with_evidence: bool) -> PathReport {
+    /// The id by which the coordinator knows it.
+    pub(crate) const fn id(&self) -> Uuid {
+        self.info.id
+    }
+
+    /// The path in use, and all that the choice was made from where the peer is one of `evidence_on`.
+    pub(crate) fn path_report(&self, evidence_on: &BTreeSet<PublicKey>) -> PathReport {
         let (kind, remote) = self.path_kind();
         let rtt_us = remote.and_then(|remote| self.selector.rtt_us(remote));
-        let evidence = with_evidence.then(|| self.evidence());
+        let evidence = evidence_on.contains(&self.info.public_key).then(|| self.evidence());
         PathReport { peer: self.info.public_key, kind, remote, rtt_us, evidence }
     }
 

@@ -107,6 +107,7 @@ impl World {
             relay_token: SignedToken([3; TOKEN_LEN]),
             relay_token_lifetime_s: 3600,
             report_interval_s: 60,
+            wants_all_paths: false,
         }));
         world
     }

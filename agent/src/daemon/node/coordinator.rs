@@ -16,6 +16,7 @@ impl Node {
                 self.connection = Connection { is_open: true, error: None };
             }
             StreamNews::Event(event) => self.on_map(*event),
+            StreamNews::ReportRequested(peers) => self.input(Input::ReportRequested(peers)),
             StreamNews::Lost(why) => {
                 if self.connection.is_open || self.connection.error.as_ref() != Some(&why) {
                     tracing::warn!(%why, "no map stream: working from the last map, trying again");

@@ -122,8 +122,12 @@ fn node(network: &NetworkRow, state: &NodeState) -> Node {
         is_ephemeral: row.is_ephemeral,
         may_relay: row.may_relay,
         online: state.is_online(),
-        reported_at_ms: state.reported_at_ms,
-        agent_version: state.report.as_ref().map(|report| report.agent_version.clone()).unwrap_or_default(),
+        reported_at_ms: state.reported_at_ms(),
+        agent_version: state
+            .reported
+            .as_ref()
+            .map(|reported| reported.agent_version.clone())
+            .unwrap_or_default(),
     }
 }
 
