@@ -5,7 +5,8 @@ mod fixture;
 
 use std::sync::Arc;
 
-use coordinator::service::{AuthError, EnrollError, administration};
+use coordinator::service::resources::networks::NewNetwork;
+use coordinator::service::{AuthError, EnrollError};
 use fixture::{Fixture, HOUR, START, request};
 use protocol::key::{PrivateKey, PublicKey};
 
@@ -41,8 +42,7 @@ fn keys_that_are_unknown_expired_or_revoked_are_refused() {
 
     let key = fixture.new_key(true);
     assert!(matches!(enroll(START + HOUR, &key.key), Err(EnrollError::KeyExpired)));
-    let id = key.row.id.to_string();
-    administration::revoke_enrollment_key(fixture.coordinator.store(), START, &id).unwrap();
+    fixture.command(START, |call| call.revoke_enrollment_key(key.id)).unwrap();
     assert!(matches!(enroll(START, &key.key), Err(EnrollError::KeyRevoked)));
 }
 
@@ -128,8 +128,7 @@ fn a_machine_that_enrolls_anew_with_another_key_stays_the_same_node() {
 fn a_public_key_of_another_network_is_refused() {
     let fixture = Fixture::new(1);
     let node = fixture.node("web");
-    let (store, entropy) = (fixture.coordinator.store(), fixture.coordinator.entropy());
-    administration::create_network(store, entropy, START, "second").unwrap();
+    fixture.command(START, |call| call.create_network(NewNetwork::named("second"))).unwrap();
     let key = fixture.new_key_of("second", true).key;
     let taken = fixture.enroll(START, &key, node.private_key.clone(), "web").map(|_| ());
     assert!(matches!(taken, Err(EnrollError::PublicKeyTaken)));

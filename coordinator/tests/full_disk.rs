@@ -8,10 +8,9 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use coordinator::service::administration::{self, NewEnrollmentKey};
 use coordinator::store::{DataDir, Store, backup};
 use fixture::client::{Answer, Server};
-use fixture::{Fixture, HOUR, report, request, unseal};
+use fixture::{Fixture, report, request, unseal};
 use protocol::api::{EnrollResponse, MapEvent, ProblemCode};
 use protocol::key::PrivateKey;
 
@@ -53,14 +52,11 @@ fn fill(folder: &Path) -> std::path::PathBuf {
     path
 }
 
-fn new_key(server: &Server) -> NewEnrollmentKey {
-    let coordinator = &server.fixture.coordinator;
-    let wanted = ("default", false, HOUR);
-    administration::create_enrollment_key(coordinator.store(), coordinator.entropy(), now_ms(), wanted)
-        .unwrap()
+fn new_key(server: &Server) -> fixture::NewKey {
+    server.fixture.new_key_at(now_ms(), "default", false)
 }
 
-fn enroll(server: &Server, key: &NewEnrollmentKey, number: u16) -> Answer {
+fn enroll(server: &Server, key: &fixture::NewKey, number: u16) -> Answer {
     let body = serde_json::to_vec(&request(&key.key, private_key(number).public_key(), "web")).unwrap();
     server.send("POST", "/api/v1/enroll", &[], &body)
 }
@@ -72,7 +68,7 @@ fn private_key(number: u16) -> PrivateKey {
 }
 
 /// Enrolls until the disk is so full that a write fails; gives the numbers of those that were acknowledged.
-fn enroll_until_full(server: &Server, key: &NewEnrollmentKey) -> Vec<u16> {
+fn enroll_until_full(server: &Server, key: &fixture::NewKey) -> Vec<u16> {
     let mut acknowledged = Vec::new();
     for number in 1000..4000 {
         let answer = enroll(server, key, number);

@@ -17,16 +17,8 @@ fn server() -> Server {
 }
 
 /// Keys of the fixture live in its time; the server's clock is the real one, so they are made for it.
-fn new_key(server: &Server, single_use: bool, lifetime_ms: i64) -> protocol::api::EnrollmentKey {
-    let coordinator = &server.fixture.coordinator;
-    coordinator::service::administration::create_enrollment_key(
-        coordinator.store(),
-        coordinator.entropy(),
-        now_ms(),
-        ("default", single_use, lifetime_ms),
-    )
-    .unwrap()
-    .key
+fn new_key(server: &Server, single_use: bool) -> protocol::api::EnrollmentKey {
+    server.fixture.new_key_at(now_ms(), "default", single_use).key
 }
 
 fn now_ms() -> i64 {
@@ -42,7 +34,7 @@ fn enroll(server: &Server, key: &protocol::api::EnrollmentKey, byte: u8) -> fixt
 
 /// A new node's token.
 fn node(server: &Server, byte: u8) -> String {
-    let answer = enroll(server, &new_key(server, true, fixture::HOUR), byte);
+    let answer = enroll(server, &new_key(server, true), byte);
     assert_eq!(answer.status, 200, "{}", answer.body);
     let response: EnrollResponse = serde_json::from_str(&answer.body).unwrap();
     unseal(&response, &PrivateKey::from_random([byte; 32])).to_text().to_string()
@@ -79,9 +71,9 @@ fn every_route_answers_a_stranger_as_its_policy_says() {
 #[test]
 fn enrollment_refuses_with_a_code_that_says_why() {
     let server = server();
-    let used = new_key(&server, true, fixture::HOUR);
+    let used = new_key(&server, true);
     assert_eq!(enroll(&server, &used, 1).status, 200);
-    let expired = new_key(&server, true, -1);
+    let expired = server.fixture.new_key_at(now_ms() - 2 * fixture::HOUR, "default", true).key;
     let unknown = protocol::api::EnrollmentKey::from_random([1; 32]);
     for (key, code) in [
         (&used, ProblemCode::EnrollmentKeyUsed),

@@ -5,7 +5,9 @@ mod fixture;
 
 use std::collections::BTreeMap;
 
-use coordinator::service::{MapPoll, MapSubscription, StreamEnd, administration};
+use coordinator::service::resources::networks::NewNetwork;
+use coordinator::service::resources::nodes::NewPlainNode;
+use coordinator::service::{MapPoll, MapSubscription, StreamEnd};
 use fixture::{Fixture, Machine, START, report};
 use futures_util::FutureExt as _;
 use protocol::api::{MapDelta, MapEvent, NetworkMap};
@@ -47,8 +49,7 @@ fn names(map: &NetworkMap) -> Vec<String> {
 fn a_node_sees_the_others_of_its_network_and_itself_apart() {
     let fixture = Fixture::new(1);
     let (a, b) = (fixture.node("a"), fixture.node("b"));
-    let (store, entropy) = (fixture.coordinator.store(), fixture.coordinator.entropy());
-    administration::create_network(store, entropy, START, "second").unwrap();
+    fixture.command(START, |call| call.create_network(NewNetwork::named("second"))).unwrap();
     let key = fixture.new_key_of("second", true).key;
     fixture.enroll(START, &key, PrivateKey::from_random([9; 32]), "stranger").unwrap();
 
@@ -231,18 +232,15 @@ fn what_another_process_wrote_shows_after_a_sync() {
     let (a, b) = (fixture.node("a"), fixture.node("b"));
     let mut stream = open(&fixture, &a, None);
     let mut map = snapshot(&mut stream);
-    let other = fixture.other_process();
-    let plain = ("printer".parse().unwrap(), PrivateKey::from_random([9; 32]).public_key());
     let endpoint = "198.51.100.4:51820".parse().unwrap();
-    administration::add_plain_node(
-        &other,
-        fixture.coordinator.entropy(),
-        START,
-        "default",
-        (plain.0, plain.1, endpoint),
-    )
-    .unwrap();
-    administration::delete_node(&other, START, "b").unwrap();
+    let printer = NewPlainNode {
+        network: fixture.network.id,
+        name: "printer".parse().unwrap(),
+        public_key: PrivateKey::from_random([9; 32]).public_key(),
+        endpoint,
+    };
+    fixture.command(START, |call| call.create_plain_node(printer)).unwrap();
+    fixture.command(START, |call| call.delete_node(b.identity.node)).unwrap();
     assert_eq!(stream.poll_event(), MapPoll::Idle);
     fixture.coordinator.sync().unwrap();
     map.apply(delta(&mut stream)).unwrap();

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use coordinator::service::sign_in;
 use fixture::client::Server;
-use fixture::{Fixture, HOUR, report, request, unseal};
+use fixture::{Fixture, report, request, unseal};
 use protocol::api::EnrollResponse;
 use protocol::key::PrivateKey;
 
@@ -41,9 +41,7 @@ fn no_secret_reaches_the_log() {
         std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis(),
     )
     .unwrap();
-    let wanted = ("default", true, HOUR);
-    let key = coordinator::service::administration::create_enrollment_key(store, entropy, now_ms, wanted);
-    let key = key.unwrap().key;
+    let key = server.fixture.new_key_at(now_ms, "default", true).key;
     let private_key = PrivateKey::from_random([3; 32]);
     let body = serde_json::to_vec(&request(&key, private_key.public_key(), "web")).unwrap();
     let answer = server.send("POST", "/api/v1/enroll", &[], &body);

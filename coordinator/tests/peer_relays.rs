@@ -3,9 +3,12 @@
 
 mod fixture;
 
-use coordinator::service::administration::{self, PEER_RELAYS_MAX};
+use coordinator::service::administration::PEER_RELAYS_MAX;
 use coordinator::service::relays::{self, NewRelay};
-use coordinator::service::{AdminError, MapPoll, MapSubscription, NodeIdentity};
+use coordinator::service::resources::ResourceError;
+use coordinator::service::resources::networks::NewNetwork;
+use coordinator::service::resources::nodes::{NewPlainNode, NodeChange};
+use coordinator::service::{MapPoll, MapSubscription, NodeIdentity};
 use fixture::{Fixture, HOUR, Machine, START, report};
 use protocol::api::{MapEvent, NetworkMap, OwnRelay, RelayInfo, Report};
 use protocol::key::{PrivateKey, PublicKey};
@@ -18,8 +21,9 @@ fn key(byte: u8) -> PublicKey {
 }
 
 /// What `admin node allow-relay` does beside a coordinator that serves.
-fn set_may_relay(fixture: &Fixture, node: &str, may_relay: bool) -> Result<(), AdminError> {
-    administration::set_may_relay(&fixture.other_process(), node, may_relay)?;
+fn set_may_relay(fixture: &Fixture, node: &str, may_relay: bool) -> Result<(), ResourceError> {
+    let change = NodeChange { may_relay: Some(may_relay), ..NodeChange::default() };
+    fixture.command(START, |call| call.update_node(fixture.id_of(node), change))?;
     Ok(fixture.coordinator.sync()?)
 }
 
@@ -146,8 +150,7 @@ fn a_peer_relay_is_in_the_maps_of_the_others_after_the_owners_relays_and_not_in_
 fn nodes_of_another_network_hear_nothing_of_it() {
     let scene = Scene::new();
     let fixture = &scene.fixture;
-    let (store, entropy) = (fixture.coordinator.store(), fixture.coordinator.entropy());
-    let network = administration::create_network(store, entropy, START, "elsewhere").unwrap();
+    let network = fixture.command(START, |call| call.create_network(NewNetwork::named("elsewhere"))).unwrap();
     fixture.coordinator.sync().unwrap();
     let private_key = PrivateKey::from_random([77; 32]);
     let public_key = private_key.public_key();
@@ -267,15 +270,14 @@ fn a_peer_relay_cannot_put_itself_in_the_place_of_another_relay() {
 }
 
 #[test]
-fn a_plain_peer_an_unknown_node_and_a_ninth_one_may_not_relay() {
+fn a_plain_peer_and_a_ninth_node_may_not_relay() {
     let fixture = Fixture::new(1);
     let endpoint = "203.0.113.5:51820".parse().unwrap();
-    let (store, entropy) = (fixture.coordinator.store(), fixture.coordinator.entropy());
-    let plain = ("plain".parse().unwrap(), key(5), endpoint);
-    administration::add_plain_node(store, entropy, START, "default", plain).unwrap();
+    let (network, name) = (fixture.network.id, "plain".parse().unwrap());
+    let plain = NewPlainNode { network, name, public_key: key(5), endpoint };
+    fixture.command(START, |call| call.create_plain_node(plain)).unwrap();
     let refused = |node: &str| set_may_relay(&fixture, node, true).unwrap_err().to_string();
-    assert!(refused("plain").contains("`plain` is a plain WireGuard peer"));
-    assert!(refused("nobody").contains("`nobody` does not exist"));
+    assert!(refused("plain").contains("a plain WireGuard peer cannot be a relay"));
     for index in 0..=PEER_RELAYS_MAX {
         fixture
             .enroll(START + HOUR / 2, &fixture.new_key(true).key, any_key(index), &format!("n{index}"))

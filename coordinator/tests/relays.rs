@@ -60,7 +60,7 @@ fn a_relay_that_an_administrator_names_is_in_every_map_by_a_change_and_so_is_its
     assert_eq!(map.stun_servers.len(), 2, "the coordinator's own, and the relay's");
     assert_eq!(stream.poll_event(), MapPoll::Idle);
 
-    relays::remove(&fixture.other_process(), "par1").unwrap();
+    relays::remove(&fixture.other_process(), START, "par1").unwrap();
     fixture.coordinator.sync().unwrap();
     map.apply(delta(&mut stream)).unwrap();
     assert!(map.relays.is_empty());

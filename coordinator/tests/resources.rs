@@ -235,15 +235,19 @@ fn the_audit_log_says_who_did_what_and_keeps_no_secret() {
     accept(&fixture, &token, "ada").unwrap();
     let log = call.audit_log(None).unwrap();
     let actions: Vec<_> = log.iter().map(|entry| (entry.actor.as_str(), entry.action.as_str())).collect();
-    let expected =
-        [("ada", "invitation.accept"), ("owner", "invitation.create"), ("owner", "enrollment-key.create")];
+    let expected = [
+        ("ada", "invitation.accept"),
+        ("owner", "invitation.create"),
+        ("owner", "enrollment-key.create"),
+        ("admin command", "organization.create"),
+    ];
     assert_eq!(actions, expected);
     let text = serde_json::to_string(&log).unwrap();
     assert!(text.contains("for the rack"));
     for secret in [&key.key, &token, PASSWORD] {
         assert!(!text.contains(secret), "{text}");
     }
-    assert_eq!(call.audit_log(Some(log[0].id)).unwrap().len(), 2, "the next page");
+    assert_eq!(call.audit_log(Some(log[0].id)).unwrap().len(), 3, "the next page");
 }
 
 #[test]

@@ -2,16 +2,18 @@
 
 use serde_json::{Value, json};
 
-use super::args::{AdminArgs, AdminCommand, EnrollmentKeyCommand, NetworkCommand, NodeCommand};
+use super::args::{AdminArgs, AdminCommand, NetworkCommand, NodeCommand};
 use super::config::{data_dir, parse_public_url};
 use super::error::CliError;
 use super::output::{answer, table, time};
 use crate::Entropy;
 use crate::http::now_ms;
-use crate::service::resources::nodes::NodeChange;
+use crate::service::resources::networks::{Network, NewNetwork};
+use crate::service::resources::nodes::{NewPlainNode, NodeChange};
 use crate::service::{addressing, administration as service, sign_in};
 use crate::store::{NetworkRow, NodeRow, Store};
 
+mod enrollment_key;
 mod relay;
 mod resources;
 
@@ -88,83 +90,32 @@ impl Admin {
 
     fn network(&self, command: &NetworkCommand) -> Result<(), CliError> {
         match command {
-            NetworkCommand::Create { name } => {
-                let network = service::create_network(&self.store, &self.entropy, self.now_ms, name)?;
+            NetworkCommand::Create { name, ipv4 } => {
+                let wanted = NewNetwork { ipv4: *ipv4, ..NewNetwork::named(name) };
+                let network = self.call(|call| Ok(call.create_network(wanted)?))?;
                 let text = format!("network {} ({}, {})", network.name, network.ipv4, network.ipv6);
-                answer(self.json, &network_json(&network), &text)
+                answer(self.json, &json!(network), &text)
             }
             NetworkCommand::Set(args) => self.set_network(args),
             NetworkCommand::Delete { network } => self.delete_network(network),
             NetworkCommand::List => {
-                let networks = self.store.read(|tx| tx.networks())?;
-                let json = json!({"networks": networks.iter().map(network_json).collect::<Vec<_>>()});
-                let row = |n: &NetworkRow| {
+                let networks = self.call(|call| Ok(call.networks()?))?;
+                let row = |n: &Network| {
                     vec![n.name.clone(), n.ipv4.to_string(), n.ipv6.to_string(), n.id.to_string()]
                 };
                 let rows: Vec<_> = networks.iter().map(row).collect();
-                answer(self.json, &json, &table(&["NAME", "IPV4", "IPV6", "ID"], &rows))
+                let text = table(&["NAME", "IPV4", "IPV6", "ID"], &rows);
+                answer(self.json, &json!({"networks": networks}), &text)
             }
         }
-    }
-
-    fn enrollment_key(&self, command: &EnrollmentKeyCommand) -> Result<(), CliError> {
-        match command {
-            EnrollmentKeyCommand::Create { network, reusable, expires } => {
-                let wanted = (network.as_str(), !reusable, *expires);
-                let new = service::create_enrollment_key(&self.store, &self.entropy, self.now_ms, wanted)?;
-                let (key, expires_at) = (new.key.to_text(), time(new.row.expires_at_ms));
-                let json = json!({
-                    "id": new.row.id, "key": *key, "network": new.network, "reusable": reusable,
-                    "expires_at": expires_at,
-                });
-                let uses = if *reusable { "any number of machines" } else { "one machine" };
-                let text = format!(
-                    "{}\n\nFor {uses} of network {}, until {expires_at}; shown this once. Id {}.",
-                    *key, new.network, new.row.id
-                );
-                answer(self.json, &json, &text)
-            }
-            EnrollmentKeyCommand::List => self.list_enrollment_keys(),
-            EnrollmentKeyCommand::Revoke { id } => {
-                service::revoke_enrollment_key(&self.store, self.now_ms, id)?;
-                answer(self.json, &json!({"revoked": id}), &format!("revoked {id}"))
-            }
-        }
-    }
-
-    fn list_enrollment_keys(&self) -> Result<(), CliError> {
-        let (keys, networks) =
-            self.store.read(|tx| Ok::<_, CliError>((tx.enrollment_keys()?, tx.networks()?)))?;
-        let (mut listed, mut rows) = (Vec::new(), Vec::new());
-        for key in keys {
-            let network = networks.iter().find(|network| network.id == key.network_id);
-            let network = network.map_or("?", |network| network.name.as_str());
-            let state = if key.revoked_at_ms.is_some() {
-                "revoked"
-            } else if key.single_use && key.use_count > 0 {
-                "used"
-            } else if key.expires_at_ms <= self.now_ms {
-                "expired"
-            } else {
-                "usable"
-            };
-            listed.push(json!({
-                "id": key.id, "network": network, "reusable": !key.single_use, "state": state,
-                "use_count": key.use_count, "created_at": time(key.created_at_ms),
-                "expires_at": time(key.expires_at_ms), "last_used_at": key.last_used_at_ms.map(time),
-            }));
-            let uses = format!("{}{}", key.use_count, if key.single_use { "/1" } else { "" });
-            rows.push(vec![key.id.to_string(), network.into(), state.into(), uses, time(key.expires_at_ms)]);
-        }
-        let text = table(&["ID", "NETWORK", "STATE", "USES", "EXPIRES"], &rows);
-        answer(self.json, &json!({"enrollment_keys": listed}), &text)
     }
 
     fn node(&self, command: &NodeCommand) -> Result<(), CliError> {
         match command {
             NodeCommand::List { network } => self.list_nodes(network.as_deref()),
             NodeCommand::Delete { node } => {
-                let node = service::delete_node(&self.store, self.now_ms, node)?;
+                let node = self.find_node(node)?;
+                self.call(|call| Ok(call.delete_node(node.id)?))?;
                 let json = json!({"id": node.id, "name": node.name});
                 answer(self.json, &json, &format!("deleted {} ({})", node.name, node.id))
             }
@@ -187,19 +138,25 @@ impl Admin {
             NodeCommand::AllowRelay { node } => self.set_may_relay(node, true),
             NodeCommand::ForbidRelay { node } => self.set_may_relay(node, false),
             NodeCommand::Add { network, name, public_key, endpoint } => {
-                let peer = (name.clone(), *public_key, *endpoint);
-                let (node, addresses) =
-                    service::add_plain_node(&self.store, &self.entropy, self.now_ms, network, peer)?;
-                let json = json!({"id": node.id, "name": node.name, "addresses": addresses});
-                let addresses: Vec<_> = addresses.iter().map(ToString::to_string).collect();
-                let text = format!("added {} with {} ({})", node.name, addresses.join(", "), node.id);
+                let (name, public_key, endpoint) = (name.clone(), *public_key, *endpoint);
+                let wanted = NewPlainNode {
+                    network: self.network_id(network)?,
+                    name: name.clone(),
+                    public_key,
+                    endpoint,
+                };
+                let made = self.call(|call| Ok(call.create_plain_node(wanted)?))?;
+                let json = json!({"id": made.id, "name": name, "addresses": made.addresses});
+                let addresses: Vec<_> = made.addresses.iter().map(ToString::to_string).collect();
+                let text = format!("added {name} with {} ({})", addresses.join(", "), made.id);
                 answer(self.json, &json, &text)
             }
         }
     }
 
     fn list_nodes(&self, network: Option<&str>) -> Result<(), CliError> {
-        let nodes = service::list_nodes(&self.store, network)?;
+        let network = network.map(|network| self.network_id(network)).transpose()?;
+        let nodes = service::list_nodes(&self.store, self.organization_id()?, network)?;
         let addresses = |(node, network): &(NodeRow, NetworkRow)| {
             let nets = addressing::addresses(network, node.host_index);
             nets.iter().map(|net| net.addr().to_string()).collect::<Vec<_>>()

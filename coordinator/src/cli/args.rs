@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use protocol::api::NodeName;
+use protocol::api::{NodeName, Tag};
 use protocol::key::PublicKey;
 use protocol::relay_token::TokenVerifyingKey;
 
@@ -145,6 +145,9 @@ pub(super) enum NetworkCommand {
     Create {
         /// Its name
         name: String,
+        /// Its IPv4 range [default: a free one of 100.64.0.0/10]
+        #[arg(long, value_name = "CIDR")]
+        ipv4: Option<ipnet::Ipv4Net>,
     },
     /// List the networks
     List,
@@ -170,6 +173,15 @@ pub(super) enum EnrollmentKeyCommand {
         /// How long it works: a number and s, m, h or d
         #[arg(long, default_value = "24h", value_parser = parse_lifetime_ms)]
         expires: i64,
+        /// The tags of the nodes that use it
+        #[arg(long, value_delimiter = ',', value_name = "TAG,TAG")]
+        tags: Vec<Tag>,
+        /// Delete the nodes that use it when they have been offline for ten minutes
+        #[arg(long)]
+        ephemeral: bool,
+        /// What it is for
+        #[arg(long, default_value = "", hide_default_value = true, value_name = "TEXT")]
+        description: String,
     },
     /// List the enrollment keys, never their secrets
     List,

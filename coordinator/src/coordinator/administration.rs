@@ -13,14 +13,7 @@ impl Coordinator {
     /// A call on what people administer.
     #[must_use]
     pub fn call<'a>(&'a self, now_ms: i64, member: &'a Membership) -> Call<'a> {
-        Call {
-            store: &self.store,
-            entropy: &self.entropy,
-            now_ms,
-            organization: member.organization,
-            role: member.role,
-            caller: &member.caller,
-        }
+        member.call(&self.store, &self.entropy, now_ms)
     }
 
     /// The nodes of an organization, by name.

@@ -54,7 +54,7 @@ impl IntoResponses for Refusal {
         members::list, members::change, members::remove,
         invitations::list, invitations::create, invitations::delete, invitations::accept, invitations::join,
         networks::list, networks::create, networks::change, networks::delete,
-        nodes::list, nodes::show, nodes::change, nodes::delete,
+        nodes::list, nodes::create, nodes::show, nodes::change, nodes::delete,
         enrollment_keys::list, enrollment_keys::create, enrollment_keys::revoke,
         access_rules::list, access_rules::create, access_rules::replace, access_rules::delete,
         api_tokens::list, api_tokens::create, api_tokens::revoke,

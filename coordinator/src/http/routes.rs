@@ -79,6 +79,7 @@ pub const ROUTES: &[RouteSpec] = &[
     route("PUT", "/api/v1/organizations/{organization}/networks/{network}/access-rules/{rule}", Policy::Organization(Role::Admin), Limit::Unlimited, || web::put().to(access_rules::replace)),
     route("DELETE", "/api/v1/organizations/{organization}/networks/{network}/access-rules/{rule}", Policy::Organization(Role::Admin), Limit::Unlimited, || web::delete().to(access_rules::delete)),
     route("GET", "/api/v1/organizations/{organization}/nodes", Policy::Organization(Role::Viewer), Limit::Unlimited, || web::get().to(nodes::list)),
+    route("POST", "/api/v1/organizations/{organization}/nodes", Policy::Organization(Role::Admin), Limit::Unlimited, || web::post().to(nodes::create)),
     route("GET", "/api/v1/organizations/{organization}/nodes/{node}", Policy::Organization(Role::Viewer), Limit::Unlimited, || web::get().to(nodes::show)),
     route("PATCH", "/api/v1/organizations/{organization}/nodes/{node}", Policy::Organization(Role::Admin), Limit::Unlimited, || web::patch().to(nodes::change)),
     route("DELETE", "/api/v1/organizations/{organization}/nodes/{node}", Policy::Organization(Role::Admin), Limit::Unlimited, || web::delete().to(nodes::delete)),

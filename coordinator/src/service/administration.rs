@@ -1,20 +1,13 @@
-//! What the owner does: the first set-up, networks, enrollment keys, nodes. Works on the database alone, so an admin
-//! command runs beside a coordinator that serves, which notices.
+//! The first set-up, and what commands find by name. Works on the database alone, so an admin command runs beside a coordinator
+//! that serves, which notices.
 
-use std::net::SocketAddr;
-
-use ipnet::IpNet;
 use protocol::access::Verdict;
-use protocol::api::{EnrollmentKey, NodeName};
-use protocol::key::{PrivateKey, PublicKey};
 use uuid::Uuid;
 
-use super::enrollment::free_host_index;
+use super::caller::COMMAND;
 use super::{AdminError, addressing};
 use crate::Entropy;
-use crate::store::{
-    Admission, EnrollmentKeyRow, NetworkRow, NodeRow, PersonRow, ReadTx, Role, SecretHash, Store, WriteTx,
-};
+use crate::store::{Admission, AuditRow, NetworkRow, NodeRow, PersonRow, ReadTx, Role, Store, WriteTx};
 
 /// The longest name of an organization or a network: that of a DNS label.
 pub(super) const NAME_MAX: usize = 63;
@@ -45,7 +38,9 @@ pub fn init(
     now_ms: i64,
     (owner, organization, network): (&str, &str, &str),
 ) -> Result<Initialized, AdminError> {
-    check_text("owner", owner, PERSON_MAX)?;
+    if !is_person_name(owner) {
+        return Err(AdminError::InvalidText { what: "owner", max: PERSON_MAX });
+    }
     check_text("organization", organization, NAME_MAX)?;
     let plan = NetworkPlan::new(entropy, now_ms, network)?;
     let person = PersonRow { id: entropy.id(now_ms), name: owner.to_owned() };
@@ -64,6 +59,8 @@ pub fn init(
         tx.insert_person(&person, None, now_ms)?;
         tx.set_membership(organization_id, person.id, Role::Owner, now_ms)?;
         let network = plan.insert(tx, organization_id, now_ms)?;
+        let what = ("organization.create", organization.clone(), "{}".to_owned());
+        tx.insert_audit(&AuditRow::new(organization_id, now_ms, COMMAND.to_owned(), what))?;
         Ok(Initialized { owner: person.name, organization, network, created: true })
     })
 }
@@ -94,11 +91,6 @@ impl NetworkPlan {
 
     fn insert(self, tx: &WriteTx<'_>, organization_id: Uuid, now_ms: i64) -> Result<NetworkRow, AdminError> {
         let networks = tx.reading().networks()?;
-        let same_name =
-            |known: &NetworkRow| known.organization_id == organization_id && known.name == self.name;
-        if networks.iter().any(same_name) {
-            return Err(AdminError::NameTaken { what: "network", given: self.name });
-        }
         let free = |range: &ipnet::Ipv4Net| networks.iter().all(|known| known.ipv4 != *range);
         let ipv4 = self.ipv4.into_iter().find(free).ok_or(AdminError::RangesExhausted)?;
         let network = NetworkRow {
@@ -115,88 +107,19 @@ impl NetworkPlan {
     }
 }
 
-/// Makes a network of the first organization.
-///
-/// # Errors
-/// [`AdminError::NotInitialized`], a name that is taken or out of bounds, or the database's.
-pub fn create_network(
-    store: &Store,
-    entropy: &Entropy,
-    now_ms: i64,
-    name: &str,
-) -> Result<NetworkRow, AdminError> {
-    let plan = NetworkPlan::new(entropy, now_ms, name)?;
-    store.write(move |tx| {
-        let (organization, _) = tx.reading().first_organization()?.ok_or(AdminError::NotInitialized)?;
-        plan.insert(tx, organization, now_ms)
-    })
-}
-
-/// An enrollment key, and the only copy of its secret.
-#[derive(Debug)]
-pub struct NewEnrollmentKey {
-    /// What is stored.
-    pub row: EnrollmentKeyRow,
-    /// The network's name.
-    pub network: String,
-    /// The secret: show it once.
-    pub key: EnrollmentKey,
-}
-
-/// Makes an enrollment key for a network, given by name or id.
+/// Nodes of an organization, of one network or of all.
 ///
 /// # Errors
 /// A network that does not exist, or the database's.
-pub fn create_enrollment_key(
+pub fn list_nodes(
     store: &Store,
-    entropy: &Entropy,
-    now_ms: i64,
-    (network, single_use, lifetime_ms): (&str, bool, i64),
-) -> Result<NewEnrollmentKey, AdminError> {
-    let key = EnrollmentKey::from_random(*entropy.secret());
-    let (hash, id, wanted) = (SecretHash::of(key.as_bytes()), entropy.id(now_ms), network.to_owned());
-    let (row, network) = store.write(move |tx| {
-        let network = find_network(&tx.reading(), &wanted)?;
-        let row = EnrollmentKeyRow {
-            id,
-            network_id: network.id,
-            single_use,
-            created_at_ms: now_ms,
-            expires_at_ms: now_ms.saturating_add(lifetime_ms),
-            revoked_at_ms: None,
-            use_count: 0,
-            last_used_at_ms: None,
-            description: String::new(),
-            tags: Vec::new(),
-            is_ephemeral: false,
-        };
-        tx.insert_enrollment_key(&row, hash)?;
-        Ok::<_, AdminError>((row, network.name))
-    })?;
-    Ok(NewEnrollmentKey { row, network, key })
-}
-
-/// Revokes an enrollment key.
-///
-/// # Errors
-/// A key that does not exist or is revoked already, or the database's.
-pub fn revoke_enrollment_key(store: &Store, now_ms: i64, id: &str) -> Result<(), AdminError> {
-    let missing =
-        AdminError::NotFound { what: "enrollment key", given: id.to_owned(), list: "enrollment-key list" };
-    let Ok(id) = id.parse::<Uuid>() else { return Err(missing) };
-    store.write(move |tx| if tx.revoke_enrollment_key(id, now_ms)? { Ok(()) } else { Err(missing) })
-}
-
-/// Nodes of one network or of all, with their addresses.
-///
-/// # Errors
-/// A network that does not exist, or the database's.
-pub fn list_nodes(store: &Store, network: Option<&str>) -> Result<Vec<(NodeRow, NetworkRow)>, AdminError> {
+    organization: Uuid,
+    network: Option<Uuid>,
+) -> Result<Vec<(NodeRow, NetworkRow)>, AdminError> {
     store.read(|tx| {
-        let networks = match network {
-            Some(wanted) => vec![find_network(tx, wanted)?],
-            None => tx.networks()?,
-        };
+        let mut networks = tx.networks()?;
+        networks.retain(|known| known.organization_id == organization);
+        networks.retain(|known| network.is_none_or(|wanted| known.id == wanted));
         let (nodes, bad) = tx.nodes()?;
         for row in bad {
             tracing::error!(node = ?row.id, error = %row.error, "a node's row cannot be read");
@@ -209,44 +132,9 @@ pub fn list_nodes(store: &Store, network: Option<&str>) -> Result<Vec<(NodeRow, 
     })
 }
 
-/// Deletes a node, given by id or by a name that only one node has.
-///
-/// # Errors
-/// A node that does not exist, a name of several, or the database's.
-pub fn delete_node(store: &Store, now_ms: i64, wanted: &str) -> Result<NodeRow, AdminError> {
-    let wanted = wanted.to_owned();
-    store.write(move |tx| {
-        let node = find_node(&tx.reading().nodes()?.0, &wanted)?;
-        tx.delete_node(node.id, now_ms)?;
-        Ok(node)
-    })
-}
-
 /// The most nodes of one network that may be relays for it. Every node holds a session at each of them, as at every other relay:
 /// were each to choose its own few, a pair might have none in common.
 pub const PEER_RELAYS_MAX: usize = 8;
-
-/// Lets a node, given by id or by a name that only one node has, be a relay for its network, or does so no longer. What is so
-/// already stays.
-///
-/// # Errors
-/// A node that does not exist or runs no agent, a name of several, too many nodes that may, or the database's.
-pub fn set_may_relay(store: &Store, wanted: &str, may_relay: bool) -> Result<NodeRow, AdminError> {
-    let wanted = wanted.to_owned();
-    store.write(move |tx| {
-        let (nodes, _) = tx.reading().nodes()?;
-        let node = find_node(&nodes, &wanted)?;
-        if may_relay && node.plain_endpoint.is_some() {
-            return Err(AdminError::NoAgent(node.name.to_string()));
-        }
-        if may_relay && tx.reading().other_relaying_nodes(node.network_id, node.id)? >= PEER_RELAYS_MAX {
-            return Err(AdminError::TooManyPeerRelays(PEER_RELAYS_MAX));
-        }
-        let node = NodeRow { may_relay, ..node };
-        tx.update_node(&node)?;
-        Ok(node)
-    })
-}
 
 /// The node with this id, or with this name where only one has it.
 ///
@@ -266,75 +154,24 @@ pub fn find_node<'a>(
     }
 }
 
-/// Registers a WireGuard peer that runs no agent; gives it its mesh addresses.
-///
-/// # Errors
-/// A network that does not exist, a name or key that is taken, an endpoint that nobody can reach, or the database's.
-pub fn add_plain_node(
-    store: &Store,
-    entropy: &Entropy,
-    now_ms: i64,
-    network: &str,
-    (name, public_key, endpoint): (NodeName, PublicKey, SocketAddr),
-) -> Result<(NodeRow, Vec<IpNet>), AdminError> {
-    if endpoint_selection::check_address(endpoint, &[]).is_err() {
-        return Err(AdminError::UnusableEndpoint(endpoint));
-    }
-    if PrivateKey::from_random(*entropy.secret()).shared_secret(&public_key).is_none() {
-        return Err(AdminError::UnusablePublicKey);
-    }
-    let (id, wanted) = (entropy.id(now_ms), network.to_owned());
-    store.write(move |tx| {
-        let network = find_network(&tx.reading(), &wanted)?;
-        if let Some(known) = tx.reading().node_by_public_key(&public_key)? {
-            return Err(AdminError::PublicKeyTaken(known.name.to_string()));
-        }
-        if tx.reading().node_name_taken(network.id, &name)? {
-            return Err(AdminError::NameTaken { what: "node", given: name.to_string() });
-        }
-        let node = NodeRow {
-            id,
-            network_id: network.id,
-            name,
-            public_key,
-            host_index: free_host_index(tx, &network)?.ok_or(AdminError::NetworkFull)?,
-            enrollment_key_id: None,
-            token_hash: None,
-            pending_token_hash: None,
-            plain_endpoint: Some(endpoint),
-            may_relay: false,
-            tags: Vec::new(),
-            is_waiting: false,
-            is_disabled: false,
-            is_ephemeral: false,
-            expires_at_ms: None,
-            deleted_at_ms: None,
-        };
-        tx.insert_node(&node, now_ms)?;
-        let addresses = addressing::addresses(&network, node.host_index);
-        Ok((node, addresses))
-    })
-}
-
-fn find_network(tx: &ReadTx<'_>, wanted: &str) -> Result<NetworkRow, AdminError> {
-    let mut found = tx
-        .networks()?
-        .into_iter()
-        .filter(|network| network.name == wanted || network.id.to_string() == wanted);
-    let missing = || AdminError::NotFound { what: "network", given: wanted.to_owned(), list: "network list" };
-    let network = found.next().ok_or_else(missing)?;
-    match found.next() {
-        None => Ok(network),
-        Some(_) => Err(AdminError::Ambiguous { what: "network", given: wanted.to_owned() }),
-    }
-}
-
 pub(super) fn check_text(what: &'static str, text: &str, max: usize) -> Result<(), AdminError> {
     if is_name(text, max) { Ok(()) } else { Err(AdminError::InvalidText { what, max }) }
 }
 
-/// Whether a text has 1 to `max` characters, none of them a control character, and no space at either end.
+/// Whether a text has 1 to `max` characters, none of them unseen, and no space at either end.
 pub(super) fn is_name(text: &str, max: usize) -> bool {
     let length = text.chars().count();
-    (1..=max).contains(&length) && !text.chars().any(char::is_control) && text.trim() == text
+    (1..=max).contains(&length) && !text.chars().any(is_unseen) && text.trim() == text
+}
+
+/// Whether a person does not see a character, or sees others in another order for it (Unicode UAX 9): it makes one name look like
+/// another.
+pub(super) fn is_unseen(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
+}
+
+/// Whether a text may be a person's name: no name that the audit log gives to somebody else.
+pub(super) fn is_person_name(text: &str) -> bool {
+    is_name(text, PERSON_MAX) && !text.eq_ignore_ascii_case(COMMAND)
 }

@@ -7,6 +7,9 @@ use uuid::Uuid;
 use super::{ApiToken, AuthError, SessionToken};
 use crate::store::{PersonRow, Role, Store};
 
+/// The name that the audit log knows commands on the coordinator's machine by. No person may be called so.
+pub(crate) const COMMAND: &str = "admin command";
+
 /// Somebody who proved who they are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
@@ -94,7 +97,7 @@ impl Caller {
             Credential::ApiToken { description, .. } => {
                 format!("{} (API token: {description})", self.person.name)
             }
-            Credential::Command => "admin command".to_owned(),
+            Credential::Command => COMMAND.to_owned(),
         }
     }
 }

@@ -112,9 +112,14 @@ pub enum AdminError {
     /// There is no organization yet.
     #[error("there is no organization yet; run `warren-coordinator admin init` first")]
     NotInitialized,
-    /// The public key is a node already.
-    #[error("the public key belongs to node `{0}` already")]
-    PublicKeyTaken(String),
+    /// No such organization.
+    #[error("there is no organization `{given}`; there are: {known}")]
+    NoSuchOrganization {
+        /// What was asked for.
+        given: String,
+        /// The names of all.
+        known: String,
+    },
     /// Nobody can hold a secret behind it.
     #[error("the public key is of low order and cannot protect anything; make a new one with `wg genkey`")]
     UnusablePublicKey,
@@ -130,18 +135,9 @@ pub enum AdminError {
     /// A relay with the key or an address of another one.
     #[error("relay `{0}` has this public key or one of these addresses already; remove it first")]
     RelayTaken(String),
-    /// A node that cannot be a relay, because it runs no agent.
-    #[error("node `{0}` is a plain WireGuard peer: only a node with an agent can be a relay")]
-    NoAgent(String),
-    /// More peer relays than the nodes of one network can be asked to keep sessions at.
-    #[error("{0} nodes of this network may relay already, which is the most; forbid it to one of them first")]
-    TooManyPeerRelays(usize),
     /// More relays than nodes can be asked to keep sessions at.
     #[error("there are {0} relays already, which is the most; remove one first")]
     TooManyRelays(usize),
-    /// No address is left.
-    #[error("the network has no free mesh address; delete nodes that are gone")]
-    NetworkFull,
     /// No range is left.
     #[error("no IPv4 range is free: this coordinator holds as many networks as it can")]
     RangesExhausted,

@@ -7,8 +7,9 @@ use protocol::key::{PrivateKey, PublicKey};
 
 use super::AdminError;
 use super::administration::{NAME_MAX, check_text};
+use super::caller::COMMAND;
 use crate::Entropy;
-use crate::store::{RelayRow, Store};
+use crate::store::{AuditRow, RelayRow, Store};
 
 /// The most relays beside the coordinator's own. Every node holds a session at every relay, so that each pair meets at the
 /// one that is nearest to both: a keepalive of 60 bytes each 10 s per relay.
@@ -60,6 +61,7 @@ pub fn add(store: &Store, entropy: &Entropy, now_ms: i64, new: NewRelay) -> Resu
             return Err(AdminError::RelayTaken(relay.name.clone()));
         }
         tx.insert_relay(&row, now_ms)?;
+        tx.insert_audit(&entry(now_ms, "relay.create", &row.name, &row.addresses))?;
         Ok(row)
     })
 }
@@ -68,12 +70,20 @@ pub fn add(store: &Store, entropy: &Entropy, now_ms: i64, new: NewRelay) -> Resu
 ///
 /// # Errors
 /// A relay that does not exist, or the database's.
-pub fn remove(store: &Store, wanted: &str) -> Result<String, AdminError> {
+pub fn remove(store: &Store, now_ms: i64, wanted: &str) -> Result<String, AdminError> {
     let wanted = wanted.to_owned();
     store.write(move |tx| {
         let missing = AdminError::NotFound { what: "relay", given: wanted.clone(), list: "relay list" };
-        tx.remove_relay(&wanted)?.ok_or(missing)
+        let name = tx.remove_relay(&wanted)?.ok_or(missing)?;
+        tx.insert_audit(&entry(now_ms, "relay.delete", &name, &[]))?;
+        Ok(name)
     })
+}
+
+/// An entry of the audit log: relays are of the installation as a whole.
+fn entry(now_ms: i64, action: &str, name: &str, addresses: &[SocketAddr]) -> AuditRow {
+    let details = serde_json::json!({ "addresses": addresses }).to_string();
+    AuditRow::new(None, now_ms, COMMAND.to_owned(), (action, name.to_owned(), details))
 }
 
 /// The name of the relay inside the coordinator.

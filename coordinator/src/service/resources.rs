@@ -16,7 +16,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::administration::is_name;
+use super::administration::{is_name, is_unseen};
 use super::{Caller, Credential};
 use crate::Entropy;
 use crate::store::{AuditRow, NetworkRow, ReadTx, Role, Store, StoreError};
@@ -50,6 +50,13 @@ pub struct Membership {
 }
 
 impl Membership {
+    /// A call of this caller.
+    #[must_use]
+    pub fn call<'a>(&'a self, store: &'a Store, entropy: &'a Entropy, now_ms: i64) -> Call<'a> {
+        let Self { caller, organization, role } = self;
+        Call { store, entropy, now_ms, organization: *organization, role: *role, caller }
+    }
+
     /// Looks again, when a request's body is there: somebody may have held it back until the role was taken away.
     ///
     /// # Errors
@@ -131,7 +138,7 @@ fn network_of(tx: &ReadTx<'_>, organization: Uuid, id: Uuid) -> Result<NetworkRo
 /// A name of 1 to `max` characters, without any that a person does not see.
 fn check_name(field: &'static str, text: &str, max: usize) -> Result<(), ResourceError> {
     if !is_name(text, max) {
-        let why = format!("1 to {max} characters, no control characters, no space at either end");
+        let why = format!("1 to {max} characters, none of them invisible, no space at either end");
         return Err(ResourceError::invalid(field, why));
     }
     Ok(())
@@ -139,8 +146,8 @@ fn check_name(field: &'static str, text: &str, max: usize) -> Result<(), Resourc
 
 /// A text that says what something is for; may be empty.
 fn check_description(text: &str) -> Result<(), ResourceError> {
-    if text.chars().count() > DESCRIPTION_MAX || text.chars().any(char::is_control) {
-        let why = format!("at most {DESCRIPTION_MAX} characters, no control characters");
+    if text.chars().count() > DESCRIPTION_MAX || text.chars().any(is_unseen) {
+        let why = format!("at most {DESCRIPTION_MAX} characters, none of them invisible");
         return Err(ResourceError::invalid("description", why));
     }
     Ok(())

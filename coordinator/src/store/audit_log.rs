@@ -26,16 +26,16 @@ pub struct AuditRow {
 }
 
 impl AuditRow {
-    /// An entry of an organization; the database gives its number. `details` is JSON.
+    /// An entry of an organization, or of the installation as a whole; the database gives its number. `details` is JSON.
     #[must_use]
     pub fn new(
-        organization: Uuid,
+        organization: impl Into<Option<Uuid>>,
         at_ms: i64,
         actor: String,
         (action, subject, details): (&str, String, String),
     ) -> Self {
         let action = action.to_owned();
-        Self { id: 0, organization_id: Some(organization), at_ms, actor, action, subject, details }
+        Self { id: 0, organization_id: organization.into(), at_ms, actor, action, subject, details }
     }
 }
 
@@ -52,7 +52,7 @@ fn audit_row(row: &Row<'_>) -> rusqlite::Result<AuditRow> {
 }
 
 impl ReadTx<'_> {
-    /// Entries of an organization below number `before`, newest first, at most `count`.
+    /// Entries of an organization and of the installation as a whole below number `before`, newest first, at most `count`.
     ///
     /// # Errors
     /// Where the database does not answer.
@@ -63,7 +63,7 @@ impl ReadTx<'_> {
         count: u32,
     ) -> Result<Vec<AuditRow>, StoreError> {
         let sql = "SELECT id, organization_id, at, actor, action, subject, details FROM audit_log
-                   WHERE organization_id = ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3";
+                   WHERE (organization_id = ?1 OR organization_id IS NULL) AND id < ?2 ORDER BY id DESC LIMIT ?3";
         let mut statement = self.sql().prepare_cached(sql)?;
         let rows = statement.query_map((organization.to_string(), before, count), audit_row)?;
         Ok(rows.collect::<Result<_, _>>()?)

@@ -47,6 +47,37 @@ pub struct NodeRow {
     pub deleted_at_ms: Option<i64>,
 }
 
+impl NodeRow {
+    /// A WireGuard peer that runs no agent.
+    #[must_use]
+    pub const fn plain(
+        id: Uuid,
+        network_id: Uuid,
+        name: NodeName,
+        (public_key, endpoint): (PublicKey, SocketAddr),
+        host_index: u32,
+    ) -> Self {
+        Self {
+            id,
+            network_id,
+            name,
+            public_key,
+            host_index,
+            enrollment_key_id: None,
+            token_hash: None,
+            pending_token_hash: None,
+            plain_endpoint: Some(endpoint),
+            may_relay: false,
+            tags: Vec::new(),
+            is_waiting: false,
+            is_disabled: false,
+            is_ephemeral: false,
+            expires_at_ms: None,
+            deleted_at_ms: None,
+        }
+    }
+}
+
 /// A row that cannot be read. It must not harm the others, and it is no proof that the node is gone.
 #[derive(Debug)]
 pub struct BadRow {

@@ -1,6 +1,6 @@
 //! Clocks that jump: a machine without a battery starts in 1970, a mistake sets the year 9999.
 
-use coordinator::service::{AuthError, Caller, EnrollError, MapPoll, administration, sign_in};
+use coordinator::service::{AuthError, Caller, EnrollError, MapPoll, sign_in};
 use coordinator::store::{DataDir, Store, StoreError};
 use coordinator::{Coordinator, Entropy};
 use protocol::api::{MapEvent, Servers};
@@ -25,9 +25,7 @@ fn on_any_clock_nodes_report_and_machines_with_a_fresh_key_enroll() {
         let answer = fixture.coordinator.report(now, &machine.identity, told).unwrap();
         assert!(answer.relay_token_lifetime_s > 0, "at {now}");
         fixture.coordinator.sync().unwrap();
-        let wanted = ("default", true, HOUR);
-        let (store, entropy) = (fixture.coordinator.store(), fixture.coordinator.entropy());
-        let key = administration::create_enrollment_key(store, entropy, now, wanted).unwrap();
+        let key = fixture.new_key_at(now, "default", true);
         let private_key = PrivateKey::from_random([u8::try_from(number + 1).unwrap(); 32]);
         fixture.enroll(now, &key.key, private_key, &format!("at-{number}")).unwrap();
         assert_eq!(fixture.coordinator.authenticate(&machine.token).unwrap(), machine.identity, "at {now}");

@@ -10,7 +10,8 @@ use std::sync::{Arc, LazyLock};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use coordinator::service::{MapPoll, MapSubscription, NodeToken, administration};
+use coordinator::service::resources::enrollment_keys::NewEnrollmentKey;
+use coordinator::service::{MapPoll, MapSubscription, NodeToken, administration, operator};
 use coordinator::store::{self, DataDir, Store, StoreError};
 use coordinator::{Coordinator, Entropy};
 use protocol::api::{EnrollRequest, EnrollmentKey, MapEvent, RelayInfo, Report, ReportResponse, Servers};
@@ -192,11 +193,20 @@ static PREPARED: LazyLock<Prepared> = LazyLock::new(|| {
     let store = sound(Store::open_or_create(&data_dir));
     let (entropy, now_ms) = (Entropy::seeded(0), unix_ms(START));
     sound(administration::init(&store, &entropy, now_ms, ("owner", "organization", "default")));
-    let wanted = ("default", false, ENROLLMENT_MS);
-    let key = sound(administration::create_enrollment_key(&store, &entropy, now_ms, wanted));
+    let operator = sound(operator(&store, None));
+    let call = operator.call(&store, &entropy, now_ms);
+    let network = sound(call.networks()).first().map(|network| network.id);
+    let key = sound(call.create_enrollment_key(NewEnrollmentKey {
+        network: sound(network.ok_or("there is one")),
+        description: String::new(),
+        reusable: true,
+        tags: std::collections::BTreeSet::new(),
+        ephemeral: false,
+        lifetime_s: ENROLLMENT_MS / 1000,
+    }));
     let copy = dir.path().join("copy.db");
     sound(store::backup(&data_dir, &copy));
-    Prepared { database: sound(std::fs::read(copy)), enrollment_key: key.key.to_text().to_string() }
+    Prepared { database: sound(std::fs::read(copy)), enrollment_key: key.key }
 });
 
 /// A directory in memory where the system offers one: a commit then waits for no disk, and nothing else about the

@@ -7,8 +7,8 @@ use super::super::args::RelayCommand;
 use super::super::error::CliError;
 use super::super::output::{answer, table};
 use super::Admin;
-use crate::service::administration;
 use crate::service::relays::{self, NewRelay};
+use crate::service::resources::nodes::NodeChange;
 use crate::store::RelayRow;
 
 fn relay_json(relay: &RelayRow) -> Value {
@@ -42,15 +42,17 @@ impl Admin {
             }
             RelayCommand::List => self.list_relays(),
             RelayCommand::Remove { relay } => {
-                let name = relays::remove(&self.store, relay)?;
+                let name = relays::remove(&self.store, self.now_ms, relay)?;
                 answer(self.json, &json!({"removed": name}), &format!("removed {name}"))
             }
         }
     }
 
     pub(super) fn set_may_relay(&self, node: &str, may_relay: bool) -> Result<(), CliError> {
-        let node = administration::set_may_relay(&self.store, node, may_relay)?;
-        let json = json!({"id": node.id, "name": node.name, "may_relay": node.may_relay});
+        let node = self.find_node(node)?;
+        let change = NodeChange { may_relay: Some(may_relay), ..NodeChange::default() };
+        self.call(|call| Ok(call.update_node(node.id, change)?))?;
+        let json = json!({"id": node.id, "name": node.name, "may_relay": may_relay});
         let text = if may_relay {
             format!(
                 "{} may be a relay for its network: `warren status` there shows since when, or why not yet.",

@@ -1,8 +1,5 @@
 //! `admin` on what people administer, by the same calls as the API: same rules, same audit log.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
 use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -13,22 +10,22 @@ use super::super::args::{
 use super::super::error::CliError;
 use super::super::output::{answer, table, time};
 use super::Admin;
+use crate::service::resources::Call;
 use crate::service::resources::access_rules::AccessRuleText;
 use crate::service::resources::api_tokens::NewApiToken;
 use crate::service::resources::invitations::NewInvitation;
 use crate::service::resources::members::MemberRole;
 use crate::service::resources::networks::NetworkChange;
 use crate::service::resources::nodes::NodeChange;
-use crate::service::resources::{Call, Membership};
-use crate::service::{AdminError, Caller, Credential, administration};
-use crate::store::Role;
+use crate::service::{AdminError, administration, operator};
+use crate::store::NodeRow;
 
 /// A value as JSON for programs.
 fn value(value: &impl Serialize) -> Value {
     serde_json::to_value(value).unwrap_or_default()
 }
 
-fn id(what: &'static str, text: &str) -> Result<Uuid, CliError> {
+pub(super) fn id(what: &'static str, text: &str) -> Result<Uuid, CliError> {
     text.parse()
         .map_err(|_| CliError::Usage(format!("`{text}` is no id of a {what}; the list shows the ids")))
 }
@@ -41,45 +38,30 @@ fn words(items: &[impl ToString]) -> String {
 }
 
 impl Admin {
-    /// Whoever may read the data directory is an owner of the organization that was made first, or of the one that was named.
-    fn membership(&self) -> Result<Membership, CliError> {
-        let (owner, organizations) =
-            self.store.read(|tx| Ok::<_, CliError>((tx.first_owner()?, tx.organizations()?)))?;
-        let person = owner.ok_or(AdminError::NotInitialized)?;
-        let organization = match &self.organization {
-            None => organizations.iter().min_by_key(|known| (known.created_at_ms, known.id)),
-            Some(wanted) => {
-                organizations.iter().find(|known| known.name == *wanted || known.id.to_string() == *wanted)
-            }
-        };
-        let organization = organization.map(|known| known.id).ok_or_else(|| {
-            let names: Vec<&str> = organizations.iter().map(|known| known.name.as_str()).collect();
-            CliError::Usage(format!("no such organization; there are: {}", names.join(", ")))
-        })?;
-        let memberships = BTreeMap::from([(organization, Role::Owner)]);
-        let caller = Arc::new(Caller { person, memberships, credential: Credential::Command });
-        Ok(Membership { caller, organization, role: Role::Owner })
+    pub(super) fn call<T>(&self, work: impl FnOnce(&Call<'_>) -> Result<T, CliError>) -> Result<T, CliError> {
+        let member = operator(&self.store, self.organization.as_deref())?;
+        work(&member.call(&self.store, &self.entropy, self.now_ms))
     }
 
-    fn call<T>(&self, work: impl FnOnce(&Call<'_>) -> Result<T, CliError>) -> Result<T, CliError> {
-        let member = self.membership()?;
-        work(&Call {
-            store: &self.store,
-            entropy: &self.entropy,
-            now_ms: self.now_ms,
-            organization: member.organization,
-            role: member.role,
-            caller: &member.caller,
-        })
+    /// The organization that commands speak of.
+    pub(super) fn organization_id(&self) -> Result<Uuid, CliError> {
+        self.call(|call| Ok(call.organization))
     }
 
-    fn network_id(&self, wanted: &str) -> Result<Uuid, CliError> {
+    pub(super) fn network_id(&self, wanted: &str) -> Result<Uuid, CliError> {
         let networks = self.call(|call| Ok(call.networks()?))?;
         let found =
             networks.iter().find(|network| network.name == wanted || network.id.to_string() == wanted);
         let missing =
             AdminError::NotFound { what: "network", given: wanted.to_owned(), list: "network list" };
         Ok(found.map(|network| network.id).ok_or(missing)?)
+    }
+
+    /// The name of a network of the organization.
+    pub(super) fn network_name(&self, id: Uuid) -> Result<String, CliError> {
+        let networks = self.call(|call| Ok(call.networks()?))?;
+        let found = networks.into_iter().find(|network| network.id == id);
+        Ok(found.map_or_else(|| "?".to_owned(), |network| network.name))
     }
 
     pub(super) fn set_network(&self, args: &NetworkSetArgs) -> Result<(), CliError> {
@@ -112,14 +94,19 @@ impl Admin {
 
     /// Changes a node, given by id or by a name that only one node has.
     pub(super) fn change_node(&self, wanted: &str, change: NodeChange, done: &str) -> Result<(), CliError> {
-        let nodes = administration::list_nodes(&self.store, None)?;
-        let node = administration::find_node(nodes.iter().map(|(node, _)| node), wanted)?;
+        let node = self.find_node(wanted)?;
         self.call(|call| Ok(call.update_node(node.id, change)?))?;
         answer(
             self.json,
             &json!({"id": node.id, "name": node.name}),
             &format!("{done} {} ({})", node.name, node.id),
         )
+    }
+
+    /// The node of the organization with this id, or with this name where only one has it.
+    pub(super) fn find_node(&self, wanted: &str) -> Result<NodeRow, CliError> {
+        let nodes = administration::list_nodes(&self.store, self.organization_id()?, None)?;
+        Ok(administration::find_node(nodes.iter().map(|(node, _)| node), wanted)?)
     }
 
     pub(super) fn member(&self, command: &MemberCommand) -> Result<(), CliError> {

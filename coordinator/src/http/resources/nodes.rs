@@ -9,7 +9,7 @@ use super::{BODY_MAX, call, id};
 use crate::http::openapi::Refusal;
 use crate::service::resources::Membership;
 use crate::service::resources::ResourceError;
-use crate::service::resources::nodes::{Node, NodeChange};
+use crate::service::resources::nodes::{CreatedPlainNode, NewPlainNode, Node, NodeChange};
 
 /// The nodes of all networks, by name.
 #[utoipa::path(get, path = "/api/v1/organizations/{organization}/nodes", tag = "nodes", params(("organization" = Uuid, Path, description = "The organization's id")), responses(
@@ -38,6 +38,25 @@ pub(crate) async fn show(
         coordinator.node(call.organization, wanted).ok_or(ResourceError::NotFound("node"))
     });
     Ok(Json(found.await?))
+}
+
+/// Adds a plain node: a WireGuard peer that runs no agent.
+#[utoipa::path(post, path = "/api/v1/organizations/{organization}/nodes", tag = "nodes", params(("organization" = Uuid, Path, description = "The organization's id")), request_body = NewPlainNode, responses(
+    (status = 201, description = "What to configure it with", body = CreatedPlainNode),
+    Refusal,
+))]
+pub(crate) async fn create(
+    site: Data<Site>,
+    member: ReqData<Membership>,
+    payload: Payload,
+) -> Result<HttpResponse, ApiError> {
+    let wanted: NewPlainNode = body::json(payload, BODY_MAX).await?;
+    let made = call(&site, member.into_inner(), move |coordinator, call| {
+        let made = call.create_plain_node(wanted)?;
+        coordinator.refresh(made.id);
+        Ok(made)
+    });
+    Ok(HttpResponse::Created().json(made.await?))
 }
 
 /// Changes a node: admit, rename, tag, expire, disable, let it relay, move; what is not named stays.

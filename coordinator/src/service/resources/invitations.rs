@@ -4,9 +4,13 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{Call, ResourceError, check_name, expiry};
+use super::{Call, ResourceError, expiry};
 use crate::Entropy;
-use crate::service::{Caller, InvitationToken, administration::PERSON_MAX, passwords};
+use crate::service::{
+    Caller, InvitationToken,
+    administration::{PERSON_MAX, is_person_name},
+    passwords,
+};
 use crate::store::{AuditRow, InvitationRow, PersonRow, Role, SecretHash, Store, StoreError, WriteTx};
 
 /// The longest life of an invitation: 30 days.
@@ -155,7 +159,10 @@ pub fn accept(
     acceptance: &Acceptance,
 ) -> Result<PersonRow, ResourceError> {
     let link = link_hash(&acceptance.token)?;
-    check_name("name", &acceptance.name, PERSON_MAX)?;
+    if !is_person_name(&acceptance.name) {
+        let why = format!("1 to {PERSON_MAX} characters, none of them invisible, no space at either end");
+        return Err(ResourceError::invalid("name", why));
+    }
     // A look first: hashing a password is a good deal of work.
     store.read(|tx| tx.open_invitation(link, now_ms))?.ok_or(ResourceError::InvitationUnusable)?;
     let password =

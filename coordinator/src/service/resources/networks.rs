@@ -54,6 +54,14 @@ pub struct NewNetwork {
     pub admission: Admission,
 }
 
+impl NewNetwork {
+    /// One that is as most are.
+    #[must_use]
+    pub fn named(name: &str) -> Self {
+        Self { name: name.to_owned(), ipv4: None, default_access: allow(), admission: automatic() }
+    }
+}
+
 /// What is to be another way; the rest stays.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

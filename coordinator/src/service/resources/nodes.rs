@@ -1,10 +1,11 @@
-//! Nodes of an organization: admit, rename, tag, expire, disable, move, delete.
+//! Nodes of an organization: add plain ones, admit, rename, tag, expire, disable, move, delete.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 
 use ipnet::IpNet;
 use protocol::api::{NodeName, Standing, Tag};
-use protocol::key::PublicKey;
+use protocol::key::{PrivateKey, PublicKey};
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -90,6 +91,33 @@ fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<i64
     Option::deserialize(deserializer).map(Some)
 }
 
+/// A new plain node: a WireGuard peer that runs no agent.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewPlainNode {
+    /// Its network.
+    pub network: Uuid,
+    /// Its name.
+    #[schema(value_type = String)]
+    pub name: NodeName,
+    /// Its WireGuard public key.
+    #[schema(value_type = String)]
+    pub public_key: PublicKey,
+    /// Where it is reached, `ip:port`.
+    #[schema(value_type = String)]
+    pub endpoint: SocketAddr,
+}
+
+/// What a plain node is to be configured with.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct CreatedPlainNode {
+    /// Its id.
+    pub id: Uuid,
+    /// Its mesh addresses, with the prefix of the network.
+    #[schema(value_type = Vec<String>)]
+    pub addresses: Vec<IpNet>,
+}
+
 impl Directory {
     /// The nodes of an organization, by name.
     pub(crate) fn nodes(&self, organization: Uuid) -> Vec<Node> {
@@ -132,6 +160,40 @@ fn node(network: &NetworkRow, state: &NodeState) -> Node {
 }
 
 impl Call<'_> {
+    /// Registers a WireGuard peer that runs no agent; gives it its mesh addresses.
+    ///
+    /// # Errors
+    /// No such network, a name or key that is taken, an endpoint that nobody can reach, a full network, or the database's.
+    pub fn create_plain_node(&self, wanted: NewPlainNode) -> Result<CreatedPlainNode, ResourceError> {
+        if endpoint_selection::check_address(wanted.endpoint, &[]).is_err() {
+            return Err(ResourceError::invalid(
+                "endpoint",
+                "a unicast address and a port that peers can reach",
+            ));
+        }
+        if PrivateKey::from_random(*self.entropy.secret()).shared_secret(&wanted.public_key).is_none() {
+            let why = "it is of low order and cannot protect anything; make a new one with `wg genkey`";
+            return Err(ResourceError::invalid("public_key", why));
+        }
+        let (id, organization, now_ms) = (self.entropy.id(self.now_ms), self.organization, self.now_ms);
+        let entry = self.audit("node.create", &wanted.name, &wanted);
+        self.store.write(move |tx| {
+            let network = network_of(&tx.reading(), organization, wanted.network)?;
+            if tx.reading().node_by_public_key(&wanted.public_key)?.is_some() {
+                return Err(ResourceError::Conflict(
+                    "the public key belongs to another node already".to_owned(),
+                ));
+            }
+            check_free_name(&tx.reading(), network.id, &wanted.name)?;
+            let host_index = free_host_index(tx, &network)?.ok_or_else(full)?;
+            let peer = (wanted.public_key, wanted.endpoint);
+            let node = NodeRow::plain(id, network.id, wanted.name, peer, host_index);
+            tx.insert_node(&node, now_ms)?;
+            tx.insert_audit(&entry)?;
+            Ok(CreatedPlainNode { id, addresses: addressing::addresses(&network, host_index) })
+        })
+    }
+
     /// Changes a node.
     ///
     /// # Errors
@@ -178,8 +240,18 @@ fn node_of(tx: &ReadTx<'_>, organization: Uuid, id: Uuid) -> Result<(NodeRow, Ne
 
 fn move_node(tx: &WriteTx<'_>, node: &mut NodeRow, target: &NetworkRow) -> Result<(), ResourceError> {
     node.network_id = target.id;
-    node.host_index = free_host_index(tx, target)?
-        .ok_or_else(|| ResourceError::Conflict("that network has no free mesh address".to_owned()))?;
+    node.host_index = free_host_index(tx, target)?.ok_or_else(full)?;
+    Ok(())
+}
+
+fn full() -> ResourceError {
+    ResourceError::Conflict("that network has no free mesh address; delete nodes that are gone".to_owned())
+}
+
+fn check_free_name(tx: &ReadTx<'_>, network: Uuid, name: &NodeName) -> Result<(), ResourceError> {
+    if tx.node_name_taken(network, name)? {
+        return Err(ResourceError::Conflict(format!("the name `{name}` is taken in that network")));
+    }
     Ok(())
 }
 
@@ -208,8 +280,8 @@ fn apply(node: &mut NodeRow, wanted: NodeChange) -> Result<(), ResourceError> {
 /// Whether a changed node fits beside the others of its network.
 fn check(tx: &ReadTx<'_>, before: &NodeRow, node: &NodeRow) -> Result<(), ResourceError> {
     let is_other_name = (before.network_id, &before.name) != (node.network_id, &node.name);
-    if is_other_name && tx.node_name_taken(node.network_id, &node.name)? {
-        return Err(ResourceError::Conflict(format!("the name `{}` is taken in that network", node.name)));
+    if is_other_name {
+        check_free_name(tx, node.network_id, &node.name)?;
     }
     if node.may_relay && tx.other_relaying_nodes(node.network_id, node.id)? >= PEER_RELAYS_MAX {
         let why = format!("{PEER_RELAYS_MAX} nodes of this network may relay already, which is the most");

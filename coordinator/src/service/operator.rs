@@ -1,0 +1,32 @@
+//! Whoever may read the data directory: an owner of every organization, by whom commands on the coordinator's machine act.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::resources::Membership;
+use super::{AdminError, Caller, Credential};
+use crate::store::{Role, Store};
+
+/// The owner of an organization, given by name or id; of the one that was made first where none is given.
+///
+/// # Errors
+/// No owner yet, no such organization, or the database's.
+pub fn operator(store: &Store, organization: Option<&str>) -> Result<Membership, AdminError> {
+    let (owner, organizations) =
+        store.read(|tx| Ok::<_, AdminError>((tx.first_owner()?, tx.organizations()?)))?;
+    let person = owner.ok_or(AdminError::NotInitialized)?;
+    let found = match organization {
+        None => organizations.iter().min_by_key(|known| (known.created_at_ms, known.id)),
+        Some(wanted) => {
+            organizations.iter().find(|known| known.name == *wanted || known.id.to_string() == *wanted)
+        }
+    };
+    let Some(organization) = found.map(|known| known.id) else {
+        let given = organization.unwrap_or_default().to_owned();
+        let known = organizations.into_iter().map(|known| known.name).collect::<Vec<_>>().join(", ");
+        return Err(AdminError::NoSuchOrganization { given, known });
+    };
+    let memberships = BTreeMap::from([(organization, Role::Owner)]);
+    let caller = Arc::new(Caller { person, memberships, credential: Credential::Command });
+    Ok(Membership { caller, organization, role: Role::Owner })
+}
