@@ -6,9 +6,13 @@
 -- Conventions: ids are UUIDs as text; times are Unix milliseconds; `_hash` columns hold the SHA-256 of a random
 -- secret of 256 bits (which needs no slow hash), never the secret; `deleted_at` marks a row that is kept for a reason
 -- given beside it. What changes by the minute (presence, paths, times of reports) is not here: it stays in memory.
+--
+-- Indexes called `…_copy` serve no query. SQLite has no checksums, but its integrity check compares tables with their indexes:
+-- with a second copy of each value that no other index holds, a byte that a disk changed is found at the next start, and never
+-- served. Only `node_candidates` and `audit_log` have none: nodes report the former each minute, and the latter decides nothing.
 
 PRAGMA application_id = 1467117123; -- 0x57726E43, "WrnC": refuses files of other programs
-PRAGMA user_version = 4;            -- the number of the last migration
+PRAGMA user_version = 5;            -- the number of the last migration
 
 -- The coordinator itself: one row.
 CREATE TABLE coordinator (
@@ -18,6 +22,7 @@ CREATE TABLE coordinator (
     relay_private_key BLOB NOT NULL CHECK (length(relay_private_key) = 32), -- X25519, of the relay inside
     token_signing_key BLOB NOT NULL CHECK (length(token_signing_key) = 32)  -- Ed25519, signs relay tokens
 ) STRICT;
+CREATE INDEX coordinator_copy ON coordinator (boot_count, public_url, relay_private_key, token_signing_key);
 
 -- People who may sign in to the dashboard.
 CREATE TABLE people (
@@ -26,12 +31,14 @@ CREATE TABLE people (
     created_at INTEGER NOT NULL,
     password_hash TEXT -- argon2id in PHC form; null for who signs in by link only
 ) STRICT;
+CREATE INDEX people_copy ON people (created_at, password_hash);
 
 CREATE TABLE organizations (
     id TEXT PRIMARY KEY CHECK (length(id) = 36),
     name TEXT NOT NULL UNIQUE CHECK (length(name) BETWEEN 1 AND 63),
     created_at INTEGER NOT NULL
 ) STRICT;
+CREATE INDEX organizations_copy ON organizations (created_at);
 
 -- Who belongs to which organization, as what.
 CREATE TABLE memberships (
@@ -42,6 +49,7 @@ CREATE TABLE memberships (
     PRIMARY KEY (person_id, organization_id)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX memberships_organization ON memberships (organization_id);
+CREATE INDEX memberships_copy ON memberships (role, created_at);
 
 -- A mesh: its nodes see one another and nothing else.
 CREATE TABLE networks (
@@ -55,6 +63,7 @@ CREATE TABLE networks (
     created_at INTEGER NOT NULL,
     UNIQUE (organization_id, name)
 ) STRICT;
+CREATE INDEX networks_copy ON networks (ipv4, ipv6, default_access, admission, created_at);
 
 -- Secrets that let a machine join.
 CREATE TABLE enrollment_keys (
@@ -72,6 +81,9 @@ CREATE TABLE enrollment_keys (
     is_ephemeral INTEGER NOT NULL DEFAULT 0 CHECK (is_ephemeral IN (0, 1))   -- whether they are deleted when they go offline
 ) STRICT;
 CREATE INDEX enrollment_keys_network ON enrollment_keys (network_id);
+CREATE INDEX enrollment_keys_copy ON enrollment_keys (
+    single_use, created_at, expires_at, revoked_at, use_count, last_used_at, description, tags, is_ephemeral
+);
 
 -- Machines of a network. A deleted node's row stays, so that its token is answered "deleted" and not "unknown".
 CREATE TABLE nodes (
@@ -106,6 +118,10 @@ CREATE UNIQUE INDEX nodes_token_hash ON nodes (token_hash) WHERE token_hash IS N
 CREATE UNIQUE INDEX nodes_pending_token_hash ON nodes (pending_token_hash) WHERE pending_token_hash IS NOT NULL;
 -- Finding the highest place ever given out, so that a freed address is not given to the next machine at once.
 CREATE INDEX nodes_host_index_ever ON nodes (network_id, host_index);
+CREATE INDEX nodes_copy ON nodes (
+    name, public_key, enrollment_key_id, token_hash, pending_token_hash, plain_endpoint, created_at, deleted_at, may_relay,
+    tags, is_waiting, is_disabled, is_ephemeral, expires_at
+);
 
 -- Where nodes may be reached, by the report that changed it last: a coordinator that restarts must not take the
 -- candidates out of everybody's map until each node has reported again.
@@ -123,6 +139,7 @@ CREATE TABLE sign_in_links (
     expires_at INTEGER NOT NULL,
     used_at INTEGER
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX sign_in_links_copy ON sign_in_links (person_id, created_at, expires_at, used_at);
 
 -- Browsers that are signed in.
 CREATE TABLE sessions (
@@ -134,6 +151,7 @@ CREATE TABLE sessions (
     expires_at INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX sessions_person ON sessions (person_id);
+CREATE INDEX sessions_copy ON sessions (browser, created_at, expires_at);
 
 -- Links that let somebody into an organization, once.
 CREATE TABLE invitations (
@@ -148,6 +166,7 @@ CREATE TABLE invitations (
     accepted_by TEXT REFERENCES people (id) ON DELETE SET NULL
 ) STRICT;
 CREATE INDEX invitations_organization ON invitations (organization_id);
+CREATE INDEX invitations_copy ON invitations (role, created_by, created_at, expires_at, accepted_at, accepted_by);
 
 -- What programs use the API with, in the name of a person and at most in that person's role.
 CREATE TABLE api_tokens (
@@ -161,6 +180,7 @@ CREATE TABLE api_tokens (
     expires_at INTEGER -- null: never
 ) STRICT;
 CREATE INDEX api_tokens_organization ON api_tokens (organization_id);
+CREATE INDEX api_tokens_copy ON api_tokens (person_id, description, role, created_at, expires_at);
 
 -- Who may send what to whom in a network; see protocol/src/access.rs.
 CREATE TABLE access_rules (
@@ -175,6 +195,9 @@ CREATE TABLE access_rules (
     created_at INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX access_rules_network ON access_rules (network_id);
+CREATE INDEX access_rules_copy ON access_rules (
+    description, verdict, sources, destinations, protocol, ports, created_at
+);
 
 -- Who changed what. Rows outlive what they speak of, so nothing here refers to other tables.
 CREATE TABLE audit_log (
@@ -197,3 +220,4 @@ CREATE TABLE relays (
     stun_servers TEXT NOT NULL,                                     -- JSON: ip:port, what answers STUN there
     created_at INTEGER NOT NULL
 ) STRICT;
+CREATE INDEX relays_copy ON relays (addresses, stun_servers, created_at);

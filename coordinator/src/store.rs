@@ -18,10 +18,10 @@ mod networks;
 mod nodes;
 mod people;
 mod pool;
-mod quick_check;
 mod relays;
 mod row;
 mod sign_ins;
+mod start_check;
 mod write_metrics;
 mod writer;
 

@@ -87,7 +87,8 @@ pub fn check(dir: &DataDir) -> Result<(), StoreError> {
     verify(&open_read_only(&path)?, &path)
 }
 
-fn verify(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+/// Whether every page, row, index and reference is sound, and the schema the one that this version knows.
+pub(super) fn verify(connection: &Connection, path: &Path) -> Result<(), StoreError> {
     let version = migrate::check_identity(connection, path)?;
     let verdict: String = connection
         .query_row("PRAGMA integrity_check(1)", (), |row| row.get(0))

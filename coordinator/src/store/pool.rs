@@ -6,7 +6,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags};
 
 use super::writer::Writer;
-use super::{DataDir, DiskTrouble, StoreError, WriteMetrics, data_dir, migrate, quick_check};
+use super::{DataDir, DiskTrouble, StoreError, WriteMetrics, data_dir, migrate, start_check};
 
 /// Readers at once. Two cores feed two; two more wait on the disk.
 const READERS_MAX: u32 = 4;
@@ -18,7 +18,7 @@ const READER_WAIT: Duration = Duration::from_secs(5);
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long the start may look for damage: 10,000 nodes take some hundredths of it.
-const CHECK_TIME_MAX: Duration = Duration::from_secs(1);
+const CHECK_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// The open database.
 pub struct Store {
@@ -87,13 +87,13 @@ impl Store {
         Self::open_file(dir)
     }
 
-    /// The same for a process that serves: looks for damage first, for a second at most.
+    /// The same for a process that serves: looks for damage first, for five seconds at most.
     ///
     /// # Errors
     /// [`StoreError::Corrupt`], and all of [`Store::open_or_create`].
     pub fn open_to_serve(dir: &DataDir) -> Result<Self, StoreError> {
         if dir.database().exists() {
-            quick_check::quick_check(&dir.database(), CHECK_TIME_MAX)?;
+            start_check::start_check(&dir.database(), CHECK_TIME_MAX)?;
         }
         Self::open_or_create(dir)
     }

@@ -273,3 +273,26 @@ fn a_lock_file_that_is_a_link_makes_root_give_nothing_away() {
     let _ = dir.lock();
     assert_eq!(std::fs::metadata(&secret).unwrap().uid(), 0);
 }
+
+#[test]
+fn every_value_that_decides_something_is_kept_twice() {
+    let directory = tempfile::tempdir().unwrap();
+    let dir = DataDir::new(directory.path());
+    drop(Store::open_or_create(&dir).unwrap());
+    let connection = rusqlite::Connection::open(dir.database()).unwrap();
+    let missing = "SELECT tables.name || '.' || columns.name
+        FROM sqlite_schema AS tables, pragma_table_xinfo(tables.name) AS columns
+        WHERE tables.type = 'table' AND tables.name NOT IN ('node_candidates', 'audit_log', 'sqlite_sequence')
+        AND NOT (columns.pk AND columns.type = 'INTEGER')
+        AND columns.name NOT IN (
+            SELECT kept.name FROM pragma_index_list(tables.name) AS indexes, pragma_index_xinfo(indexes.name) AS kept
+            WHERE NOT indexes.partial AND indexes.origin != 'pk' AND kept.name IS NOT NULL
+            UNION ALL
+            SELECT kept.name FROM pragma_index_list(tables.name) AS indexes, pragma_index_xinfo(indexes.name) AS kept
+            WHERE indexes.origin = 'pk' AND kept.key AND tables.sql NOT LIKE '%WITHOUT ROWID%'
+        )";
+    let mut statement = connection.prepare(missing).unwrap();
+    let missing: Vec<String> =
+        statement.query_map((), |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    assert_eq!(missing, Vec::<String>::new(), "give them an index `TABLE_copy`, as schema.sql says");
+}

@@ -1,50 +1,52 @@
-//! A look for damage before the database is used, within a bound of time.
+//! A look for damage before the database is served, within a bound of time.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::{StoreError, migrate};
+use super::{StoreError, backup};
 
 /// Steps of SQLite's virtual machine between two looks at the clock.
 const STEPS: i32 = 10_000;
 
-/// Looks at each page for damage that shows without comparing rows with indexes (`warren-coordinator check` does that
-/// too). What is not seen in time is taken for sound: a start must not wait for a large database.
-pub(super) fn quick_check(path: &Path, time_max: Duration) -> Result<(), StoreError> {
+/// Does what `warren-coordinator check` does. What is not seen in time is taken for sound: a start must not wait for ever for a
+/// database that is larger than any that is known.
+pub(super) fn start_check(path: &Path, time_max: Duration) -> Result<(), StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection =
         Connection::open_with_flags(path, flags).map_err(|error| StoreError::opening(error, path))?;
     let started = Instant::now();
     connection.progress_handler(STEPS, Some(move || started.elapsed() > time_max))?;
-    let verdict = connection.query_row("PRAGMA quick_check(1)", (), |row| row.get::<_, String>(0));
-    match verdict {
-        Ok(verdict) if verdict == "ok" => {
+    match backup::verify(&connection, path) {
+        Ok(()) => {
             tracing::debug!(took_ms = started.elapsed().as_millis(), "the database shows no damage");
             Ok(())
         }
-        Ok(reason) => Err(StoreError::Corrupt { path: path.to_owned(), reason }),
-        Err(error) if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => {
-            tracing::info!(
+        Err(StoreError::Sqlite(error))
+            if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) =>
+        {
+            tracing::warn!(
                 "the database is too large for a full look at the start; `warren-coordinator check` does it"
             );
             Ok(())
         }
-        Err(error) => Err(migrate::damage(error, path)),
+        Err(error) => Err(error),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::{DataDir, Store};
     use super::*;
 
     fn database(directory: &tempfile::TempDir, rows: u32) -> std::path::PathBuf {
-        let path = directory.path().join("any.db");
+        let dir = DataDir::new(directory.path());
+        drop(Store::open_or_create(&dir).unwrap());
+        let path = dir.database();
         let connection = Connection::open(&path).unwrap();
-        connection.execute_batch("CREATE TABLE t (id INTEGER PRIMARY KEY, text TEXT UNIQUE)").unwrap();
-        let fill = "INSERT INTO t (text) SELECT hex(randomblob(200)) FROM
-            (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1) SELECT i FROM n)";
+        let fill = "INSERT INTO audit_log (at, actor, action, subject, details) SELECT i, 'a', 'b', 'c', hex(randomblob(200))
+            FROM (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1) SELECT i FROM n)";
         connection.execute(fill, [rows]).unwrap();
         path
     }
@@ -53,12 +55,12 @@ mod tests {
     fn a_page_that_was_overwritten_is_found() {
         let directory = tempfile::tempdir().unwrap();
         let path = database(&directory, 1000);
-        quick_check(&path, Duration::from_secs(60)).unwrap();
+        start_check(&path, Duration::from_secs(60)).unwrap();
         let mut bytes = std::fs::read(&path).unwrap();
         let middle = bytes.len() / 2;
         bytes[middle..middle + 4096].fill(0xA5);
         std::fs::write(&path, bytes).unwrap();
-        let error = quick_check(&path, Duration::from_secs(60)).unwrap_err();
+        let error = start_check(&path, Duration::from_secs(60)).unwrap_err();
         assert!(error.to_string().contains("restore a backup"), "{error}");
     }
 
@@ -67,7 +69,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = database(&directory, 20_000);
         let started = Instant::now();
-        quick_check(&path, Duration::ZERO).unwrap();
+        start_check(&path, Duration::ZERO).unwrap();
         assert!(started.elapsed() < Duration::from_secs(5));
     }
 }
