@@ -44,3 +44,13 @@ fn it_describes_the_routes_of_people_and_no_others() {
         .collect();
     assert_eq!(described, routes);
 }
+
+#[test]
+fn each_call_has_a_name_of_its_own() {
+    let description: serde_json::Value = serde_json::from_str(&openapi_json()).unwrap();
+    let items = description["paths"].as_object().unwrap().values();
+    let operations = items.flat_map(|item| item.as_object().unwrap().values());
+    let ids: Vec<&str> = operations.filter_map(|operation| operation["operationId"].as_str()).collect();
+    let distinct: BTreeSet<&str> = ids.iter().copied().collect();
+    assert!(ids.len() > 30 && ids.len() == distinct.len(), "{ids:?}");
+}

@@ -45,7 +45,7 @@ impl IntoResponses for Refusal {
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Warren coordinator", description = "What people and their programs administer."),
-    modifiers(&Credentials),
+    modifiers(&Credentials, &OperationIds),
     components(schemas(Problem)),
     security(("session" = []), ("api_token" = [])),
     paths(
@@ -73,6 +73,22 @@ impl Modify for Credentials {
         components.add_security_scheme("session", cookie);
         let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
         components.add_security_scheme("api_token", SecurityScheme::Http(bearer));
+    }
+}
+
+/// A name of its own for each call, as generators of clients need: the handler's, after its file's.
+struct OperationIds;
+
+impl Modify for OperationIds {
+    fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
+        for item in api.paths.paths.values_mut() {
+            let methods = [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete];
+            for operation in methods.into_iter().flatten() {
+                let tag = operation.tags.iter().flatten().next().cloned().unwrap_or_default();
+                let name = operation.operation_id.take().unwrap_or_default();
+                operation.operation_id = Some(format!("{tag}_{name}").replace(' ', "_"));
+            }
+        }
     }
 }
 

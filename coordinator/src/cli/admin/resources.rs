@@ -211,16 +211,13 @@ impl Admin {
             AccessRuleCommand::List { network } => {
                 let network = self.network_id(network)?;
                 let rules = self.call(|call| Ok(call.access_rules(network)?))?;
-                let row = |known: &crate::service::resources::access_rules::AccessRule| {
-                    let rule = &known.rule;
-                    let (sources, destinations): (Vec<_>, Vec<_>) =
-                        (rule.sources.iter().collect(), rule.destinations.iter().collect());
+                let row = |rule: &crate::service::resources::access_rules::AccessRule| {
                     let word = |value: Value| value.as_str().unwrap_or_default().to_owned();
                     vec![
-                        known.id.to_string(),
+                        rule.id.to_string(),
                         word(value(&rule.verdict)),
-                        words(&sources),
-                        words(&destinations),
+                        words(&rule.sources),
+                        words(&rule.destinations),
                         word(value(&rule.protocol)),
                         words(&rule.ports),
                         rule.description.clone(),

@@ -17,9 +17,23 @@ use crate::store::AccessRuleRow;
 pub struct AccessRule {
     /// Its id.
     pub id: Uuid,
-    /// The rule.
-    #[serde(flatten)]
-    pub rule: AccessRuleText,
+    /// What it is for.
+    pub description: String,
+    /// `allow` or `deny`.
+    #[schema(value_type = String)]
+    pub verdict: Verdict,
+    /// Where the traffic comes from: nodes with one of these tags; empty for all.
+    #[schema(value_type = Vec<String>)]
+    pub sources: Vec<Tag>,
+    /// Where it goes to: nodes with one of these tags; empty for all.
+    #[schema(value_type = Vec<String>)]
+    pub destinations: Vec<Tag>,
+    /// `any`, `tcp`, `udp` or `icmp`.
+    #[schema(value_type = String)]
+    pub protocol: IpProtocol,
+    /// Destination ports of TCP or UDP; empty for all.
+    #[schema(value_type = Vec<String>)]
+    pub ports: Vec<PortRange>,
     /// When it was made, Unix milliseconds.
     pub created_at_ms: i64,
 }
@@ -54,15 +68,16 @@ pub struct AccessRuleText {
 
 impl From<AccessRuleRow> for AccessRule {
     fn from(row: AccessRuleRow) -> Self {
-        let rule = AccessRuleText {
+        Self {
+            id: row.id,
             description: row.description,
             verdict: row.verdict,
-            sources: row.sources.into_iter().collect(),
-            destinations: row.destinations.into_iter().collect(),
+            sources: row.sources,
+            destinations: row.destinations,
             protocol: row.traffic.protocol,
             ports: row.traffic.ports,
-        };
-        Self { id: row.id, rule, created_at_ms: row.created_at_ms }
+            created_at_ms: row.created_at_ms,
+        }
     }
 }
 
