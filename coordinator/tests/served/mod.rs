@@ -42,6 +42,8 @@ pub(crate) struct Served {
     /// Where metrics are, if anywhere.
     pub(crate) metrics: Option<String>,
     log: Receiver<String>,
+    /// What it logged while a test waited for something else.
+    said: Vec<Value>,
 }
 
 impl Served {
@@ -60,26 +62,31 @@ impl Served {
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let log = lines(child.stderr.take().unwrap());
         // Owned from here on, so that a failed assertion still ends the process.
-        let mut served = Self { child, address: String::new(), metrics: None, log };
+        let mut served = Self { child, address: String::new(), metrics: None, log, said: Vec::new() };
         let event = served.logged("the coordinator answers");
         let listen = event["listen"].as_str().unwrap();
         listen.trim_matches(['[', ']']).clone_into(&mut served.address);
         served
     }
 
-    /// Waits for a log line.
+    /// Waits for a log line that starts so. One that came while the test waited for another one counts, and each counts once.
     pub(crate) fn logged(&mut self, message: &str) -> Value {
+        let is_it = |event: &Value| event["message"].as_str().is_some_and(|text| text.starts_with(message));
+        if let Some(index) = self.said.iter().position(is_it) {
+            return self.said.remove(index);
+        }
         let give_up = Instant::now() + LOG_LINE_MAX;
         loop {
             let line = self.log.recv_timeout(give_up.saturating_duration_since(Instant::now()));
-            let line = line.unwrap_or_else(|end| panic!("it never said `{message}`: {end}"));
+            let line = line.unwrap_or_else(|end| panic!("no `{message}` ({end}), but {:#?}", self.said));
             let event: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("no JSON: {line}"));
             if event["message"] == "metrics answer" {
                 self.metrics = event["address"].as_str().map(str::to_owned);
             }
-            if event["message"].as_str().is_some_and(|text| text.starts_with(message)) {
+            if is_it(&event) {
                 return event;
             }
+            self.said.push(event);
         }
     }
 
