@@ -9,10 +9,10 @@
 --
 -- Indexes called `…_copy` serve no query. SQLite has no checksums, but its integrity check compares tables with their indexes:
 -- with a second copy of each value that no other index holds, a byte that a disk changed is found at the next start, and never
--- served. Only `node_candidates` and `audit_log` have none: nodes report the former each minute, and the latter decides nothing.
+-- served. Only `node_candidates`, `audit_log` and `changes` have none: nodes report the first each minute, the others decide nothing.
 
 PRAGMA application_id = 1467117123; -- 0x57726E43, "WrnC": refuses files of other programs
-PRAGMA user_version = 5;            -- the number of the last migration
+PRAGMA user_version = 6;            -- the number of the last migration
 
 -- The coordinator itself: one row.
 CREATE TABLE coordinator (
@@ -221,3 +221,44 @@ CREATE TABLE relays (
     created_at INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX relays_copy ON relays (addresses, stun_servers, created_at);
+
+-- What was changed lately, in order: a coordinator that serves reads what another process committed from here. It forgets all but
+-- the last ten thousand.
+CREATE TABLE changes (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    kind TEXT NOT NULL CHECK (kind IN ('node', 'network', 'relay')),
+    subject TEXT NOT NULL
+) STRICT;
+CREATE TRIGGER nodes_inserted AFTER INSERT ON nodes BEGIN
+    INSERT INTO changes (kind, subject) VALUES ('node', new.id);
+END;
+CREATE TRIGGER nodes_updated AFTER UPDATE ON nodes BEGIN
+    INSERT INTO changes (kind, subject) VALUES ('node', new.id);
+END;
+CREATE TRIGGER networks_inserted AFTER INSERT ON networks BEGIN
+    INSERT INTO changes (kind, subject) VALUES ('network', new.id);
+END;
+CREATE TRIGGER networks_updated AFTER UPDATE ON networks BEGIN
+    INSERT INTO changes (kind, subject) VALUES ('network', new.id);
+END;
+CREATE TRIGGER networks_deleted AFTER DELETE ON networks BEGIN
+    INSERT INTO changes (kind, subject) VALUES ('network', old.id);
+END;
+CREATE TRIGGER access_rules_inserted AFTER INSERT ON access_rules BEGIN
+    INSERT INTO changes (kind, subject) VALUES ('network', new.network_id);
+END;
+CREATE TRIGGER access_rules_updated AFTER UPDATE ON access_rules BEGIN
+    INSERT INTO changes (kind, subject) VALUES ('network', new.network_id);
+END;
+CREATE TRIGGER access_rules_deleted AFTER DELETE ON access_rules BEGIN
+    INSERT INTO changes (kind, subject) VALUES ('network', old.network_id);
+END;
+CREATE TRIGGER relays_inserted AFTER INSERT ON relays BEGIN
+    INSERT INTO changes (kind, subject) VALUES ('relay', new.id);
+END;
+CREATE TRIGGER relays_updated AFTER UPDATE ON relays BEGIN
+    INSERT INTO changes (kind, subject) VALUES ('relay', new.id);
+END;
+CREATE TRIGGER relays_deleted AFTER DELETE ON relays BEGIN
+    INSERT INTO changes (kind, subject) VALUES ('relay', old.id);
+END;

@@ -1,7 +1,7 @@
 //! The services over one open database: what HTTP handlers and simulations call. Blocking, never asynchronous.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use protocol::api::{EnrollRequest, EnrollResponse, Report, ReportResponse, Servers};
@@ -11,12 +11,13 @@ use uuid::Uuid;
 
 use crate::Entropy;
 use crate::service::{
-    self, AuthError, Caller, Counts, Directory, EnrollError, Everything, MapSubscription, MapView,
-    NodeIdentity, NodeToken, Overview, PairReport, PairUnknown, REPORT_INTERVAL_S, ReportRefused, StreamEnd,
+    self, AuthError, Caller, Counts, Directory, EnrollError, MapSubscription, MapView, NodeIdentity,
+    NodeToken, Overview, PairReport, PairUnknown, REPORT_INTERVAL_S, ReportRefused, StreamEnd,
 };
-use crate::store::{CandidatesRow, Store, StoreError};
+use crate::store::{CandidatesRow, Seen, Store, StoreError};
 
 mod administration;
+mod synchronization;
 
 /// Rows of deleted nodes stay for 90 days: a laptop that comes back from a long rest is told that it was deleted.
 const DELETED_NODES_KEPT_MS: i64 = 90 * 24 * 60 * 60 * 1000;
@@ -32,8 +33,8 @@ pub struct Coordinator {
     own: Servers,
     signing_key: TokenSigningKey,
     directory: Mutex<Directory>,
-    /// The database's change number that the directory stands for.
-    seen_changes: AtomicI64,
+    /// Up to where the directory has seen the database.
+    seen: Mutex<Seen>,
     /// Set when a change could not be read back; the next [`Coordinator::sync`] reads everything.
     stale: AtomicBool,
     /// Candidates that the disk did not take, the newest of each node; the next [`Coordinator::sync`] stores them.
@@ -70,7 +71,7 @@ impl Coordinator {
             own: announce(&relay_key, signing_key.verifying_key())?,
             directory: Mutex::new(Directory::new(row.boot_count, signing_key.verifying_key())),
             signing_key,
-            seen_changes: AtomicI64::new(0),
+            seen: Mutex::default(),
             stale: AtomicBool::new(true),
             unsaved: Arc::default(),
             store,
@@ -99,36 +100,6 @@ impl Coordinator {
     #[must_use]
     pub fn servers(&self) -> Arc<Servers> {
         Arc::clone(self.directory().servers())
-    }
-
-    /// Notices what other processes (admin commands) wrote. `serve` calls it every second.
-    ///
-    /// # Errors
-    /// Where the database does not answer; everything known stays.
-    pub fn sync(&self) -> Result<(), StoreError> {
-        self.save_candidates();
-        let changes = self.store.foreign_changes()?;
-        if !self.stale.load(Ordering::Relaxed) && self.seen_changes.load(Ordering::Relaxed) == changes {
-            return Ok(());
-        }
-        let mut directory = self.directory();
-        let (everything, relays) =
-            self.store.read(|tx| Ok::<_, StoreError>((Everything::read(tx)?, tx.relays()?)))?;
-        directory.replace_all(everything);
-        directory.set_servers(service::with_relays(&self.own, relays));
-        // Under the lock, as where it is set: no later doubt is forgotten.
-        self.stale.store(false, Ordering::Relaxed);
-        self.seen_changes.store(changes, Ordering::Relaxed);
-        Ok(())
-    }
-
-    /// Reads the whole database again.
-    ///
-    /// # Errors
-    /// Where the database does not answer; everything known stays.
-    pub fn reload(&self) -> Result<(), StoreError> {
-        self.stale.store(true, Ordering::Relaxed);
-        self.sync()
     }
 
     /// What time does: takes over what other processes wrote, lets nodes expire, deletes ephemeral nodes that are gone. `serve`
@@ -338,47 +309,6 @@ impl Coordinator {
                 self.stale.store(true, Ordering::Relaxed);
             }
         }
-    }
-
-    /// Stores candidates for the next start. Where that fails the report counts all the same: its peers have it.
-    fn keep_candidates(&self, row: CandidatesRow) {
-        let (node, again) = (row.node_id, row.clone());
-        // Before this one is queued: an older one must not be written after it.
-        self.unsaved().remove(&node);
-        match self.store.write(move |tx| tx.set_candidates(&row)) {
-            Ok(()) => {}
-            Err(StoreError::Disk(_)) => drop(self.unsaved().insert(node, again)),
-            Err(error) => {
-                tracing::error!(%node, %error, "a node's candidates are not stored; a restart would forget them");
-            }
-        }
-    }
-
-    /// Stores what the disk did not take, once it takes writes again.
-    fn save_candidates(&self) {
-        if self.unsaved().is_empty() || self.store.disk_trouble().is_some() {
-            return;
-        }
-        let unsaved = Arc::clone(&self.unsaved);
-        let saved: Result<_, StoreError> = self.store.write(move |tx| {
-            // What is newer by now has left this table before it was queued.
-            let rows = unsaved.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            for row in rows.values() {
-                match tx.set_candidates(row) {
-                    Err(error) if error.is_about_the_disk() => return Err(error),
-                    Err(error) => tracing::error!(node = %row.node_id, %error, "candidates are not stored"),
-                    Ok(()) => {}
-                }
-            }
-            Ok(rows)
-        });
-        if let Ok(rows) = saved {
-            self.unsaved().retain(|node, left| rows.get(node) != Some(left));
-        }
-    }
-
-    fn unsaved(&self) -> MutexGuard<'_, BTreeMap<Uuid, CandidatesRow>> {
-        self.unsaved.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn directory(&self) -> MutexGuard<'_, Directory> {

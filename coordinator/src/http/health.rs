@@ -18,7 +18,7 @@ pub(super) async fn healthz(site: Data<Site>) -> Result<HttpResponse, ApiError> 
         return Ok(response.body(health.to_string()));
     }
     site.call(|coordinator, _| {
-        coordinator.store().foreign_changes()?;
+        coordinator.store().seen_now()?;
         coordinator.store().read(|_| Ok::<_, StoreError>(()))
     })
     .await?;

@@ -172,13 +172,12 @@ impl Store {
         self.writer.metrics()
     }
 
-    /// A number that changes when another process has committed (SQLite's `data_version` as the writer sees it,
-    /// which leaves out our own commits).
-    ///
-    /// # Errors
-    /// Where the writer does not answer.
-    pub fn foreign_changes(&self) -> Result<i64, StoreError> {
-        self.writer.look(|tx| Ok(tx.sql().pragma_query_value(None, "data_version", |row| row.get(0))?))
+    /// Runs what only reads on the writer's own connection.
+    pub(super) fn look<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&WriteTx<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.writer.look(work)
     }
 }
 

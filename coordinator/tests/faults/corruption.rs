@@ -76,7 +76,7 @@ fn administer(fixture: &Fixture) {
 
 fn rows(database: &Path) -> rusqlite::Result<Rows> {
     let connection = rusqlite::Connection::open(database)?;
-    let tables = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT IN ('node_candidates', 'audit_log', 'sqlite_sequence')";
+    let tables = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT IN ('node_candidates', 'audit_log', 'changes', 'sqlite_sequence')";
     let tables: Vec<String> =
         connection.prepare(tables)?.query_map((), |row| row.get(0))?.collect::<Result<_, _>>()?;
     let read = |table: String| {
