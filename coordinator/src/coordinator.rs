@@ -134,6 +134,13 @@ impl Coordinator {
         Ok(response)
     }
 
+    /// Who a token belongs to, where that is known without a look at the database; never blocks for long.
+    #[must_use]
+    pub fn identify(&self, token: &NodeToken) -> Option<NodeIdentity> {
+        let (identity, first_use) = self.directory().identify(token.hash())?;
+        (!first_use).then_some(identity)
+    }
+
     /// Who a token belongs to. The first use of a token that was given out again makes the older one void.
     ///
     /// # Errors
@@ -176,6 +183,21 @@ impl Coordinator {
         identity: &NodeIdentity,
         report: Report,
     ) -> Result<ReportResponse, ReportRefused> {
+        let (response, candidates) = self.take_report(now_ms, identity, report)?;
+        if let Some(candidates) = candidates {
+            self.keep_candidates(candidates);
+        }
+        Ok(response)
+    }
+
+    /// The same but for what belongs on the disk: candidates that are others than before, for
+    /// [`Coordinator::keep_candidates`]. Never blocks for long.
+    pub(crate) fn take_report(
+        &self,
+        now_ms: i64,
+        identity: &NodeIdentity,
+        report: Report,
+    ) -> Result<(ReportResponse, Option<CandidatesRow>), ReportRefused> {
         let mut directory = self.directory();
         let home = directory.home(identity);
         let network = directory.network_mut(home).ok_or(AuthError::NodeDeleted)?;
@@ -185,19 +207,14 @@ impl Coordinator {
         let (relay_token, relay_token_lifetime_s) =
             network.relay_token(identity, &self.signing_key, now_ms).ok_or(AuthError::NodeDeleted)?;
         drop(directory);
-        if taken.is_other_candidates {
-            self.keep_candidates(CandidatesRow {
-                node_id: identity.node,
-                candidates,
-                reported_at_ms: now_ms,
-            });
-        }
-        Ok(ReportResponse {
+        let row = CandidatesRow { node_id: identity.node, candidates, reported_at_ms: now_ms };
+        let response = ReportResponse {
             relay_token,
             relay_token_lifetime_s,
             report_interval_s: REPORT_INTERVAL_S,
             wants_all_paths: taken.wants_all_paths,
-        })
+        };
+        Ok((response, taken.is_other_candidates.then_some(row)))
     }
 
     /// `GET /map`: opens the node's stream. With the revision that it has, it gets only what it missed, where that

@@ -93,7 +93,7 @@ impl Coordinator {
     }
 
     /// Stores candidates for the next start. Where that fails the report counts all the same: its peers have it.
-    pub(super) fn keep_candidates(&self, row: CandidatesRow) {
+    pub(crate) fn keep_candidates(&self, row: CandidatesRow) {
         let (node, again) = (row.node_id, row.clone());
         // Before this one is queued: an older one must not be written after it.
         self.unsaved().remove(&node);

@@ -1,4 +1,4 @@
-//! `scripts/bench coordinator [--quick] [--json FILE]`: what the coordinator costs and how fast it is, with up to 10,000
+//! `scripts/bench coordinator [--quick] [--agents N] [--json FILE]`: what the coordinator costs and how fast it is, with up to 10,000
 //! agents.
 //!
 //! The program itself runs as it does for a user, on loopback; this process plays the agents. Both share the machine's
@@ -26,7 +26,7 @@ use serde_json::json;
 
 use self::row::Rows;
 
-const USAGE: &str = "usage: scripts/bench coordinator [--quick] [--json FILE]";
+const USAGE: &str = "usage: scripts/bench coordinator [--quick] [--agents N] [--json FILE]";
 
 /// How much is played.
 #[derive(Debug, Clone, Copy)]
@@ -41,6 +41,17 @@ pub(crate) struct Scale {
     pub(crate) changes: usize,
     /// Seconds of a measurement that takes time to be exact.
     pub(crate) seconds: u64,
+}
+
+impl Scale {
+    /// Without the steps that take more agents, but for the first.
+    fn at_most(self, agents: usize) -> Self {
+        let until = |steps: &'static [usize]| {
+            let count = steps.iter().filter(|step| **step <= agents).count();
+            steps.get(..count.max(1)).unwrap_or(steps)
+        };
+        Self { steps: until(self.steps), wide: until(self.wide), ..self }
+    }
 }
 
 /// All of it: some four minutes.
@@ -60,22 +71,22 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<()> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let (program, scale, file) = match words[..] {
-        [program] => (program, FULL, None),
-        [program, "--quick"] => (program, QUICK, None),
-        [program, "--json", file] => (program, FULL, Some(PathBuf::from(file))),
-        [program, "--quick", "--json", file] | [program, "--json", file, "--quick"] => {
-            (program, QUICK, Some(PathBuf::from(file)))
+    let mut arguments = std::env::args().skip(1);
+    let program = arguments.next().context(USAGE)?;
+    let (mut scale, mut file) = (FULL, None);
+    while let Some(word) = arguments.next() {
+        match word.as_str() {
+            "--quick" => scale = QUICK,
+            "--agents" => scale = scale.at_most(arguments.next().context(USAGE)?.parse().context(USAGE)?),
+            "--json" => file = Some(PathBuf::from(arguments.next().context(USAGE)?)),
+            _ => bail!(USAGE),
         }
-        _ => bail!(USAGE),
-    };
+    }
     raise_open_files()?;
     // One thread: the other processor is the coordinator's.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut rows = Rows::default();
-    let measured = runtime.block_on(measure(Path::new(program), scale, &mut rows));
+    let measured = runtime.block_on(measure(Path::new(&program), scale, &mut rows));
     if let Some(file) = file {
         let report =
             json!({ "bench": "coordinator", "machine": lab::runner::machine(), "rows": rows.to_json() });
