@@ -8,7 +8,7 @@
 -- given beside it. What changes by the minute (presence, paths, times of reports) is not here: it stays in memory.
 
 PRAGMA application_id = 1467117123; -- 0x57726E43, "WrnC": refuses files of other programs
-PRAGMA user_version = 4;            -- the number of the last migration
+PRAGMA user_version = 5;            -- the number of the last migration
 
 -- The coordinator itself: one row.
 CREATE TABLE coordinator (
@@ -16,7 +16,9 @@ CREATE TABLE coordinator (
     boot_count INTEGER NOT NULL CHECK (boot_count >= 0), -- upper half of every map revision, so revisions only grow
     public_url TEXT,                                     -- as `serve` was last told; admin commands make links from it
     relay_private_key BLOB NOT NULL CHECK (length(relay_private_key) = 32), -- X25519, of the relay inside
-    token_signing_key BLOB NOT NULL CHECK (length(token_signing_key) = 32)  -- Ed25519, signs relay tokens
+    token_signing_key BLOB NOT NULL CHECK (length(token_signing_key) = 32), -- Ed25519, signs relay tokens
+    -- Whether `serve` made the first owner itself and nobody has signed in since: then a start makes a link for them.
+    awaits_owner INTEGER NOT NULL DEFAULT 0 CHECK (awaits_owner IN (0, 1))
 ) STRICT;
 
 -- People who may sign in to the dashboard.
@@ -33,15 +35,28 @@ CREATE TABLE organizations (
     created_at INTEGER NOT NULL
 ) STRICT;
 
--- Who belongs to which organization, as what.
+-- Who belongs to which organization, as what: the higher of the role that somebody gave and the one that follows from the
+-- groups at the OpenID provider, as of the last sign-in there.
 CREATE TABLE memberships (
     person_id TEXT NOT NULL REFERENCES people (id) ON DELETE CASCADE,
     organization_id TEXT NOT NULL REFERENCES organizations (id) ON DELETE CASCADE,
     role TEXT NOT NULL CHECK (role IN ('owner', 'admin', 'member', 'viewer')),
     created_at INTEGER NOT NULL,
+    given_role TEXT CHECK (given_role IN ('owner', 'admin', 'member', 'viewer')),
+    group_role TEXT CHECK (group_role IN ('owner', 'admin', 'member', 'viewer')),
     PRIMARY KEY (person_id, organization_id)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX memberships_organization ON memberships (organization_id);
+
+-- Who somebody is at an OpenID provider. Nothing else that the provider says (name, e-mail address) tells people apart.
+CREATE TABLE identities (
+    issuer TEXT NOT NULL CHECK (length(issuer) BETWEEN 1 AND 2048),
+    subject TEXT NOT NULL CHECK (length(subject) BETWEEN 1 AND 255), -- OpenID Connect Core §2
+    person_id TEXT NOT NULL REFERENCES people (id) ON DELETE CASCADE,
+    created_at INTEGER NOT NULL,
+    PRIMARY KEY (issuer, subject)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX identities_person ON identities (person_id);
 
 -- A mesh: its nodes see one another and nothing else.
 CREATE TABLE networks (
@@ -69,7 +84,8 @@ CREATE TABLE enrollment_keys (
     last_used_at INTEGER,
     description TEXT NOT NULL DEFAULT '' CHECK (length(description) <= 200), -- for people
     tags TEXT NOT NULL DEFAULT '[]',                                         -- JSON: the tags of the nodes that use it
-    is_ephemeral INTEGER NOT NULL DEFAULT 0 CHECK (is_ephemeral IN (0, 1))   -- whether they are deleted when they go offline
+    is_ephemeral INTEGER NOT NULL DEFAULT 0 CHECK (is_ephemeral IN (0, 1)),  -- whether they are deleted when they go offline
+    public_key TEXT CHECK (length(public_key) = 44)                          -- the only machine that may use it, where it is for one
 ) STRICT;
 CREATE INDEX enrollment_keys_network ON enrollment_keys (network_id);
 
@@ -145,7 +161,8 @@ CREATE TABLE invitations (
     created_at INTEGER NOT NULL,
     expires_at INTEGER NOT NULL,
     accepted_at INTEGER,
-    accepted_by TEXT REFERENCES people (id) ON DELETE SET NULL
+    accepted_by TEXT REFERENCES people (id) ON DELETE SET NULL,
+    mail_address TEXT CHECK (length(mail_address) <= 254) -- where the link was to be sent
 ) STRICT;
 CREATE INDEX invitations_organization ON invitations (organization_id);
 
