@@ -18,11 +18,17 @@ export default defineConfig({
         index: "index.html",
         "sign-in": "sign-in.html",
         invitation: "invitation.html",
+        join: "join.html",
         selection: "src/selection/selection.ts",
       },
       preserveEntrySignatures: "exports-only",
     },
   },
-  server: { proxy: { "/api": COORDINATOR, "/sign-in": COORDINATOR, "/invitation": COORDINATOR } },
+  server: {
+    proxy: {
+      "/api": COORDINATOR,
+      "/sign-in": COORDINATOR,
+      "/invitation": COORDINATOR,
+      "/join": COORDINATOR,
   test: { include: ["src/**/*.test.{ts,tsx}"] },
 });

@@ -10,6 +10,7 @@ use protocol::relay_token::{TokenSigningKey, TokenVerifyingKey};
 use uuid::Uuid;
 
 use crate::Entropy;
+use crate::service::device_authorization::DeviceAuthorizations;
 use crate::service::{
     self, AuthError, Caller, Counts, Directory, EnrollError, Everything, MapSubscription, MapView,
     NodeIdentity, NodeToken, Overview, PairReport, PairUnknown, RELAY_TOKEN_LIFETIME_S, REPORT_INTERVAL_S,
@@ -18,6 +19,7 @@ use crate::service::{
 use crate::store::{CandidatesRow, Store, StoreError};
 
 mod administration;
+mod device_authorization;
 
 /// Rows of deleted nodes stay for 90 days: a laptop that comes back from a long rest is told that it was deleted.
 const DELETED_NODES_KEPT_MS: i64 = 90 * 24 * 60 * 60 * 1000;
@@ -39,6 +41,8 @@ pub struct Coordinator {
     stale: AtomicBool,
     /// Candidates that the disk did not take, the newest of each node; the next [`Coordinator::sync`] stores them.
     unsaved: Arc<Mutex<BTreeMap<Uuid, CandidatesRow>>>,
+    /// Machines that wait to be let in.
+    devices: Mutex<DeviceAuthorizations>,
 }
 
 impl std::fmt::Debug for Coordinator {
@@ -74,6 +78,7 @@ impl Coordinator {
             seen_changes: AtomicI64::new(0),
             stale: AtomicBool::new(true),
             unsaved: Arc::default(),
+            devices: Mutex::default(),
             store,
             entropy,
         };

@@ -5,6 +5,7 @@ mod activity;
 mod body;
 mod client_address;
 mod dashboard;
+mod device_authorization;
 mod enroll;
 mod health;
 mod map;

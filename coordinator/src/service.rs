@@ -5,6 +5,7 @@ pub mod administration;
 mod admission;
 mod caller;
 mod counts;
+pub mod device_authorization;
 mod directory;
 mod enrollment;
 mod error;
@@ -36,5 +37,6 @@ pub(crate) use relays::with_relays;
 pub use reports::{RELAY_TOKEN_LIFETIME_S, REPORT_INTERVAL_S};
 pub(crate) use reports::{clean, relay_token};
 pub use secret::{
-    ApiToken, InvalidSecret, InvitationToken, NodeToken, Secret, SecretKind, SessionToken, SignInToken,
+    ApiToken, DeviceCode, InvalidSecret, InvitationToken, NodeToken, Secret, SecretKind, SessionToken,
+    SignInToken,
 };

@@ -7,6 +7,7 @@ use actix_web::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, ResponseError};
 use protocol::api::{PROBLEM_CONTENT_TYPE, Problem, ProblemCode};
 
+use crate::service::device_authorization::DeviceError;
 use crate::service::resources::ResourceError;
 use crate::service::{AuthError, EnrollError, PairUnknown, ReportRefused};
 use crate::store::{DiskTrouble, StoreError};
@@ -187,7 +188,9 @@ impl From<EnrollError> for ApiError {
                 let detail = Some("check that the key was copied whole and belongs to this coordinator");
                 (ProblemCode::EnrollmentKeyUnknown, StatusCode::FORBIDDEN, detail)
             }
-            EnrollError::KeyUsed => (ProblemCode::EnrollmentKeyUsed, StatusCode::FORBIDDEN, new_key),
+            EnrollError::KeyUsed | EnrollError::KeyOfAnother => {
+                (ProblemCode::EnrollmentKeyUsed, StatusCode::FORBIDDEN, new_key)
+            }
             EnrollError::KeyExpired | EnrollError::KeyRevoked => {
                 (ProblemCode::EnrollmentKeyExpired, StatusCode::FORBIDDEN, new_key)
             }
@@ -235,6 +238,23 @@ impl From<ResourceError> for ApiError {
             ResourceError::Conflict(_) => Self::new(ProblemCode::Conflict, StatusCode::CONFLICT, error, None),
             ResourceError::Forbidden(_) => Self::forbidden(error),
         }
+    }
+}
+
+impl From<DeviceError> for ApiError {
+    fn from(error: DeviceError) -> Self {
+        // The codes and, but for the first two, the status of RFC 8628 §3.5.
+        let (code, detail) = match error {
+            DeviceError::TooMany => {
+                return Self::new(ProblemCode::TooManyRequests, StatusCode::TOO_MANY_REQUESTS, error, None);
+            }
+            DeviceError::InvalidOs => return Self::invalid(error),
+            DeviceError::Pending => (ProblemCode::AuthorizationPending, "open the link and let it in"),
+            DeviceError::SlowDown(_) => (ProblemCode::SlowDown, "wait longer between two questions"),
+            DeviceError::Refused => (ProblemCode::AccessDenied, "ask an administrator of the network"),
+            DeviceError::Expired => (ProblemCode::ExpiredToken, "run `warren join` again"),
+        };
+        Self::new(code, StatusCode::BAD_REQUEST, error, Some(detail))
     }
 }
 

@@ -26,6 +26,8 @@ pub struct Site {
     password_turns: Semaphore,
     /// Whether browsers reach it by https, which allows stricter cookies.
     pub(super) https: bool,
+    /// Where browsers reach it, where known.
+    pub(super) public_url: Option<String>,
     /// Where WebSockets reach the relay, where there is one.
     pub(super) connections: Option<Connections>,
     proxies: TrustedProxies,
@@ -43,6 +45,7 @@ impl Site {
             limits: Arc::new(RateLimits::new()),
             password_turns: Semaphore::new(AT_ONCE_MAX),
             https,
+            public_url: public_url.map(str::to_owned),
             connections: None,
             proxies: TrustedProxies::default(),
             activity: Activity::new(),

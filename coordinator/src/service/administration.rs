@@ -169,6 +169,7 @@ pub fn create_enrollment_key(
             description: String::new(),
             tags: Vec::new(),
             is_ephemeral: false,
+            public_key: None,
         };
         tx.insert_enrollment_key(&row, hash)?;
         Ok::<_, AdminError>((row, network.name))

@@ -1,6 +1,6 @@
 // What is asked of the coordinator, and every way in which it may fail to answer.
 
-import type { Overview, PairReport } from "./generated/api";
+import type { NetworkChoice, Overview, PairReport, WaitingMachine } from "./generated/api";
 
 /** The answer to a question that needs a session. */
 export type Answer = { kind: "overview"; overview: Overview } | NoAnswer;
@@ -81,9 +81,33 @@ export function joinByInvitation(token: string): Promise<string | null> {
   return done("/api/v1/invitations/join", { token });
 }
 
-async function done(path: string, body: Record<string, string>): Promise<string | null> {
+/** The answer about a machine that asks to join. */
+export type MachineAnswer = { kind: "machine"; machine: WaitingMachine } | NoAnswer;
+
+/** Asks for the machine that shows a code. Never throws. */
+export function waitingMachine(code: string): Promise<MachineAnswer> {
+  return answered(`/api/v1/device-authorization/${encodeURIComponent(code)}`, (machine: WaitingMachine) =>
+    Array.isArray(machine.networks) ? { kind: "machine", machine } : null,
+  );
+}
+
+/** Lets a machine into a network; says why where that fails. */
+export function approveMachine(machine: WaitingMachine, { organization, network }: NetworkChoice) {
+  return done(machinePath(machine, organization), { network });
+}
+
+/** Refuses a machine, as a member of the network's organization; says why where that fails. */
+export function refuseMachine(machine: WaitingMachine, { organization }: NetworkChoice) {
+  return done(machinePath(machine, organization), null, "DELETE");
+}
+
+function machinePath({ user_code }: WaitingMachine, organization: string): string {
+  return `/api/v1/organizations/${organization}/device-authorization/${encodeURIComponent(user_code)}`;
+}
+
+async function done(path: string, body: Record<string, string> | null, method = "POST"): Promise<string | null> {
   try {
-    const response = await ask("POST", path, "error", JSON.stringify(body));
+    const response = await ask(method, path, "error", body && JSON.stringify(body));
     return response.ok ? null : await refusal(response);
   } catch (error) {
     return `the coordinator does not answer: ${reason(error)}`;
