@@ -8,6 +8,7 @@ mod config;
 mod config_check;
 mod error;
 mod file_limit;
+mod first_owner;
 mod logs;
 mod maintenance;
 mod output;

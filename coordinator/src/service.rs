@@ -9,6 +9,7 @@ pub mod device_authorization;
 mod directory;
 mod enrollment;
 mod error;
+pub mod first_owner;
 mod map_stream;
 mod network_map;
 mod network_view;

@@ -154,6 +154,7 @@ impl Opening {
             expires_at_ms: now_ms + SESSION_LIFETIME_MS,
         };
         tx.insert_session(&session, self.token.hash())?;
+        tx.set_awaits_owner(false)?;
         Ok(self.token)
     }
 }
