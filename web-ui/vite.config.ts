@@ -16,6 +16,7 @@ export default defineConfig({
     rolldownOptions: {
       input: {
         index: "index.html",
+        account: "account.html",
         "sign-in": "sign-in.html",
         invitation: "invitation.html",
         join: "join.html",
@@ -30,5 +31,8 @@ export default defineConfig({
       "/sign-in": COORDINATOR,
       "/invitation": COORDINATOR,
       "/join": COORDINATOR,
+      "/account": COORDINATOR,
+    },
+  },
   test: { include: ["src/**/*.test.{ts,tsx}"] },
 });

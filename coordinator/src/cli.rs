@@ -11,6 +11,7 @@ mod file_limit;
 mod first_owner;
 mod logs;
 mod maintenance;
+mod oidc;
 mod output;
 mod relay;
 mod run;

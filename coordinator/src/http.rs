@@ -12,6 +12,7 @@ mod map;
 mod metrics;
 mod metrics_server;
 mod node;
+pub mod oidc;
 mod openapi;
 mod overview;
 mod pair;

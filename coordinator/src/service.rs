@@ -10,6 +10,7 @@ mod directory;
 mod enrollment;
 mod error;
 pub mod first_owner;
+pub mod identities;
 mod map_stream;
 mod network_map;
 mod network_view;
@@ -38,6 +39,6 @@ pub(crate) use relays::with_relays;
 pub use reports::{RELAY_TOKEN_LIFETIME_S, REPORT_INTERVAL_S};
 pub(crate) use reports::{clean, relay_token};
 pub use secret::{
-    ApiToken, DeviceCode, InvalidSecret, InvitationToken, NodeToken, Secret, SecretKind, SessionToken,
-    SignInToken,
+    ApiToken, DeviceCode, InvalidSecret, InvitationToken, NodeToken, OidcBrowserToken, Secret, SecretKind,
+    SessionToken, SignInToken,
 };

@@ -180,11 +180,11 @@ test("everything is reached by keyboard alone, and a node has a page of its own"
   await page.goto("/");
   await page.getByRole("link", { name: "alpha", exact: true }).waitFor();
   const reached = [];
-  for (let step = 0; step < 13; step += 1) {
+  for (let step = 0; step < 14; step += 1) {
     await page.keyboard.press("Tab");
     reached.push(await page.evaluate(() => document.activeElement?.textContent || document.activeElement?.tagName));
   }
-  const order = ["Skip to content", "Warren", "Sign out", "INPUT", "Node", "State", "NAT"];
+  const order = ["Skip to content", "Warren", "owner", "Sign out", "INPUT", "Node", "State", "NAT"];
   // A row: the node, and the pair with each of its peers.
   assert.deepEqual(reached, [...order, ...NODES, "bravo"]);
   await page.keyboard.press("Enter");

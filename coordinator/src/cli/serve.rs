@@ -74,6 +74,8 @@ async fn run(config: &ServeConfig, store: Store, socket: Option<TcpListener>) ->
     }
     let connections = udp.as_ref().and_then(|udp| udp.connections());
     let site = Site::new(Arc::clone(&coordinator), public_url.as_deref()).with_relay(connections.clone());
+    let oidc = config.oidc.as_ref().map(|oidc| oidc.start(public_url.as_deref())).transpose()?;
+    let site = site.with_oidc(oidc);
     let site = site.behind(TrustedProxies::new(config.trusted_proxies.clone()));
     let (tls, certificates) = tls::start(&config.tls)?;
     let hangups = signal(SignalKind::hangup()).map_err(CliError::io("cannot wait for signals"))?;

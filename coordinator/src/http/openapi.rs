@@ -10,6 +10,7 @@ use utoipa::openapi::{Content, Ref, RefOr};
 use utoipa::{IntoResponses, Modify, OpenApi, ToSchema};
 
 use super::device_authorization;
+use super::oidc;
 use super::resources::{
     access_rules, account, api_tokens, audit_log, enrollment_keys, invitations, members, networks, nodes,
     organizations,
@@ -51,6 +52,7 @@ impl IntoResponses for Refusal {
     security(("session" = []), ("api_token" = [])),
     paths(
         account::sign_in, account::show, account::change_password, account::sessions, account::end_session,
+        account::methods, oidc::begin, oidc::identities, oidc::link, oidc::unlink,
         organizations::list, organizations::create, organizations::rename,
         members::list, members::change, members::remove,
         invitations::list, invitations::create, invitations::delete, invitations::accept, invitations::join,

@@ -8,6 +8,7 @@ use actix_web::{HttpResponse, ResponseError};
 use protocol::api::{PROBLEM_CONTENT_TYPE, Problem, ProblemCode};
 
 use crate::service::device_authorization::DeviceError;
+use crate::service::identities::IdentityError;
 use crate::service::resources::ResourceError;
 use crate::service::{AuthError, EnrollError, PairUnknown, ReportRefused};
 use crate::store::{DiskTrouble, StoreError};
@@ -123,6 +124,13 @@ impl ApiError {
     pub(super) fn wrong_password() -> Self {
         let title = "name and password do not belong together";
         Self::new(ProblemCode::Unauthenticated, StatusCode::FORBIDDEN, title, None)
+    }
+
+    pub(super) fn provider_unavailable(name: &str) -> Self {
+        let title = format!("{name} cannot be asked now");
+        let detail = "try again, or sign in another way; the coordinator's log says why";
+        let status = StatusCode::SERVICE_UNAVAILABLE;
+        Self::new(ProblemCode::Unavailable, status, title, Some(detail))
     }
 
     /// The problem of a status that the web framework chose itself.
@@ -255,6 +263,20 @@ impl From<DeviceError> for ApiError {
             DeviceError::Expired => (ProblemCode::ExpiredToken, "run `warren join` again"),
         };
         Self::new(code, StatusCode::BAD_REQUEST, error, Some(detail))
+    }
+}
+
+impl From<IdentityError> for ApiError {
+    fn from(error: IdentityError) -> Self {
+        match error {
+            IdentityError::Store(error) => error.into(),
+            IdentityError::InvitationUnusable => {
+                Self::new(ProblemCode::NotFound, StatusCode::NOT_FOUND, error, None)
+            }
+            IdentityError::NoAccess | IdentityError::LinkedElsewhere | IdentityError::SignedOut => {
+                Self::forbidden(error)
+            }
+        }
     }
 }
 

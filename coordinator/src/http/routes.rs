@@ -12,7 +12,8 @@ use super::resources::{
     organizations,
 };
 use super::{
-    dashboard, device_authorization, enroll, health, map, node, openapi, overview, pair, relay, report, sign_in,
+    dashboard, device_authorization, enroll, health, map, node, oidc, openapi, overview, pair, relay, report,
+    sign_in,
 };
 use crate::store::Role;
 
@@ -64,6 +65,11 @@ pub const ROUTES: &[RouteSpec] = &[
     route("PUT", "/api/v1/account/password", Policy::Person, Limit::SignIn, || web::put().to(account::change_password)),
     route("GET", "/api/v1/account/sessions", Policy::Person, Limit::Unlimited, || web::get().to(account::sessions)),
     route("DELETE", "/api/v1/account/sessions/{session}", Policy::Person, Limit::Unlimited, || web::delete().to(account::end_session)),
+    route("GET", "/api/v1/account/identities", Policy::Person, Limit::Unlimited, || web::get().to(oidc::identities)),
+    route("POST", "/api/v1/account/identities", Policy::Person, Limit::SignIn, || web::post().to(oidc::link)),
+    route("DELETE", "/api/v1/account/identities", Policy::Person, Limit::Unlimited, || web::delete().to(oidc::unlink)),
+    route("GET", "/api/v1/sign-in-methods", Policy::Public, Limit::Unlimited, || web::get().to(account::methods)),
+    route("POST", "/api/v1/oidc/sign-in", Policy::Public, Limit::SignIn, || web::post().to(oidc::begin)),
     route("POST", "/api/v1/invitations/accept", Policy::Public, Limit::SignIn, || web::post().to(invitations::accept)),
     route("POST", "/api/v1/invitations/join", Policy::Person, Limit::SignIn, || web::post().to(invitations::join)),
     route("GET", "/api/v1/organizations", Policy::Person, Limit::Unlimited, || web::get().to(organizations::list)),
@@ -97,6 +103,8 @@ pub const ROUTES: &[RouteSpec] = &[
     route("DELETE", "/api/v1/organizations/{organization}/api-tokens/{token}", Policy::Organization(Role::Viewer), Limit::Unlimited, || web::delete().to(api_tokens::revoke)),
     route("GET", "/api/v1/organizations/{organization}/audit-log", Policy::Organization(Role::Admin), Limit::Unlimited, || web::get().to(audit_log::list)),
     route("GET",    "/invitation/{token}", Policy::Public, Limit::Unlimited, || web::get().to(invitations::page)),
+    route("GET",    oidc::CALLBACK,      Policy::Public, Limit::Unlimited, || web::get().to(oidc::callback)),
+    route("GET",    "/account",          Policy::Public, Limit::Unlimited, || web::get().to(account::page)),
     route("GET",    "/join",             Policy::Public, Limit::Unlimited, || web::get().to(device_authorization::page)),
     route("GET",    "/join/{user_code}", Policy::Public, Limit::Unlimited, || web::get().to(device_authorization::page)),
     route("GET",    "/sign-in/{token}",  Policy::Public, Limit::Unlimited, || web::get().to(sign_in::page)),

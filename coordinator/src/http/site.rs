@@ -8,6 +8,7 @@ use actix_web::http::header::HeaderMap;
 use relay::server::Connections;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+use super::oidc::Oidc;
 use super::problem::ApiError;
 use super::rate_limit::RateLimits;
 use super::{Activity, Metrics, TrustedProxies};
@@ -33,6 +34,8 @@ pub struct Site {
     proxies: TrustedProxies,
     activity: Arc<Activity>,
     pub(super) metrics: Option<Arc<Metrics>>,
+    /// The OpenID provider that people may sign in with.
+    pub(super) oidc: Option<Arc<Oidc>>,
 }
 
 impl Site {
@@ -50,6 +53,7 @@ impl Site {
             proxies: TrustedProxies::default(),
             activity: Activity::new(),
             metrics: None,
+            oidc: None,
         }
     }
 
@@ -69,6 +73,12 @@ impl Site {
     #[must_use]
     pub fn behind(self, proxies: TrustedProxies) -> Self {
         Self { proxies, ..self }
+    }
+
+    /// The same with an OpenID provider to sign in with.
+    #[must_use]
+    pub fn with_oidc(self, oidc: Option<Oidc>) -> Self {
+        Self { oidc: oidc.map(Arc::new), ..self }
     }
 
     /// The same with its requests counted.

@@ -34,6 +34,8 @@ pub type SessionToken = Secret<SessionKind>;
 pub type ApiToken = Secret<ApiKind>;
 /// Lets a machine ask whether it was let in ([`super::device_authorization`]).
 pub type DeviceCode = Secret<DeviceKind>;
+/// Binds a sign-in with an OpenID provider to the browser that began it: its cookie.
+pub type OidcBrowserToken = Secret<OidcBrowserKind>;
 /// Lets somebody into an organization once: the last part of an invitation's link.
 pub type InvitationToken = Secret<InvitationKind>;
 
@@ -41,6 +43,8 @@ pub type InvitationToken = Secret<InvitationKind>;
 pub enum ApiKind {}
 /// Kind of a [`DeviceCode`].
 pub enum DeviceKind {}
+/// Kind of an [`OidcBrowserToken`].
+pub enum OidcBrowserKind {}
 /// Kind of an [`InvitationToken`].
 pub enum InvitationKind {}
 /// Kind of a [`NodeToken`].
@@ -61,6 +65,9 @@ impl SecretKind for ApiKind {
 }
 impl SecretKind for DeviceKind {
     const PREFIX: &'static str = "wdc_";
+}
+impl SecretKind for OidcBrowserKind {
+    const PREFIX: &'static str = "wob_";
 }
 impl SecretKind for InvitationKind {
     const PREFIX: &'static str = "wiv_";

@@ -71,6 +71,47 @@ export function signIn(name: string, password: string): Promise<string | null> {
   return done("/api/v1/sign-in", { name, password });
 }
 
+/** The name of the OpenID provider that people may sign in with; null where there is none, or nobody answers. */
+export async function oidcName(): Promise<string | null> {
+  try {
+    const response = await ask("GET", "/api/v1/sign-in-methods");
+    const { oidc } = (response.ok ? await response.json() : {}) as { oidc?: unknown };
+    return typeof oidc === "string" ? oidc : null;
+  } catch {
+    return null;
+  }
+}
+
+/** Begins at the OpenID provider and goes there; says why where that fails. */
+export async function beginOidc(path: string, body: Record<string, string> | null): Promise<string | null> {
+  try {
+    const response = await ask("POST", path, "error", body && JSON.stringify(body));
+    if (!response.ok) return await refusal(response);
+    const { url } = (await response.json()) as { url?: unknown };
+    if (typeof url !== "string" || !/^https?:/.test(url)) return "it answers with something else";
+    location.assign(url);
+    return null;
+  } catch (error) {
+    return `the coordinator does not answer: ${reason(error)}`;
+  }
+}
+
+/** As how many the person is known at the OpenID provider. */
+export async function identityCount(): Promise<number> {
+  try {
+    const response = await ask("GET", "/api/v1/account/identities");
+    const found: unknown = response.ok ? await response.json() : [];
+    return Array.isArray(found) ? found.length : 0;
+  } catch {
+    return 0;
+  }
+}
+
+/** Takes the link to the OpenID provider away; says why where that fails. */
+export function unlinkIdentities(): Promise<string | null> {
+  return done("/api/v1/account/identities", null, "DELETE");
+}
+
 /** Accepts an invitation as a new person, who is signed in then; says why where that fails. */
 export function acceptInvitation(token: string, name: string, password: string): Promise<string | null> {
   return done("/api/v1/invitations/accept", { token, name, password });

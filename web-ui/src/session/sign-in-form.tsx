@@ -1,7 +1,8 @@
-// Name and password, on whatever page somebody is who is not signed in.
+// Name and password or the OpenID provider, on whatever page somebody is who is not signed in.
 
 import { useState } from "preact/hooks";
 import { signIn } from "../api/client";
+import { OidcButton } from "./oidc-button";
 
 /** `back` is where to go on afterwards; the page that this is on where absent. */
 export function SignInForm({ back }: { back?: string }) {
@@ -17,6 +18,16 @@ export function SignInForm({ back }: { back?: string }) {
     else location.replace(back);
     setBusy(false);
   };
+  return (
+    <>
+      <PasswordForm submit={submit} busy={busy} why={why} />
+      <OidcButton back={back ?? location.pathname} />
+    </>
+  );
+}
+
+function PasswordForm(props: { submit: (event: SubmitEvent) => void; busy: boolean; why: string | null }) {
+  const { submit, busy, why } = props;
   return (
     <form class="password-form" onSubmit={submit}>
       <label>

@@ -1,6 +1,7 @@
 // What somebody sees who is not signed in.
 
 import { Command } from "../ui/command";
+import { refusedBy } from "./refused";
 import { SignInForm } from "./sign-in-form";
 import "./sign-in.css";
 
@@ -14,6 +15,9 @@ export function SignedOut() {
         about one another; it never sees their traffic or their private keys.
       </p>
       <h2>Sign in</h2>
+      <p class="refusal" role="alert">
+        {refusedBy(globalThis.location?.search ?? "")}
+      </p>
       <SignInForm />
       <h2>Without a password</h2>
       <p>On the machine that runs the coordinator, make a link. It works once, for 15 minutes.</p>

@@ -195,7 +195,7 @@ fn link_hash(token: &str) -> Result<SecretHash, ResourceError> {
 }
 
 /// Makes a person a member as an invitation says, unless they are more already, and uses the invitation up.
-fn let_in(
+pub(in crate::service) fn let_in(
     tx: &WriteTx<'_>,
     now_ms: i64,
     invitation: &InvitationRow,
