@@ -10,6 +10,7 @@ mod error;
 mod file_limit;
 mod first_owner;
 mod logs;
+mod mail;
 mod maintenance;
 mod oidc;
 mod output;

@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 use super::args::{LogFormat, PlaceArgs, ServeArgs, parse_lifetime_ms};
 use super::error::CliError;
+use super::mail::{MailArgs, MailConfig};
 use super::oidc::{OidcArgs, OidcConfig};
 use super::serve_args::parse_prefix;
 use super::tls::{TlsSettings, TlsSource};
@@ -43,6 +44,9 @@ struct ConfigFile {
     oidc_groups_claim: Option<String>,
     oidc_group: Option<Vec<String>>,
     oidc_insecure: Option<bool>,
+    smtp_url: Option<String>,
+    smtp_password_file: Option<PathBuf>,
+    mail_from: Option<String>,
     stun: Option<Vec<SocketAddr>>,
     relay: Option<SocketAddr>,
     announce: Option<Vec<IpAddr>>,
@@ -64,6 +68,14 @@ impl ConfigFile {
             oidc_insecure: self.oidc_insecure.take(),
         }
     }
+
+    fn mail(&mut self) -> MailArgs {
+        MailArgs {
+            smtp_url: self.smtp_url.take(),
+            smtp_password_file: self.smtp_password_file.take(),
+            mail_from: self.mail_from.take(),
+        }
+    }
 }
 
 /// What `serve` runs with.
@@ -75,6 +87,7 @@ pub(super) struct ServeConfig {
     pub(super) trusted_proxies: Vec<IpNet>,
     pub(super) tls: TlsSource,
     pub(super) oidc: Option<OidcConfig>,
+    pub(super) mail: Option<MailConfig>,
     pub(super) stun: Vec<SocketAddr>,
     pub(super) relay: Option<SocketAddr>,
     pub(super) announce: Vec<IpAddr>,
@@ -88,6 +101,7 @@ impl ServeConfig {
     pub(super) fn load(args: &ServeArgs) -> Result<Self, CliError> {
         let mut file = read_file(args.place.config.as_deref())?;
         let oidc = OidcConfig::new(args.oidc.or(file.oidc()))?;
+        let mail = MailConfig::new(args.mail.or(file.mail()))?;
         let default_stun =
             || STUN_PORTS.map(|port| SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port)).into();
         let stun: Vec<SocketAddr> = args.stun.clone().or(file.stun).unwrap_or_else(default_stun);
@@ -109,6 +123,7 @@ impl ServeConfig {
             public_url: tls.public_url(public_url.map(|url| parse_public_url(&url)).transpose()?, listen)?,
             tls,
             oidc,
+            mail,
             trusted_proxies: args.trusted_proxy.clone().map_or_else(|| prefixes(file.trusted_proxy), Ok)?,
             relay: args.relay.or(file.relay).or_else(|| stun.first().copied()),
             stun,
@@ -138,7 +153,7 @@ impl ServeConfig {
             TlsSource::Files { certificate, key } => (Some((certificate, key)), None),
             TlsSource::Acme(settings) => (None, Some(settings)),
         };
-        let oidc = self.oidc.as_ref();
+        let (oidc, mail) = (self.oidc.as_ref(), self.mail.as_ref());
         let log_format = match self.log_format {
             LogFormat::Human => "human",
             LogFormat::Json => "json",
@@ -162,6 +177,9 @@ impl ServeConfig {
             ("oidc_groups_claim", maybe(oidc.map(|oidc| &oidc.groups_claim))),
             ("oidc_group", maybe(oidc.map(|oidc| oidc.group_texts().join(";")))),
             ("oidc_insecure", maybe(oidc.map(|oidc| oidc.insecure))),
+            ("smtp_url", maybe(mail.map(|mail| &mail.smtp_url))),
+            ("smtp_password_file", file(mail.and_then(|mail| mail.password_file.as_ref()))),
+            ("mail_from", maybe(mail.map(|mail| &mail.from))),
             ("stun", list(&self.stun)),
             ("relay", maybe(self.relay)),
             ("announce", list(&self.announce)),

@@ -18,6 +18,7 @@ use super::announce::{announced, host_addresses};
 use super::args::ServeArgs;
 use super::config::ServeConfig;
 use super::error::CliError;
+use super::mail::MailConfig;
 use super::tls::{self, TlsSource};
 use super::{activation, file_limit, first_owner, logs};
 use crate::http::{self, Listener, Metrics, Site, Sources, TrustedProxies, now_ms};
@@ -75,7 +76,8 @@ async fn run(config: &ServeConfig, store: Store, socket: Option<TcpListener>) ->
     let connections = udp.as_ref().and_then(|udp| udp.connections());
     let site = Site::new(Arc::clone(&coordinator), public_url.as_deref()).with_relay(connections.clone());
     let oidc = config.oidc.as_ref().map(|oidc| oidc.start(public_url.as_deref())).transpose()?;
-    let site = site.with_oidc(oidc);
+    let mailer = config.mail.as_ref().map(MailConfig::start).transpose()?;
+    let site = site.with_oidc(oidc).with_mailer(mailer);
     let site = site.behind(TrustedProxies::new(config.trusted_proxies.clone()));
     let (tls, certificates) = tls::start(&config.tls)?;
     let hangups = signal(SignalKind::hangup()).map_err(CliError::io("cannot wait for signals"))?;

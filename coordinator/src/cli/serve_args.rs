@@ -7,6 +7,7 @@ use clap::Args;
 use ipnet::IpNet;
 
 use super::args::{LogFormat, PlaceArgs};
+use super::mail::MailArgs;
 use super::oidc::OidcArgs;
 
 #[derive(Debug, Args)]
@@ -42,6 +43,8 @@ pub(super) struct ServeArgs {
     pub(super) acme_roots: Option<PathBuf>,
     #[command(flatten)]
     pub(super) oidc: OidcArgs,
+    #[command(flatten)]
+    pub(super) mail: MailArgs,
     /// UDP addresses that answer STUN; two let nodes learn how their NAT maps [default: 0.0.0.0:3478,0.0.0.0:3479]
     #[arg(long, env = "WARREN_STUN", value_name = "ADDR,ADDR", value_delimiter = ',')]
     pub(super) stun: Option<Vec<SocketAddr>>,

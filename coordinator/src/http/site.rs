@@ -13,6 +13,7 @@ use super::problem::ApiError;
 use super::rate_limit::RateLimits;
 use super::{Activity, Metrics, TrustedProxies};
 use crate::Coordinator;
+use crate::mail::Mailer;
 use crate::service::passwords::AT_ONCE_MAX;
 
 /// How long a sign-in may wait for its turn: some two hundred others.
@@ -36,6 +37,8 @@ pub struct Site {
     pub(super) metrics: Option<Arc<Metrics>>,
     /// The OpenID provider that people may sign in with.
     pub(super) oidc: Option<Arc<Oidc>>,
+    /// What sends invitations.
+    pub(super) mailer: Option<Arc<Mailer>>,
 }
 
 impl Site {
@@ -54,6 +57,7 @@ impl Site {
             activity: Activity::new(),
             metrics: None,
             oidc: None,
+            mailer: None,
         }
     }
 
@@ -79,6 +83,12 @@ impl Site {
     #[must_use]
     pub fn with_oidc(self, oidc: Option<Oidc>) -> Self {
         Self { oidc: oidc.map(Arc::new), ..self }
+    }
+
+    /// The same with mail.
+    #[must_use]
+    pub fn with_mailer(self, mailer: Option<Mailer>) -> Self {
+        Self { mailer: mailer.map(Arc::new), ..self }
     }
 
     /// The same with its requests counted.
