@@ -12,7 +12,7 @@
 -- served. Only `node_candidates`, `audit_log` and `changes` have none: nodes report the first each minute, the others decide nothing.
 
 PRAGMA application_id = 1467117123; -- 0x57726E43, "WrnC": refuses files of other programs
-PRAGMA user_version = 6;            -- the number of the last migration
+PRAGMA user_version = 7;            -- the number of the last migration
 
 -- The coordinator itself: one row.
 CREATE TABLE coordinator (
@@ -20,9 +20,11 @@ CREATE TABLE coordinator (
     boot_count INTEGER NOT NULL CHECK (boot_count >= 0), -- upper half of every map revision, so revisions only grow
     public_url TEXT,                                     -- as `serve` was last told; admin commands make links from it
     relay_private_key BLOB NOT NULL CHECK (length(relay_private_key) = 32), -- X25519, of the relay inside
-    token_signing_key BLOB NOT NULL CHECK (length(token_signing_key) = 32)  -- Ed25519, signs relay tokens
+    token_signing_key BLOB NOT NULL CHECK (length(token_signing_key) = 32), -- Ed25519, signs relay tokens
+    -- Whether `serve` made the first owner itself and nobody has signed in since: then a start makes a link for them.
+    awaits_owner INTEGER NOT NULL DEFAULT 0 CHECK (awaits_owner IN (0, 1))
 ) STRICT;
-CREATE INDEX coordinator_copy ON coordinator (boot_count, public_url, relay_private_key, token_signing_key);
+CREATE INDEX coordinator_copy ON coordinator (boot_count, public_url, relay_private_key, token_signing_key, awaits_owner);
 
 -- People who may sign in to the dashboard.
 CREATE TABLE people (
@@ -40,16 +42,30 @@ CREATE TABLE organizations (
 ) STRICT;
 CREATE INDEX organizations_copy ON organizations (created_at);
 
--- Who belongs to which organization, as what.
+-- Who belongs to which organization, as what: the higher of the role that somebody gave and the one that follows from the
+-- groups at the OpenID provider, as of the last sign-in there.
 CREATE TABLE memberships (
     person_id TEXT NOT NULL REFERENCES people (id) ON DELETE CASCADE,
     organization_id TEXT NOT NULL REFERENCES organizations (id) ON DELETE CASCADE,
     role TEXT NOT NULL CHECK (role IN ('owner', 'admin', 'member', 'viewer')),
     created_at INTEGER NOT NULL,
+    given_role TEXT CHECK (given_role IN ('owner', 'admin', 'member', 'viewer')),
+    group_role TEXT CHECK (group_role IN ('owner', 'admin', 'member', 'viewer')),
     PRIMARY KEY (person_id, organization_id)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX memberships_organization ON memberships (organization_id);
-CREATE INDEX memberships_copy ON memberships (role, created_at);
+CREATE INDEX memberships_copy ON memberships (role, created_at, given_role, group_role);
+
+-- Who somebody is at an OpenID provider. Nothing else that the provider says (name, e-mail address) tells people apart.
+CREATE TABLE identities (
+    issuer TEXT NOT NULL CHECK (length(issuer) BETWEEN 1 AND 2048),
+    subject TEXT NOT NULL CHECK (length(subject) BETWEEN 1 AND 255), -- OpenID Connect Core §2
+    person_id TEXT NOT NULL REFERENCES people (id) ON DELETE CASCADE,
+    created_at INTEGER NOT NULL,
+    PRIMARY KEY (issuer, subject)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX identities_person ON identities (person_id);
+CREATE INDEX identities_copy ON identities (created_at);
 
 -- A mesh: its nodes see one another and nothing else.
 CREATE TABLE networks (
@@ -78,11 +94,13 @@ CREATE TABLE enrollment_keys (
     last_used_at INTEGER,
     description TEXT NOT NULL DEFAULT '' CHECK (length(description) <= 200), -- for people
     tags TEXT NOT NULL DEFAULT '[]',                                         -- JSON: the tags of the nodes that use it
-    is_ephemeral INTEGER NOT NULL DEFAULT 0 CHECK (is_ephemeral IN (0, 1))   -- whether they are deleted when they go offline
+    is_ephemeral INTEGER NOT NULL DEFAULT 0 CHECK (is_ephemeral IN (0, 1)),  -- whether they are deleted when they go offline
+    public_key TEXT CHECK (length(public_key) = 44)                          -- the only machine that may use it, where it is for one
 ) STRICT;
 CREATE INDEX enrollment_keys_network ON enrollment_keys (network_id);
 CREATE INDEX enrollment_keys_copy ON enrollment_keys (
-    single_use, created_at, expires_at, revoked_at, use_count, last_used_at, description, tags, is_ephemeral
+    single_use, created_at, expires_at, revoked_at, use_count, last_used_at, description, tags, is_ephemeral,
+    public_key
 );
 
 -- Machines of a network. A deleted node's row stays, so that its token is answered "deleted" and not "unknown".
@@ -163,10 +181,11 @@ CREATE TABLE invitations (
     created_at INTEGER NOT NULL,
     expires_at INTEGER NOT NULL,
     accepted_at INTEGER,
-    accepted_by TEXT REFERENCES people (id) ON DELETE SET NULL
+    accepted_by TEXT REFERENCES people (id) ON DELETE SET NULL,
+    mail_address TEXT CHECK (length(mail_address) <= 254) -- where the link was to be sent
 ) STRICT;
 CREATE INDEX invitations_organization ON invitations (organization_id);
-CREATE INDEX invitations_copy ON invitations (role, created_by, created_at, expires_at, accepted_at, accepted_by);
+CREATE INDEX invitations_copy ON invitations (role, created_by, created_at, expires_at, accepted_at, accepted_by, mail_address);
 
 -- What programs use the API with, in the name of a person and at most in that person's role.
 CREATE TABLE api_tokens (

@@ -16,13 +16,23 @@ export default defineConfig({
     rolldownOptions: {
       input: {
         index: "index.html",
+        account: "account.html",
         "sign-in": "sign-in.html",
         invitation: "invitation.html",
+        join: "join.html",
         selection: "src/selection/selection.ts",
       },
       preserveEntrySignatures: "exports-only",
     },
   },
-  server: { proxy: { "/api": COORDINATOR, "/sign-in": COORDINATOR, "/invitation": COORDINATOR } },
+  server: {
+    proxy: {
+      "/api": COORDINATOR,
+      "/sign-in": COORDINATOR,
+      "/invitation": COORDINATOR,
+      "/join": COORDINATOR,
+      "/account": COORDINATOR,
+    },
+  },
   test: { include: ["src/**/*.test.{ts,tsx}"] },
 });

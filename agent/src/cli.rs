@@ -1,6 +1,7 @@
 //! The command line: one file per verb.
 
 mod agent;
+mod device_authorization;
 mod down;
 mod enrollment_key;
 mod join;

@@ -7,7 +7,8 @@ mod web_socket;
 use std::time::{Duration, Instant};
 
 use protocol::api::{
-    API_PREFIX, EnrollRequest, EnrollResponse, Problem, ProblemCode, REPORT_BYTES_MAX, Report, ReportResponse,
+    API_PREFIX, DeviceAuthorizationRequest, DeviceAuthorizationResponse, DeviceKeyRequest, DeviceKeyResponse,
+    EnrollRequest, EnrollResponse, Problem, ProblemCode, REPORT_BYTES_MAX, Report, ReportResponse,
 };
 use reqwest::header::{ACCEPT, HeaderMap, RETRY_AFTER};
 use reqwest::{RequestBuilder, Response, StatusCode};
@@ -70,6 +71,24 @@ impl CoordinatorClient {
     pub(crate) async fn enroll(&self, request: &EnrollRequest) -> Result<EnrollResponse, CallError> {
         let call = self.http.post(self.page("/enroll")).json(request).timeout(CALL_TIMEOUT);
         self.read(call).await
+    }
+
+    /// Begins to wait for a person who lets this machine in.
+    pub(crate) async fn begin_device_authorization(
+        &self,
+        request: &DeviceAuthorizationRequest,
+    ) -> Result<DeviceAuthorizationResponse, CallError> {
+        let call = self.http.post(self.page("/device-authorization")).json(request).timeout(CALL_TIMEOUT);
+        self.read(call).await
+    }
+
+    /// Asks whether one did.
+    pub(crate) async fn device_key(
+        &self,
+        request: &DeviceKeyRequest,
+    ) -> Result<DeviceKeyResponse, CallError> {
+        let page = self.page("/device-authorization/enrollment-key");
+        self.read(self.http.post(page).json(request).timeout(CALL_TIMEOUT)).await
     }
 
     /// Tells what the node observed of itself.

@@ -51,10 +51,7 @@ impl Failure {
 
     /// What every command says on a machine that is no node.
     pub(crate) fn not_enrolled() -> Self {
-        Self::new(
-            Code::NotEnrolled,
-            "this machine is not enrolled: run `warren join URL` with an enrollment key",
-        )
+        Self::new(Code::NotEnrolled, "this machine is not enrolled: run `warren join URL`")
     }
 }
 

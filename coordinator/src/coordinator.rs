@@ -10,6 +10,7 @@ use protocol::relay_token::{TokenSigningKey, TokenVerifyingKey};
 use uuid::Uuid;
 
 use crate::Entropy;
+use crate::service::device_authorization::DeviceAuthorizations;
 use crate::service::{
     self, AuthError, Caller, Counts, Directory, EnrollError, MapSubscription, MapView, NodeIdentity,
     NodeToken, Overview, PairReport, PairUnknown, REPORT_INTERVAL_S, ReportRefused, StreamEnd,
@@ -17,6 +18,7 @@ use crate::service::{
 use crate::store::{CandidatesRow, Seen, Store, StoreError};
 
 mod administration;
+mod device_authorization;
 mod synchronization;
 
 /// Rows of deleted nodes stay for 90 days: a laptop that comes back from a long rest is told that it was deleted.
@@ -39,6 +41,8 @@ pub struct Coordinator {
     stale: AtomicBool,
     /// Candidates that the disk did not take, the newest of each node; the next [`Coordinator::sync`] stores them.
     unsaved: Arc<Mutex<BTreeMap<Uuid, CandidatesRow>>>,
+    /// Machines that wait to be let in.
+    devices: Mutex<DeviceAuthorizations>,
 }
 
 impl std::fmt::Debug for Coordinator {
@@ -74,6 +78,7 @@ impl Coordinator {
             seen: Mutex::default(),
             stale: AtomicBool::new(true),
             unsaved: Arc::default(),
+            devices: Mutex::default(),
             store,
             entropy,
         };

@@ -7,6 +7,7 @@ pub mod cli;
 mod coordinator;
 mod entropy;
 pub mod http;
+pub mod mail;
 pub mod service;
 pub mod store;
 

@@ -5,9 +5,12 @@ pub mod administration;
 mod admission;
 mod caller;
 mod counts;
+pub mod device_authorization;
 mod directory;
 mod enrollment;
 mod error;
+pub mod first_owner;
+pub mod identities;
 mod map_stream;
 mod network_map;
 mod network_view;
@@ -39,5 +42,6 @@ pub(crate) use relays::with_relays;
 pub(crate) use reports::clean;
 pub use reports::{RELAY_TOKEN_LIFETIME_S, REPORT_INTERVAL_S};
 pub use secret::{
-    ApiToken, InvalidSecret, InvitationToken, NodeToken, Secret, SecretKind, SessionToken, SignInToken,
+    ApiToken, DeviceCode, InvalidSecret, InvitationToken, NodeToken, OidcBrowserToken, Secret, SecretKind,
+    SessionToken, SignInToken,
 };

@@ -91,6 +91,8 @@ fn foreign(fixture: &Fixture) -> Foreign {
         ("{invitation}", invitation.invitation.id),
         ("{token}", token),
         ("{member}", stranger),
+        // A machine that waits belongs to nobody yet: no id of one is another organization's.
+        ("{user_code}", Uuid::from_u128(2)),
     ];
     Foreign { organization, ids }
 }
@@ -190,6 +192,7 @@ fn id_in(foreign: &Foreign, what: &str) -> String {
 /// A body that the route takes, so that the id is what decides.
 fn body_for(route: &RouteSpec) -> serde_json::Value {
     match route.path.rsplit('/').next().unwrap() {
+        "{user_code}" => json!({"network": Uuid::from_u128(2)}),
         "{member}" => json!({"role": "viewer"}),
         "access-rules" | "{rule}" => json!({"verdict": "allow", "protocol": "any"}),
         _ => json!({}),

@@ -65,6 +65,23 @@ fn no_secret_reaches_the_log() {
         .to_text();
     let cookie = format!("warren_session={}", *session);
     assert_eq!(server.send("GET", "/api/v1/overview", &[("Cookie", &cookie)], b"").status, 200);
+    let wish =
+        serde_json::json!({"name": "asks", "public_key": PrivateKey::from_random([4; 32]).public_key()});
+    let waits = server.send("POST", "/api/v1/device-authorization", &[], wish.to_string().as_bytes()).body;
+    let waits: serde_json::Value = serde_json::from_str(&waits).unwrap();
+    let (device_code, user_code) =
+        (waits["device_code"].as_str().unwrap(), waits["user_code"].as_str().unwrap());
+    let path = format!("/api/v1/device-authorization/{user_code}");
+    let shown = server.send("GET", &path, &[("Cookie", &cookie)], b"").body;
+    let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
+    let organization = shown["networks"][0]["organization"].as_str().unwrap();
+    let path = format!("/api/v1/organizations/{organization}/device-authorization/{user_code}");
+    let chosen = serde_json::json!({"network": shown["networks"][0]["network"]}).to_string();
+    assert_eq!(server.send("POST", &path, &[("Cookie", &cookie)], chosen.as_bytes()).status, 204);
+    let asked = serde_json::json!({ "device_code": device_code }).to_string();
+    let given =
+        server.send("POST", "/api/v1/device-authorization/enrollment-key", &[], asked.as_bytes()).body;
+    let given: serde_json::Value = serde_json::from_str(&given).unwrap();
     // Wrong secrets are secrets of somebody too.
     server.send("POST", "/api/v1/report", &[("Authorization", "Bearer wnt_canary-one")], b"{}");
     server.send("POST", "/sign-in/wsl_canary-two", &[], b"");
@@ -81,6 +98,9 @@ fn no_secret_reaches_the_log() {
         session.to_string(),
         relay_token.to_owned(),
         response.sealed_token.clone(),
+        device_code.to_owned(),
+        user_code.to_owned(),
+        given["enrollment_key"].as_str().unwrap().to_owned(),
         "canary".to_owned(),
     ];
     for secret in secrets {

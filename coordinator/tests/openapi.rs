@@ -31,7 +31,8 @@ fn it_describes_the_routes_of_people_and_no_others() {
     }
     // Sign-in by link is for browsers, the overview and pairs for our dashboard of the same version.
     let internal = ["/api/v1/overview", "/api/v1/pairs/{own}/{peer}", "/api/v1/sign-out"];
-    let public = ["/api/v1/sign-in", "/api/v1/invitations/accept"];
+    let public =
+        ["/api/v1/sign-in", "/api/v1/sign-in-methods", "/api/v1/oidc/sign-in", "/api/v1/invitations/accept"];
     let routes: BTreeSet<_> = ROUTES
         .iter()
         .filter(|route| match route.policy {

@@ -3,12 +3,14 @@
 
 mod served;
 
-use std::io::BufReader;
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 
 use protocol::api::MapEvent;
 use protocol::key::PrivateKey;
 use serde_json::Value;
-use served::{Served, admin, data_line, enroll_body, enrolled, run};
+use served::{Served, admin, command, data_line, enroll_body, enrolled, run};
 
 #[test]
 fn a_node_enrolls_sees_what_admin_does_and_the_coordinator_stops_cleanly() {
@@ -56,6 +58,87 @@ fn a_reload_without_certificate_files_ends_nothing() {
     served.signal("HUP");
     served.logged("there are no certificate files to read again");
     assert_eq!(served.stop(), Some(0));
+}
+
+/// The file with the first owner's link.
+fn link_file(directory: &Path) -> PathBuf {
+    directory.join("first-sign-in-link")
+}
+
+/// The status of a POST to the address in it.
+fn open_link(served: &Served, file: &Path) -> String {
+    let link = std::fs::read_to_string(file).unwrap();
+    let path = link.trim().strip_prefix(&format!("http://{}", served.address)).unwrap();
+    let mut answer = BufReader::new(served.connect(&format!("POST {path}"), ""));
+    let mut line = String::new();
+    answer.read_line(&mut line).unwrap();
+    line.split(' ').nth(1).unwrap().to_owned()
+}
+
+#[test]
+fn the_first_start_makes_an_owner_and_a_link_in_a_file_that_only_its_user_reads() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut served = Served::start(directory.path());
+    let event = served.logged("open the link in this file");
+    let file = link_file(directory.path());
+    assert_eq!(event["file"], file.to_str().unwrap());
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    let link = std::fs::read_to_string(&file).unwrap();
+    let secret = link.trim().rsplit('/').next().unwrap();
+    assert!(secret.starts_with("wsl_") && !event.to_string().contains(secret), "the log keeps no secret");
+    assert_eq!(admin(directory.path(), &["init"])["created"], false);
+    assert_eq!(open_link(&served, &file), "303");
+    assert_eq!(open_link(&served, &file), "403", "it works once");
+    assert_eq!(served.stop(), Some(0));
+    let served = Served::start(directory.path());
+    assert_eq!(served.stop(), Some(0));
+    assert!(!file.exists(), "somebody has signed in");
+}
+
+#[test]
+fn another_start_makes_another_link_only_when_the_first_is_over_and_nobody_came() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut served = Served::start(directory.path());
+    served.logged("open the link in this file");
+    let file = link_file(directory.path());
+    let first = std::fs::read_to_string(&file).unwrap();
+    assert_eq!(served.stop(), Some(0));
+    let mut served = Served::start(directory.path());
+    served.logged("open the link in this file");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), first);
+    assert_eq!(served.stop(), Some(0));
+    let database = rusqlite::Connection::open(directory.path().join("warren.db")).unwrap();
+    assert_eq!(database.execute("UPDATE sign_in_links SET expires_at = 1", ()).unwrap(), 1);
+    drop(database);
+    let mut served = Served::start(directory.path());
+    served.logged("open the link in this file");
+    assert_ne!(std::fs::read_to_string(&file).unwrap(), first);
+    assert_eq!(open_link(&served, &file), "303");
+    assert_eq!(served.stop(), Some(0));
+}
+
+#[test]
+fn an_owner_whom_an_administrator_made_gets_no_link_unasked() {
+    let directory = tempfile::tempdir().unwrap();
+    admin(directory.path(), &["init"]);
+    let served = Served::start(directory.path());
+    assert_eq!(served.stop(), Some(0));
+    assert!(!link_file(directory.path()).exists());
+}
+
+#[test]
+fn at_a_terminal_the_link_is_shown_there_and_in_no_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let terminal = nix::pty::openpty(None, None).unwrap();
+    let words = ["serve", "--listen", "127.0.0.1:0", "--stun", "127.0.0.1:0"];
+    let mut child = command(directory.path(), &words).stderr(terminal.slave).spawn().unwrap();
+    let shown = BufReader::new(std::fs::File::from(terminal.master));
+    let line = shown.lines().map_while(Result::ok).find(|line| line.contains("to become the owner: "));
+    let stopped = child.kill();
+    child.wait().unwrap();
+    stopped.unwrap();
+    assert!(line.unwrap().contains("/sign-in/wsl_"));
+    assert!(!link_file(directory.path()).exists());
 }
 
 #[test]

@@ -25,7 +25,7 @@ fn join(fixture: &Fixture, role: Role, name: &str) -> PersonRow {
 
 fn invite(fixture: &Fixture, role: Role) -> String {
     let owner = fixture.member(Role::Owner);
-    let wanted = NewInvitation { role, lifetime_s: 60 };
+    let wanted = NewInvitation { role, lifetime_s: 60, mail_address: None };
     fixture.coordinator.call(START, &owner).create_invitation(wanted).unwrap().token
 }
 
@@ -87,7 +87,7 @@ fn nobody_gives_away_more_than_they_have() {
     let bob = join(&fixture, Role::Owner, "bob");
     let admin = as_member(&fixture, &ada, Role::Admin);
     let call = fixture.coordinator.call(START, &admin);
-    let invitation = NewInvitation { role: Role::Owner, lifetime_s: 60 };
+    let invitation = NewInvitation { role: Role::Owner, lifetime_s: 60, mail_address: None };
     assert!(matches!(call.create_invitation(invitation), Err(ResourceError::Forbidden(_))));
     let promote = call.set_member_role(ada.id, MemberRole { role: Role::Owner });
     assert!(matches!(promote, Err(ResourceError::Forbidden(_))));
@@ -256,7 +256,10 @@ fn who_is_removed_has_left_no_door_open() {
     let ada = join(&fixture, Role::Admin, "ada");
     let admin = as_member(&fixture, &ada, Role::Admin);
     let call = fixture.coordinator.call(START, &admin);
-    let token = call.create_invitation(NewInvitation { role: Role::Admin, lifetime_s: 60 }).unwrap().token;
+    let token = call
+        .create_invitation(NewInvitation { role: Role::Admin, lifetime_s: 60, mail_address: None })
+        .unwrap()
+        .token;
     let owner = fixture.member(Role::Owner);
     fixture.coordinator.call(START, &owner).remove_member(ada.id).unwrap();
     assert!(matches!(accept(&fixture, &token, "ada-again"), Err(ResourceError::InvitationUnusable)));

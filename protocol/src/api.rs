@@ -3,6 +3,7 @@
 //! Unknown fields are ignored, so that a newer side may say more; a field that is missing and has no default refuses
 //! the message.
 
+mod device_authorization;
 mod enroll;
 mod enrollment_key;
 mod name;
@@ -10,6 +11,10 @@ mod network_map;
 mod problem;
 mod report;
 
+pub use device_authorization::{
+    DEVICE_AUTHORIZATION_BYTES_MAX, DeviceAuthorizationRequest, DeviceAuthorizationResponse,
+    DeviceKeyRequest, DeviceKeyResponse, OS_MAX,
+};
 pub use enroll::{ENROLL_BYTES_MAX, EnrollRequest, EnrollResponse};
 pub use enrollment_key::{EnrollmentKey, InvalidEnrollmentKey};
 pub use name::{InvalidName, InvalidTag, NodeName, Tag};

@@ -180,11 +180,11 @@ test("everything is reached by keyboard alone, and a node has a page of its own"
   await page.goto("/");
   await page.getByRole("link", { name: "alpha", exact: true }).waitFor();
   const reached = [];
-  for (let step = 0; step < 13; step += 1) {
+  for (let step = 0; step < 14; step += 1) {
     await page.keyboard.press("Tab");
     reached.push(await page.evaluate(() => document.activeElement?.textContent || document.activeElement?.tagName));
   }
-  const order = ["Skip to content", "Warren", "Sign out", "INPUT", "Node", "State", "NAT"];
+  const order = ["Skip to content", "Warren", "owner", "Sign out", "INPUT", "Node", "State", "NAT"];
   // A row: the node, and the pair with each of its peers.
   assert.deepEqual(reached, [...order, ...NODES, "bravo"]);
   await page.keyboard.press("Enter");
@@ -370,6 +370,59 @@ test("a guest joins by an invitation, chooses a password, and signs in with it",
   await guest.goto(`/invitation/${invitation.token}`);
   await guest.getByRole("button", { name: "Join as guest" }).click();
   await guest.getByText("This invitation is unknown, used or expired; ask for a new one.").waitFor();
+  await elsewhere.close();
+});
+
+test("a machine without a key is let in by a member who signs in on its page, or refused", async () => {
+  const [organization] = await (await page.request.get("/api/v1/organizations")).json();
+  const path = `/api/v1/organizations/${organization.id}/members`;
+  const { id } = (await (await page.request.get(path)).json()).find(({ name }) => name === "guest");
+  assert.equal((await page.request.patch(`${path}/${id}`, { data: { role: "member" } })).status(), 204);
+  const asks = async (name, letter) => {
+    const data = { name, public_key: `${"A".repeat(42)}${letter}=`, os: "Debian GNU/Linux 12 (bookworm)" };
+    const answer = await page.request.post("/api/v1/device-authorization", { data });
+    assert.equal(answer.status(), 200, await answer.text());
+    return answer.json();
+  };
+  const decision = async ({ device_code }) => {
+    const answer = await page.request.post("/api/v1/device-authorization/enrollment-key", { data: { device_code } });
+    return answer.json();
+  };
+  const first = await asks("new-machine", "E");
+  const elsewhere = await browser.newContext({ baseURL: lab.url, viewport: PHONE, colorScheme: "dark" });
+  const complaints = watch(elsewhere, lab.url, EXCUSED);
+  const member = await elsewhere.newPage();
+  await member.goto(`/join/${first.user_code}`);
+  await member.getByText("Sign in to see which one").waitFor();
+  await assertAccessible(member, "a machine, signed out");
+  await member.getByLabel("Name or e-mail address").fill("guest");
+  await member.getByLabel("Password").fill("four words and more");
+  await member.getByRole("button", { name: "Sign in" }).click();
+  await member.getByRole("heading", { name: "new-machine asks to join" }).waitFor();
+  await member.getByText(first.user_code).waitFor();
+  await member.getByText("Debian GNU/Linux 12 (bookworm)").waitFor();
+  for (const colorScheme of ["dark", "light"]) {
+    await member.emulateMedia({ colorScheme });
+    await assertAccessible(member, `a machine, ${colorScheme}`);
+    await assertFits(member, "a machine");
+    await member.screenshot({ path: join(pictures, `join-${colorScheme}.png`), fullPage: true });
+  }
+  await member.getByRole("button", { name: "Let it in" }).click();
+  await member.getByText("new-machine joins default now.").waitFor();
+  await assertAccessible(member, "a machine that was let in");
+  assert.match((await decision(first)).enrollment_key, /^wek_/);
+
+  const second = await asks("stranger", "I");
+  await member.goto("/join");
+  await assertAccessible(member, "the form for a code");
+  await member.getByLabel("Code").fill(second.user_code.toLowerCase().replace("-", " "));
+  await member.getByRole("button", { name: "Go on" }).click();
+  await member.getByRole("button", { name: "Refuse" }).click();
+  await member.getByText("It was refused, and is told so.").waitFor();
+  assert.equal((await decision(second)).code, "access-denied");
+  await member.goto("/join/BCDF-GHJK");
+  await member.getByRole("heading", { name: "No such machine waits" }).waitFor();
+  assert.deepEqual(complaints, []);
   await elsewhere.close();
 });
 

@@ -40,7 +40,9 @@ function decoded(part: string): string | undefined {
 function follow(event: MouseEvent): void {
   const link = event.target instanceof Element ? event.target.closest("a") : null;
   const special = event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey;
-  if (!link || special || event.defaultPrevented || link.origin !== location.origin || link.hash !== "") return;
+  // A page that is none of the dashboard says so by its target.
+  if (link?.target !== "" || special || event.defaultPrevented || link.origin !== location.origin || link.hash !== "")
+    return;
   event.preventDefault();
   if (link.href !== location.href) history.pushState(null, "", link.href);
   dispatchEvent(new PopStateEvent("popstate"));

@@ -1,5 +1,5 @@
-//! Where an enrollment key comes from: a file, the environment or a prompt; never the arguments, which every user of
-//! the machine can read.
+//! Where an enrollment key comes from: a file, standard input or the environment; never the arguments, which every user of the
+//! machine can read.
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Read, Write};
@@ -16,32 +16,22 @@ const VARIABLE: &str = "WARREN_ENROLLMENT_KEY";
 /// The most that is read of a file or a line, in bytes; a key has 47.
 const BYTES_MAX: u64 = 4096;
 
-/// Whether a person will be asked for the key.
-pub(super) fn is_prompt_needed(file: Option<&Path>) -> bool {
-    file.is_none() && std::env::var(VARIABLE).is_err() && io::stdin().is_terminal()
-}
-
-/// The key from `file` (`-`: standard input), else from the environment, else from the terminal.
+/// The key from `file` (`-`: standard input, typed unseen at a terminal), else from the environment; `None` where neither is given.
 ///
 /// # Errors
-/// Where there is none, or what is there is no key.
-pub(super) fn find(file: Option<&Path>) -> Result<EnrollmentKey, Failure> {
+/// Where what is there is no key.
+pub(super) fn find(file: Option<&Path>) -> Result<Option<EnrollmentKey>, Failure> {
     let text = match (file, std::env::var(VARIABLE)) {
+        (Some(path), _) if path == Path::new("-") && io::stdin().is_terminal() => prompt()?,
         (Some(path), _) if path == Path::new("-") => read(io::stdin(), "standard input")?,
         (Some(path), _) => {
             let file = File::open(path).map_err(|error| unreadable(&path.display().to_string(), &error))?;
             read(file, &path.display().to_string())?
         }
         (None, Ok(text)) => Zeroizing::new(text),
-        (None, Err(_)) if io::stdin().is_terminal() => prompt()?,
-        (None, Err(_)) => {
-            let message = format!(
-                "no enrollment key: set {VARIABLE}, give --enrollment-key-file, or run this in a terminal"
-            );
-            return Err(Failure::new(Code::Usage, message));
-        }
+        (None, Err(_)) => return Ok(None),
     };
-    text.parse().map_err(|error| Failure::new(Code::Usage, format!("{error}")))
+    text.parse().map(Some).map_err(|error| Failure::new(Code::Usage, format!("{error}")))
 }
 
 fn read(source: impl Read, name: &str) -> Result<Zeroizing<String>, Failure> {

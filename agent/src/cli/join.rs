@@ -12,7 +12,7 @@ use protocol::sealed;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{Context, enrollment_key};
+use super::{Context, device_authorization, enrollment_key};
 use crate::control::Request;
 use crate::control::answer::DoneAnswer;
 use crate::coordinator_client::{CallError, CoordinatorClient, CoordinatorUrl};
@@ -29,7 +29,8 @@ pub(super) struct JoinArgs {
     /// The node's name [default: the host's name]
     #[arg(long)]
     name: Option<NodeName>,
-    /// A file with the enrollment key, `-` for standard input [default: WARREN_ENROLLMENT_KEY, or a prompt]
+    /// A file with the enrollment key, `-` for standard input [default: WARREN_ENROLLMENT_KEY, or else a link by which a
+    /// member of the organization lets the machine in]
     #[arg(long, value_name = "FILE")]
     enrollment_key_file: Option<PathBuf>,
 }
@@ -53,13 +54,13 @@ pub(super) fn run(context: &Context, args: JoinArgs) -> Result<(), Failure> {
             args.url
         )
     });
-    // Someone who is about to type the key can still stop; a script hears it afterwards, as its errors are one
-    // sentence alone.
-    let is_asked = enrollment_key::is_prompt_needed(args.enrollment_key_file.as_deref());
-    if let Some(warning) = exposed.as_deref().filter(|_| is_asked) {
+    let enrollment_key = enrollment_key::find(args.enrollment_key_file.as_deref())?;
+    // Where a person is about to let the machine in they can still stop; a script hears it afterwards, as its errors are
+    // one sentence alone.
+    let is_asking = enrollment_key.is_none();
+    if let Some(warning) = exposed.as_deref().filter(|_| is_asking) {
         context.terminal.error(warning);
     }
-    let enrollment_key = enrollment_key::find(args.enrollment_key_file.as_deref())?;
     let folder = StateFolder::new(&context.global.state_dir);
     let _lock = folder.lock("join.lock")?;
     if let Some(identity) = Identity::load(&folder)? {
@@ -71,9 +72,14 @@ pub(super) fn run(context: &Context, args: JoinArgs) -> Result<(), Failure> {
     }
     let private_key = pending_private_key(&folder)?;
     let name = args.name.unwrap_or_else(host_name);
-    let request = EnrollRequest { enrollment_key, public_key: private_key.public_key(), name };
     let client = CoordinatorClient::new(args.url.clone(), None)?;
-    let identity = super::runtime()?
+    let (runtime, public_key) = (super::runtime()?, private_key.public_key());
+    let enrollment_key = match enrollment_key {
+        Some(key) => key,
+        None => runtime.block_on(device_authorization::obtain(context, &client, (&name, public_key)))?,
+    };
+    let request = EnrollRequest { enrollment_key, public_key, name };
+    let identity = runtime
         .block_on(client.enroll(&request))
         .and_then(|response| check(args.url, response, private_key))
         .inspect_err(|error| forget_useless_key(&folder, error))?;
@@ -81,7 +87,7 @@ pub(super) fn run(context: &Context, args: JoinArgs) -> Result<(), Failure> {
     if let Err(error) = folder.forget_pending_private_key() {
         tracing::warn!(%error, "joined, but a copy of the private key stays");
     }
-    if let Some(warning) = exposed.filter(|_| !is_asked) {
+    if let Some(warning) = exposed.filter(|_| !is_asking) {
         context.terminal.error(&warning);
     }
     let agent = context.call(&Request::Reload);

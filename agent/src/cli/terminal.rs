@@ -52,6 +52,17 @@ impl Terminal {
         Ok(())
     }
 
+    /// Writes a value as JSON in one line to stdout, before the command is over.
+    ///
+    /// # Errors
+    /// Where the value has no JSON form.
+    pub(super) fn json_line<T: Serialize>(&self, value: &T) -> Result<(), Failure> {
+        let text = serde_json::to_string(value)
+            .map_err(|error| Failure::new(Code::Failed, format!("the result has no JSON form: {error}")))?;
+        self.line(&text);
+        Ok(())
+    }
+
     /// Writes what the daemon did.
     ///
     /// # Errors

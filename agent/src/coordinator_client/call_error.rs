@@ -67,12 +67,16 @@ pub(super) fn advice(code: ProblemCode, detail: Option<&str>) -> &str {
         ProblemCode::EnrollmentKeyUnknown
         | ProblemCode::EnrollmentKeyUsed
         | ProblemCode::EnrollmentKeyExpired => "ask an administrator of the network for a new enrollment key",
+        ProblemCode::AccessDenied => "ask an administrator of the network",
+        ProblemCode::ExpiredToken => "run the command again",
         ProblemCode::NetworkFull => "ask an administrator of the network to remove nodes",
         ProblemCode::InvalidRequest
         | ProblemCode::TooLarge
         | ProblemCode::NotFound
         | ProblemCode::Forbidden
         | ProblemCode::Conflict
+        | ProblemCode::AuthorizationPending
+        | ProblemCode::SlowDown
         | ProblemCode::Unavailable
         | ProblemCode::Other => "check that agent and coordinator have matching versions",
     };

@@ -8,6 +8,7 @@
 
 mod agent;
 mod coordinator;
+mod device_authorization;
 mod join;
 mod leave;
 mod machine;

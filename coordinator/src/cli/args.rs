@@ -28,7 +28,7 @@ pub(super) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Run the coordinator: HTTP API, dashboard, STUN and a relay
-    Serve(ServeArgs),
+    Serve(Box<ServeArgs>),
     /// Set up and administer; works on the data directory, also while the coordinator runs
     Admin(AdminArgs),
     /// Copy the database into a new file, also while the coordinator runs

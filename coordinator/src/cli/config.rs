@@ -11,6 +11,8 @@ use serde::Deserialize;
 
 use super::args::{LogFormat, PlaceArgs, ServeArgs, parse_lifetime_ms};
 use super::error::CliError;
+use super::mail::{MailArgs, MailConfig};
+use super::oidc::{OidcArgs, OidcConfig};
 use super::serve_args::parse_prefix;
 use super::tls::{TlsSettings, TlsSource};
 use crate::store::DataDir;
@@ -34,12 +36,46 @@ struct ConfigFile {
     acme_contact: Option<String>,
     acme_directory: Option<String>,
     acme_roots: Option<PathBuf>,
+    oidc_issuer: Option<String>,
+    oidc_client_id: Option<String>,
+    oidc_client_secret_file: Option<PathBuf>,
+    oidc_name: Option<String>,
+    oidc_roots: Option<PathBuf>,
+    oidc_groups_claim: Option<String>,
+    oidc_group: Option<Vec<String>>,
+    oidc_insecure: Option<bool>,
+    smtp_url: Option<String>,
+    smtp_password_file: Option<PathBuf>,
+    mail_from: Option<String>,
     stun: Option<Vec<SocketAddr>>,
     relay: Option<SocketAddr>,
     announce: Option<Vec<IpAddr>>,
     metrics_listen: Option<SocketAddr>,
     exit_when_idle: Option<String>,
     log_format: Option<LogFormat>,
+}
+
+impl ConfigFile {
+    fn oidc(&mut self) -> OidcArgs {
+        OidcArgs {
+            oidc_issuer: self.oidc_issuer.take(),
+            oidc_client_id: self.oidc_client_id.take(),
+            oidc_client_secret_file: self.oidc_client_secret_file.take(),
+            oidc_name: self.oidc_name.take(),
+            oidc_roots: self.oidc_roots.take(),
+            oidc_groups_claim: self.oidc_groups_claim.take(),
+            oidc_group: self.oidc_group.take(),
+            oidc_insecure: self.oidc_insecure.take(),
+        }
+    }
+
+    fn mail(&mut self) -> MailArgs {
+        MailArgs {
+            smtp_url: self.smtp_url.take(),
+            smtp_password_file: self.smtp_password_file.take(),
+            mail_from: self.mail_from.take(),
+        }
+    }
 }
 
 /// What `serve` runs with.
@@ -50,6 +86,8 @@ pub(super) struct ServeConfig {
     pub(super) public_url: Option<String>,
     pub(super) trusted_proxies: Vec<IpNet>,
     pub(super) tls: TlsSource,
+    pub(super) oidc: Option<OidcConfig>,
+    pub(super) mail: Option<MailConfig>,
     pub(super) stun: Vec<SocketAddr>,
     pub(super) relay: Option<SocketAddr>,
     pub(super) announce: Vec<IpAddr>,
@@ -61,7 +99,9 @@ pub(super) struct ServeConfig {
 impl ServeConfig {
     /// Flag over variable (which clap has put in the flag's place) over file over default.
     pub(super) fn load(args: &ServeArgs) -> Result<Self, CliError> {
-        let file = read_file(args.place.config.as_deref())?;
+        let mut file = read_file(args.place.config.as_deref())?;
+        let oidc = OidcConfig::new(args.oidc.or(file.oidc()))?;
+        let mail = MailConfig::new(args.mail.or(file.mail()))?;
         let default_stun =
             || STUN_PORTS.map(|port| SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port)).into();
         let stun: Vec<SocketAddr> = args.stun.clone().or(file.stun).unwrap_or_else(default_stun);
@@ -82,6 +122,8 @@ impl ServeConfig {
             listen,
             public_url: tls.public_url(public_url.map(|url| parse_public_url(&url)).transpose()?, listen)?,
             tls,
+            oidc,
+            mail,
             trusted_proxies: args.trusted_proxy.clone().map_or_else(|| prefixes(file.trusted_proxy), Ok)?,
             relay: args.relay.or(file.relay).or_else(|| stun.first().copied()),
             stun,
@@ -111,6 +153,7 @@ impl ServeConfig {
             TlsSource::Files { certificate, key } => (Some((certificate, key)), None),
             TlsSource::Acme(settings) => (None, Some(settings)),
         };
+        let (oidc, mail) = (self.oidc.as_ref(), self.mail.as_ref());
         let log_format = match self.log_format {
             LogFormat::Human => "human",
             LogFormat::Json => "json",
@@ -126,6 +169,17 @@ impl ServeConfig {
             ("acme_contact", maybe(acme.and_then(|acme| acme.contact.as_ref()))),
             ("acme_directory", maybe(acme.and_then(|acme| acme.directory.as_ref()))),
             ("acme_roots", file(acme.and_then(|acme| acme.roots.as_ref()))),
+            ("oidc_issuer", maybe(oidc.map(|oidc| &oidc.issuer))),
+            ("oidc_client_id", maybe(oidc.map(|oidc| &oidc.client_id))),
+            ("oidc_client_secret_file", file(oidc.and_then(|oidc| oidc.client_secret_file.as_ref()))),
+            ("oidc_name", maybe(oidc.map(|oidc| &oidc.name))),
+            ("oidc_roots", file(oidc.and_then(|oidc| oidc.roots.as_ref()))),
+            ("oidc_groups_claim", maybe(oidc.map(|oidc| &oidc.groups_claim))),
+            ("oidc_group", maybe(oidc.map(|oidc| oidc.group_texts().join(";")))),
+            ("oidc_insecure", maybe(oidc.map(|oidc| oidc.insecure))),
+            ("smtp_url", maybe(mail.map(|mail| &mail.smtp_url))),
+            ("smtp_password_file", file(mail.and_then(|mail| mail.password_file.as_ref()))),
+            ("mail_from", maybe(mail.map(|mail| &mail.from))),
             ("stun", list(&self.stun)),
             ("relay", maybe(self.relay)),
             ("announce", list(&self.announce)),

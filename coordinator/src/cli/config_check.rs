@@ -12,6 +12,7 @@ use super::announce::host_addresses;
 use super::args::ConfigCheckArgs;
 use super::config::{ServeConfig, file_keys};
 use super::error::CliError;
+use super::mail::MailConfig;
 use super::{output, tls};
 use crate::store::{DataDir, StoreError};
 
@@ -64,6 +65,10 @@ fn problems(config: &ServeConfig) -> Vec<String> {
     let dir = DataDir::new(&config.data_dir);
     let mut problems: Vec<String> = usable(dir.path()).err().into_iter().collect();
     problems.extend(tls::start(&config.tls).err().map(|error| error.to_string()));
+    let oidc = config.oidc.as_ref().map(|oidc| oidc.start(config.public_url.as_deref()));
+    problems.extend(oidc.and_then(Result::err).map(|error| error.to_string()));
+    let mail = config.mail.as_ref().map(MailConfig::start);
+    problems.extend(mail.and_then(Result::err).map(|error| error.to_string()));
     let announced = config.announce.is_empty().then_some(config.public_url.as_deref()).flatten();
     problems.extend(announced.and_then(|url| host_addresses(url).err()).map(|error| error.to_string()));
     // Its own coordinator is no reason to call an address taken.

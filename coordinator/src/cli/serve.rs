@@ -18,8 +18,9 @@ use super::announce::{announced, host_addresses};
 use super::args::ServeArgs;
 use super::config::ServeConfig;
 use super::error::CliError;
+use super::mail::MailConfig;
 use super::tls::{self, TlsSource};
-use super::{activation, file_limit, logs};
+use super::{activation, file_limit, first_owner, logs};
 use crate::http::{self, Listener, Metrics, Site, Sources, TrustedProxies, now_ms};
 use crate::service::relays;
 use crate::store::{DataDir, Store};
@@ -49,10 +50,6 @@ pub(super) fn serve(args: &ServeArgs) -> Result<(), CliError> {
     dir.create()?;
     let _lock = dir.lock()?;
     let store = Store::open_to_serve(&dir)?;
-    if store.read(|tx| tx.first_owner())?.is_none() {
-        let hint = format!("warren-coordinator admin --data-dir {} init", dir.path().display());
-        tracing::info!("there is no owner yet; go on with `{hint}`");
-    }
     runtime()?.block_on(run(&config, store, socket))
 }
 
@@ -78,6 +75,9 @@ async fn run(config: &ServeConfig, store: Store, socket: Option<TcpListener>) ->
     }
     let connections = udp.as_ref().and_then(|udp| udp.connections());
     let site = Site::new(Arc::clone(&coordinator), public_url.as_deref()).with_relay(connections.clone());
+    let oidc = config.oidc.as_ref().map(|oidc| oidc.start(public_url.as_deref())).transpose()?;
+    let mailer = config.mail.as_ref().map(MailConfig::start).transpose()?;
+    let site = site.with_oidc(oidc).with_mailer(mailer);
     let site = site.behind(TrustedProxies::new(config.trusted_proxies.clone()));
     let (tls, certificates) = tls::start(&config.tls)?;
     let hangups = signal(SignalKind::hangup()).map_err(CliError::io("cannot wait for signals"))?;
@@ -90,16 +90,19 @@ async fn run(config: &ServeConfig, store: Store, socket: Option<TcpListener>) ->
     let mut tasks =
         vec![tokio::spawn(certificates.run(hangups)), tokio::spawn(sync_forever(Arc::clone(&coordinator)))];
     let servers = [Some(server), metrics].into_iter().flatten().map(tokio::spawn).collect::<Vec<_>>();
+    let stop = stop_signals()?;
     tracing::info!(listen = ?addresses, public_url = public_url.as_deref(), "the coordinator answers");
+    if let Err(error) = first_owner::welcome(config, &coordinator, public_url.as_deref(), &addresses) {
+        tracing::error!(%error, "the first owner's link cannot be made; `warren-coordinator admin init` and `sign-in-link` do it, too");
+    }
 
     activation::tell_ready();
-    let stopped = tokio::select! {
-        stopped = stop_signal() => stopped,
+    tokio::select! {
+        () = stop => {}
         () = activation::idle(config.exit_when_idle, activity, udp.clone()) => {
             tracing::info!("nobody was here for long enough; the next connection starts the coordinator again");
-            Ok(())
         }
-    };
+    }
     tracing::info!("stopping");
     activation::tell_stopping();
     coordinator.close_streams();
@@ -120,7 +123,7 @@ async fn run(config: &ServeConfig, store: Store, socket: Option<TcpListener>) ->
     if let Some(udp) = udp.and_then(Arc::into_inner) {
         udp.stop().await;
     }
-    stopped
+    Ok(())
 }
 
 /// The site with its requests counted and the metrics' listener, where one is wanted.
@@ -226,12 +229,19 @@ async fn sync_forever(coordinator: Arc<Coordinator>) {
 
 /// Waits for SIGTERM or SIGINT.
 pub(super) async fn stop_signal() -> Result<(), CliError> {
+    stop_signals()?.await;
+    Ok(())
+}
+
+/// The same, heard from now on and not only from the first wait on.
+fn stop_signals() -> Result<impl Future<Output = ()>, CliError> {
     let wait_for = |kind| signal(kind).map_err(CliError::io("cannot wait for signals"));
     let (mut terminate, mut interrupt) =
         (wait_for(SignalKind::terminate())?, wait_for(SignalKind::interrupt())?);
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    Ok(())
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
 }

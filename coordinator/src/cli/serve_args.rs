@@ -7,6 +7,8 @@ use clap::Args;
 use ipnet::IpNet;
 
 use super::args::{LogFormat, PlaceArgs};
+use super::mail::MailArgs;
+use super::oidc::OidcArgs;
 
 #[derive(Debug, Args)]
 pub(super) struct ServeArgs {
@@ -39,6 +41,10 @@ pub(super) struct ServeArgs {
     /// Root certificates (PEM) that vouch for --acme-directory [default: those of the web]
     #[arg(long, env = "WARREN_ACME_ROOTS", value_name = "FILE")]
     pub(super) acme_roots: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) oidc: OidcArgs,
+    #[command(flatten)]
+    pub(super) mail: MailArgs,
     /// UDP addresses that answer STUN; two let nodes learn how their NAT maps [default: 0.0.0.0:3478,0.0.0.0:3479]
     #[arg(long, env = "WARREN_STUN", value_name = "ADDR,ADDR", value_delimiter = ',')]
     pub(super) stun: Option<Vec<SocketAddr>>,

@@ -9,6 +9,8 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder
 use utoipa::openapi::{Content, Ref, RefOr};
 use utoipa::{IntoResponses, Modify, OpenApi, ToSchema};
 
+use super::device_authorization;
+use super::oidc;
 use super::resources::{
     access_rules, account, api_tokens, audit_log, enrollment_keys, invitations, members, networks, nodes,
     organizations,
@@ -50,11 +52,13 @@ impl IntoResponses for Refusal {
     security(("session" = []), ("api_token" = [])),
     paths(
         account::sign_in, account::show, account::change_password, account::sessions, account::end_session,
+        account::methods, oidc::begin, oidc::identities, oidc::link, oidc::unlink,
         organizations::list, organizations::create, organizations::rename,
         members::list, members::change, members::remove,
         invitations::list, invitations::create, invitations::delete, invitations::accept, invitations::join,
         networks::list, networks::create, networks::change, networks::delete,
         nodes::list, nodes::create, nodes::show, nodes::change, nodes::delete,
+        device_authorization::show, device_authorization::approve, device_authorization::refuse,
         enrollment_keys::list, enrollment_keys::create, enrollment_keys::revoke,
         access_rules::list, access_rules::create, access_rules::replace, access_rules::delete,
         api_tokens::list, api_tokens::create, api_tokens::revoke,

@@ -7,6 +7,8 @@ use actix_web::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, ResponseError};
 use protocol::api::{PROBLEM_CONTENT_TYPE, Problem, ProblemCode};
 
+use crate::service::device_authorization::DeviceError;
+use crate::service::identities::IdentityError;
 use crate::service::resources::ResourceError;
 use crate::service::{AuthError, EnrollError, PairUnknown, ReportRefused};
 use crate::store::{DiskTrouble, StoreError};
@@ -124,6 +126,13 @@ impl ApiError {
         Self::new(ProblemCode::Unauthenticated, StatusCode::FORBIDDEN, title, None)
     }
 
+    pub(super) fn provider_unavailable(name: &str) -> Self {
+        let title = format!("{name} cannot be asked now");
+        let detail = "try again, or sign in another way; the coordinator's log says why";
+        let status = StatusCode::SERVICE_UNAVAILABLE;
+        Self::new(ProblemCode::Unavailable, status, title, Some(detail))
+    }
+
     /// The problem of a status that the web framework chose itself.
     pub(super) fn of_status(status: StatusCode) -> Self {
         match status {
@@ -187,7 +196,9 @@ impl From<EnrollError> for ApiError {
                 let detail = Some("check that the key was copied whole and belongs to this coordinator");
                 (ProblemCode::EnrollmentKeyUnknown, StatusCode::FORBIDDEN, detail)
             }
-            EnrollError::KeyUsed => (ProblemCode::EnrollmentKeyUsed, StatusCode::FORBIDDEN, new_key),
+            EnrollError::KeyUsed | EnrollError::KeyOfAnother => {
+                (ProblemCode::EnrollmentKeyUsed, StatusCode::FORBIDDEN, new_key)
+            }
             EnrollError::KeyExpired | EnrollError::KeyRevoked => {
                 (ProblemCode::EnrollmentKeyExpired, StatusCode::FORBIDDEN, new_key)
             }
@@ -234,6 +245,37 @@ impl From<ResourceError> for ApiError {
             ResourceError::Invalid { .. } => Self::invalid(error),
             ResourceError::Conflict(_) => Self::new(ProblemCode::Conflict, StatusCode::CONFLICT, error, None),
             ResourceError::Forbidden(_) => Self::forbidden(error),
+        }
+    }
+}
+
+impl From<DeviceError> for ApiError {
+    fn from(error: DeviceError) -> Self {
+        // The codes and, but for the first two, the status of RFC 8628 §3.5.
+        let (code, detail) = match error {
+            DeviceError::TooMany => {
+                return Self::new(ProblemCode::TooManyRequests, StatusCode::TOO_MANY_REQUESTS, error, None);
+            }
+            DeviceError::InvalidOs => return Self::invalid(error),
+            DeviceError::Pending => (ProblemCode::AuthorizationPending, "open the link and let it in"),
+            DeviceError::SlowDown(_) => (ProblemCode::SlowDown, "wait longer between two questions"),
+            DeviceError::Refused => (ProblemCode::AccessDenied, "ask an administrator of the network"),
+            DeviceError::Expired => (ProblemCode::ExpiredToken, "run `warren join` again"),
+        };
+        Self::new(code, StatusCode::BAD_REQUEST, error, Some(detail))
+    }
+}
+
+impl From<IdentityError> for ApiError {
+    fn from(error: IdentityError) -> Self {
+        match error {
+            IdentityError::Store(error) => error.into(),
+            IdentityError::InvitationUnusable => {
+                Self::new(ProblemCode::NotFound, StatusCode::NOT_FOUND, error, None)
+            }
+            IdentityError::NoAccess | IdentityError::LinkedElsewhere | IdentityError::SignedOut => {
+                Self::forbidden(error)
+            }
         }
     }
 }

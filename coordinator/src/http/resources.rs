@@ -21,10 +21,10 @@ use crate::Coordinator;
 use crate::service::resources::{Call, Membership, ResourceError};
 
 /// The largest body, in bytes: an access rule with all that it may have.
-const BODY_MAX: usize = 16 * 1024;
+pub(super) const BODY_MAX: usize = 16 * 1024;
 
 /// Runs a call of a member.
-async fn call<T: Send + 'static>(
+pub(super) async fn call<T: Send + 'static>(
     site: &Site,
     member: Membership,
     work: impl FnOnce(&Arc<Coordinator>, &Call<'_>) -> Result<T, ResourceError> + Send + 'static,

@@ -11,7 +11,10 @@ use super::resources::{
     access_rules, account, api_tokens, audit_log, enrollment_keys, invitations, members, networks, nodes,
     organizations,
 };
-use super::{dashboard, enroll, health, map, node, openapi, overview, pair, relay, report, sign_in};
+use super::{
+    dashboard, device_authorization, enroll, health, map, node, oidc, openapi, overview, pair, relay, report,
+    sign_in,
+};
 use crate::store::Role;
 
 /// A route: who may call it is part of it.
@@ -46,6 +49,9 @@ const fn route(
 #[rustfmt::skip]
 pub const ROUTES: &[RouteSpec] = &[
     route("POST",   "/api/v1/enroll",    Policy::Public, Limit::Enroll,    || web::post().to(enroll::enroll)),
+    route("POST", "/api/v1/device-authorization", Policy::Public, Limit::Enroll, || web::post().to(device_authorization::begin)),
+    route("POST", "/api/v1/device-authorization/enrollment-key", Policy::Public, Limit::Enroll, || web::post().to(device_authorization::ask)),
+    route("GET", "/api/v1/device-authorization/{user_code}", Policy::Person, Limit::Enroll, || web::get().to(device_authorization::show)),
     route("POST",   "/api/v1/report",    Policy::Node,   Limit::Unlimited, || web::post().to(report::report)),
     route("GET",    "/api/v1/map",       Policy::Node,   Limit::Unlimited, || web::get().to(map::map)),
     route("GET",    "/api/v1/relay",     Policy::Public, Limit::Relay,     || web::get().to(relay::relay)),
@@ -59,6 +65,11 @@ pub const ROUTES: &[RouteSpec] = &[
     route("PUT", "/api/v1/account/password", Policy::Person, Limit::SignIn, || web::put().to(account::change_password)),
     route("GET", "/api/v1/account/sessions", Policy::Person, Limit::Unlimited, || web::get().to(account::sessions)),
     route("DELETE", "/api/v1/account/sessions/{session}", Policy::Person, Limit::Unlimited, || web::delete().to(account::end_session)),
+    route("GET", "/api/v1/account/identities", Policy::Person, Limit::Unlimited, || web::get().to(oidc::identities)),
+    route("POST", "/api/v1/account/identities", Policy::Person, Limit::SignIn, || web::post().to(oidc::link)),
+    route("DELETE", "/api/v1/account/identities", Policy::Person, Limit::Unlimited, || web::delete().to(oidc::unlink)),
+    route("GET", "/api/v1/sign-in-methods", Policy::Public, Limit::Unlimited, || web::get().to(account::methods)),
+    route("POST", "/api/v1/oidc/sign-in", Policy::Public, Limit::SignIn, || web::post().to(oidc::begin)),
     route("POST", "/api/v1/invitations/accept", Policy::Public, Limit::SignIn, || web::post().to(invitations::accept)),
     route("POST", "/api/v1/invitations/join", Policy::Person, Limit::SignIn, || web::post().to(invitations::join)),
     route("GET", "/api/v1/organizations", Policy::Person, Limit::Unlimited, || web::get().to(organizations::list)),
@@ -70,6 +81,8 @@ pub const ROUTES: &[RouteSpec] = &[
     route("GET", "/api/v1/organizations/{organization}/invitations", Policy::Organization(Role::Admin), Limit::Unlimited, || web::get().to(invitations::list)),
     route("POST", "/api/v1/organizations/{organization}/invitations", Policy::Organization(Role::Admin), Limit::Unlimited, || web::post().to(invitations::create)),
     route("DELETE", "/api/v1/organizations/{organization}/invitations/{invitation}", Policy::Organization(Role::Admin), Limit::Unlimited, || web::delete().to(invitations::delete)),
+    route("POST", "/api/v1/organizations/{organization}/device-authorization/{user_code}", Policy::Organization(Role::Member), Limit::Enroll, || web::post().to(device_authorization::approve)),
+    route("DELETE", "/api/v1/organizations/{organization}/device-authorization/{user_code}", Policy::Organization(Role::Member), Limit::Enroll, || web::delete().to(device_authorization::refuse)),
     route("GET", "/api/v1/organizations/{organization}/networks", Policy::Organization(Role::Viewer), Limit::Unlimited, || web::get().to(networks::list)),
     route("POST", "/api/v1/organizations/{organization}/networks", Policy::Organization(Role::Admin), Limit::Unlimited, || web::post().to(networks::create)),
     route("PATCH", "/api/v1/organizations/{organization}/networks/{network}", Policy::Organization(Role::Admin), Limit::Unlimited, || web::patch().to(networks::change)),
@@ -91,6 +104,10 @@ pub const ROUTES: &[RouteSpec] = &[
     route("DELETE", "/api/v1/organizations/{organization}/api-tokens/{token}", Policy::Organization(Role::Viewer), Limit::Unlimited, || web::delete().to(api_tokens::revoke)),
     route("GET", "/api/v1/organizations/{organization}/audit-log", Policy::Organization(Role::Admin), Limit::Unlimited, || web::get().to(audit_log::list)),
     route("GET",    "/invitation/{token}", Policy::Public, Limit::Unlimited, || web::get().to(invitations::page)),
+    route("GET",    oidc::CALLBACK,      Policy::Public, Limit::Unlimited, || web::get().to(oidc::callback)),
+    route("GET",    "/account",          Policy::Public, Limit::Unlimited, || web::get().to(account::page)),
+    route("GET",    "/join",             Policy::Public, Limit::Unlimited, || web::get().to(device_authorization::page)),
+    route("GET",    "/join/{user_code}", Policy::Public, Limit::Unlimited, || web::get().to(device_authorization::page)),
     route("GET",    "/sign-in/{token}",  Policy::Public, Limit::Unlimited, || web::get().to(sign_in::page)),
     route("POST",   "/sign-in/{token}",  Policy::Public, Limit::SignIn,    || web::post().to(sign_in::sign_in)),
     route("GET",    "/healthz",          Policy::Public, Limit::Unlimited, || web::get().to(health::healthz)),

@@ -72,7 +72,7 @@ pub(super) fn signed_in(site: &Site, session: &SessionToken) -> HttpResponse {
 }
 
 /// The cookie of a new session.
-fn session_cookie(site: &Site, session: &SessionToken) -> String {
+pub(super) fn session_cookie(site: &Site, session: &SessionToken) -> String {
     cookie(site.https, &session.to_text(), SESSION_LIFETIME_MS / 1000)
 }
 

@@ -8,10 +8,12 @@ use actix_web::http::header::HeaderMap;
 use relay::server::Connections;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+use super::oidc::Oidc;
 use super::problem::ApiError;
 use super::rate_limit::RateLimits;
 use super::{Activity, Metrics, TrustedProxies};
 use crate::Coordinator;
+use crate::mail::Mailer;
 use crate::service::passwords::AT_ONCE_MAX;
 
 /// How long a sign-in may wait for its turn: some two hundred others.
@@ -26,11 +28,17 @@ pub struct Site {
     password_turns: Semaphore,
     /// Whether browsers reach it by https, which allows stricter cookies.
     pub(super) https: bool,
+    /// Where browsers reach it, where known.
+    pub(super) public_url: Option<String>,
     /// Where WebSockets reach the relay, where there is one.
     pub(super) connections: Option<Connections>,
     proxies: TrustedProxies,
     activity: Arc<Activity>,
     pub(super) metrics: Option<Arc<Metrics>>,
+    /// The OpenID provider that people may sign in with.
+    pub(super) oidc: Option<Arc<Oidc>>,
+    /// What sends invitations.
+    pub(super) mailer: Option<Arc<Mailer>>,
 }
 
 impl Site {
@@ -43,10 +51,13 @@ impl Site {
             limits: Arc::new(RateLimits::new()),
             password_turns: Semaphore::new(AT_ONCE_MAX),
             https,
+            public_url: public_url.map(str::to_owned),
             connections: None,
             proxies: TrustedProxies::default(),
             activity: Activity::new(),
             metrics: None,
+            oidc: None,
+            mailer: None,
         }
     }
 
@@ -66,6 +77,18 @@ impl Site {
     #[must_use]
     pub fn behind(self, proxies: TrustedProxies) -> Self {
         Self { proxies, ..self }
+    }
+
+    /// The same with an OpenID provider to sign in with.
+    #[must_use]
+    pub fn with_oidc(self, oidc: Option<Oidc>) -> Self {
+        Self { oidc: oidc.map(Arc::new), ..self }
+    }
+
+    /// The same with mail.
+    #[must_use]
+    pub fn with_mailer(self, mailer: Option<Mailer>) -> Self {
+        Self { mailer: mailer.map(Arc::new), ..self }
     }
 
     /// The same with its requests counted.

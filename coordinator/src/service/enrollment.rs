@@ -63,6 +63,9 @@ impl Attempt {
         if key.revoked_at_ms.is_some() {
             return Err(EnrollError::KeyRevoked);
         }
+        if key.public_key.is_some_and(|only| only != self.public_key) {
+            return Err(EnrollError::KeyOfAnother);
+        }
         let network = tx.reading().network(key.network_id)?.ok_or(EnrollError::KeyUnknown)?;
         let node = match tx.reading().node_by_public_key(&self.public_key)? {
             Some(node) => self.enroll_again(tx, &key, node)?,

@@ -13,6 +13,9 @@ pub enum EnrollError {
     /// Single use, and another machine was first.
     #[error("the enrollment key has been used by another machine")]
     KeyUsed,
+    /// It was made for one machine, and this is another one.
+    #[error("the enrollment key was made for another machine")]
+    KeyOfAnother,
     /// Its time is over.
     #[error("the enrollment key has expired")]
     KeyExpired,

@@ -4,6 +4,7 @@
 pub mod access_rules;
 pub mod api_tokens;
 pub mod audit_log;
+pub mod device_authorizations;
 pub mod enrollment_keys;
 pub mod invitations;
 pub mod members;

@@ -32,11 +32,19 @@ pub type SessionToken = Secret<SessionKind>;
 
 /// Authenticates a program that uses the API: `Authorization: Bearer wat_…`.
 pub type ApiToken = Secret<ApiKind>;
+/// Lets a machine ask whether it was let in ([`super::device_authorization`]).
+pub type DeviceCode = Secret<DeviceKind>;
+/// Binds a sign-in with an OpenID provider to the browser that began it: its cookie.
+pub type OidcBrowserToken = Secret<OidcBrowserKind>;
 /// Lets somebody into an organization once: the last part of an invitation's link.
 pub type InvitationToken = Secret<InvitationKind>;
 
 /// Kind of an [`ApiToken`].
 pub enum ApiKind {}
+/// Kind of a [`DeviceCode`].
+pub enum DeviceKind {}
+/// Kind of an [`OidcBrowserToken`].
+pub enum OidcBrowserKind {}
 /// Kind of an [`InvitationToken`].
 pub enum InvitationKind {}
 /// Kind of a [`NodeToken`].
@@ -54,6 +62,12 @@ impl SecretKind for SignInKind {
 }
 impl SecretKind for ApiKind {
     const PREFIX: &'static str = "wat_";
+}
+impl SecretKind for DeviceKind {
+    const PREFIX: &'static str = "wdc_";
+}
+impl SecretKind for OidcBrowserKind {
+    const PREFIX: &'static str = "wob_";
 }
 impl SecretKind for InvitationKind {
     const PREFIX: &'static str = "wiv_";

@@ -130,21 +130,26 @@ pub fn end_session(store: &Store, person: Uuid, session: Uuid) -> Result<bool, S
 }
 
 /// A session that is about to be: everything that needs chance, drawn before the transaction.
-struct Opening {
+pub(super) struct Opening {
     token: SessionToken,
     id: Uuid,
     browser: String,
 }
 
 impl Opening {
-    fn new(entropy: &Entropy, now_ms: i64, browser: &str) -> Self {
+    pub(super) fn new(entropy: &Entropy, now_ms: i64, browser: &str) -> Self {
         let token = SessionToken::from_random(entropy.secret());
         let browser = browser.chars().filter(|character| !character.is_control()).take(BROWSER_MAX).collect();
         Self { token, id: entropy.id(now_ms), browser }
     }
 
     /// Opens it; gives its token.
-    fn insert(self, tx: &WriteTx<'_>, now_ms: i64, person: Uuid) -> Result<SessionToken, StoreError> {
+    pub(super) fn insert(
+        self,
+        tx: &WriteTx<'_>,
+        now_ms: i64,
+        person: Uuid,
+    ) -> Result<SessionToken, StoreError> {
         tx.purge_expired_sign_ins(now_ms)?;
         let session = SessionRow {
             id: self.id,
@@ -154,6 +159,7 @@ impl Opening {
             expires_at_ms: now_ms + SESSION_LIFETIME_MS,
         };
         tx.insert_session(&session, self.token.hash())?;
+        tx.set_awaits_owner(false)?;
         Ok(self.token)
     }
 }

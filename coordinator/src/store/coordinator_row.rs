@@ -36,7 +36,27 @@ impl ReadTx<'_> {
     }
 }
 
+impl ReadTx<'_> {
+    /// Whether `serve` made the first owner itself and nobody has signed in since.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub fn awaits_owner(&self) -> Result<bool, StoreError> {
+        let found = self.sql().query_row("SELECT awaits_owner FROM coordinator", (), |row| row.get(0));
+        Ok(found.optional()?.unwrap_or(false))
+    }
+}
+
 impl WriteTx<'_> {
+    /// Notes whether the first owner is still to come. Writes nothing where that is known.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub fn set_awaits_owner(&self, awaits: bool) -> Result<(), StoreError> {
+        self.sql().execute("UPDATE coordinator SET awaits_owner = ?1 WHERE awaits_owner <> ?1", [awaits])?;
+        Ok(())
+    }
+
     /// Counts one start; the first one stores the given random keys.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! The data directory: one database, readable by its owner only, served by one process at a time.
 
 use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -54,6 +55,30 @@ impl DataDir {
         let owner = std::fs::metadata(&self.0).map_err(StoreError::io(&self.0))?;
         std::os::unix::fs::fchown(created, Some(owner.uid()), Some(owner.gid()))
             .map_err(StoreError::io(&self.0))
+    }
+
+    /// Puts a file here that only the directory's owner reads, in the place of one of this name.
+    ///
+    /// # Errors
+    /// The file and why it cannot be written.
+    pub fn write_private(&self, name: &str, text: &str) -> Result<(), StoreError> {
+        self.remove_private(name)?;
+        let path = self.0.join(name);
+        let mut file = create_private_file(&path)?;
+        self.give_to_owner(&file)?;
+        file.write_all(text.as_bytes()).map_err(StoreError::io(&path))
+    }
+
+    /// Takes such a file away, where there is one.
+    ///
+    /// # Errors
+    /// The file and why it cannot be removed.
+    pub fn remove_private(&self, name: &str) -> Result<(), StoreError> {
+        let path = self.0.join(name);
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(StoreError::Io { path, error }),
+            Ok(()) | Err(_) => Ok(()),
+        }
     }
 
     /// The names of the files inside that are text, in order.

@@ -1,10 +1,11 @@
 //! Enrollment keys: their hashes, never the keys.
 
 use protocol::api::Tag;
+use protocol::key::PublicKey;
 use rusqlite::{OptionalExtension, Row};
 use uuid::Uuid;
 
-use super::row::{is_bad_row, json, parse, to_json};
+use super::row::{is_bad_row, json, parse, parse_optional, to_json};
 use super::{ReadTx, SecretHash, StoreError, WriteTx};
 
 /// An enrollment key.
@@ -32,10 +33,12 @@ pub struct EnrollmentKeyRow {
     pub tags: Vec<Tag>,
     /// Whether they are deleted when they go offline.
     pub is_ephemeral: bool,
+    /// The only machine that may use it, where it is for one.
+    pub public_key: Option<PublicKey>,
 }
 
 const COLUMNS: &str = "id, network_id, single_use, created_at, expires_at, revoked_at, use_count, last_used_at, \
-                       description, tags, is_ephemeral";
+                       description, tags, is_ephemeral, public_key";
 
 fn enrollment_key(row: &Row<'_>) -> rusqlite::Result<EnrollmentKeyRow> {
     Ok(EnrollmentKeyRow {
@@ -50,6 +53,7 @@ fn enrollment_key(row: &Row<'_>) -> rusqlite::Result<EnrollmentKeyRow> {
         description: row.get("description")?,
         tags: json(row, "tags")?,
         is_ephemeral: row.get("is_ephemeral")?,
+        public_key: parse_optional(row, "public_key")?,
     })
 }
 
@@ -101,8 +105,8 @@ impl WriteTx<'_> {
     pub fn insert_enrollment_key(&self, key: &EnrollmentKeyRow, hash: SecretHash) -> Result<(), StoreError> {
         self.sql().execute(
             "INSERT INTO enrollment_keys (id, key_hash, network_id, single_use, created_at, expires_at, description,
-                                          tags, is_ephemeral)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                                          tags, is_ephemeral, public_key)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
             (
                 key.id.to_string(),
                 hash.0,
@@ -113,6 +117,7 @@ impl WriteTx<'_> {
                 &key.description,
                 to_json(&key.tags),
                 key.is_ephemeral,
+                key.public_key.map(|key| key.to_string()),
             ),
         )?;
         Ok(())

@@ -23,9 +23,12 @@ pub struct InvitationRow {
     pub expires_at_ms: i64,
     /// When it was, Unix milliseconds.
     pub accepted_at_ms: Option<i64>,
+    /// Where the link was to be sent.
+    pub mail_address: Option<String>,
 }
 
-const COLUMNS: &str = "id, organization_id, role, created_by, created_at, expires_at, accepted_at";
+const COLUMNS: &str =
+    "id, organization_id, role, created_by, created_at, expires_at, accepted_at, mail_address";
 
 fn invitation(row: &Row<'_>) -> rusqlite::Result<InvitationRow> {
     Ok(InvitationRow {
@@ -36,6 +39,7 @@ fn invitation(row: &Row<'_>) -> rusqlite::Result<InvitationRow> {
         created_at_ms: row.get("created_at")?,
         expires_at_ms: row.get("expires_at")?,
         accepted_at_ms: row.get("accepted_at")?,
+        mail_address: row.get("mail_address")?,
     })
 }
 
@@ -77,8 +81,9 @@ impl WriteTx<'_> {
     /// Where a rule of the schema forbids it or the database does not answer.
     pub fn insert_invitation(&self, invitation: &InvitationRow, token: SecretHash) -> Result<(), StoreError> {
         self.sql().execute(
-            "INSERT INTO invitations (id, token_hash, organization_id, role, created_by, created_at, expires_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            "INSERT INTO invitations (id, token_hash, organization_id, role, created_by, created_at, expires_at,
+                                      mail_address)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
             (
                 invitation.id.to_string(),
                 token.0,
@@ -87,6 +92,7 @@ impl WriteTx<'_> {
                 invitation.created_by.to_string(),
                 invitation.created_at_ms,
                 invitation.expires_at_ms,
+                invitation.mail_address.as_deref(),
             ),
         )?;
         Ok(())

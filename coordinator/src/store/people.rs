@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::row::parse;
-use super::{ReadTx, StoreError, WriteTx};
+use super::{ReadTx, RoleSources, StoreError, WriteTx};
 
 /// A person.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -156,7 +156,7 @@ impl WriteTx<'_> {
         Ok(())
     }
 
-    /// Makes a person a member in a role, or gives a member another role.
+    /// Makes a person a member in a role, or gives a member another role; a higher one that follows from groups counts on.
     ///
     /// # Errors
     /// Where the database does not answer.
@@ -167,12 +167,8 @@ impl WriteTx<'_> {
         role: Role,
         now_ms: i64,
     ) -> Result<(), StoreError> {
-        self.sql().execute(
-            "INSERT INTO memberships (person_id, organization_id, role, created_at) VALUES (?1, ?2, ?3, ?4)
-             ON CONFLICT (person_id, organization_id) DO UPDATE SET role = excluded.role",
-            (person.to_string(), organization.to_string(), role.as_str(), now_ms),
-        )?;
-        Ok(())
+        let known = self.reading().role_sources(organization, person)?;
+        self.set_role_sources(organization, person, RoleSources { given: Some(role), ..known }, now_ms)
     }
 
     /// Ends a membership, what programs do in its name, and the open invitations that were made in it; `false` where there is

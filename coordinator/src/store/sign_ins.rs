@@ -95,6 +95,15 @@ impl ReadTx<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
+    /// Whether a link of a person is neither used nor over.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub fn has_open_sign_in_link(&self, person: Uuid, now_ms: i64) -> Result<bool, StoreError> {
+        let sql = "SELECT 1 FROM sign_in_links WHERE person_id = ?1 AND used_at IS NULL AND expires_at > ?2";
+        Ok(self.sql().prepare_cached(sql)?.exists((person.to_string(), now_ms))?)
+    }
+
     /// The API token with this hash, if its time is not over.
     ///
     /// # Errors

@@ -37,6 +37,14 @@ pub enum ProblemCode {
     Forbidden,
     /// It does not fit what there is.
     Conflict,
+    /// Nobody has decided about the request to join yet; ask again (RFC 8628 §3.5).
+    AuthorizationPending,
+    /// The same, and the machine asks too often: five seconds more between questions from now on (RFC 8628 §3.5).
+    SlowDown,
+    /// Somebody refused the request to join (RFC 8628 §3.5).
+    AccessDenied,
+    /// The request to join is unknown or its time is over; begin anew (RFC 8628 §3.5).
+    ExpiredToken,
     /// The coordinator cannot answer now; try again.
     Unavailable,
     /// A newer coordinator says something this agent does not know.

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use coordinator::service::resources::device_authorizations::WaitingMachine;
 use coordinator::service::{Overview, PairReport};
 use endpoint_selection::Selection;
 use endpoint_selection::explain::{Explanation, Pair};
@@ -30,6 +31,7 @@ fn declarations() -> String {
     let mut found = Declarations { config: Config::new().with_large_int("number"), by_name: BTreeMap::new() };
     found.visit::<Overview>();
     found.visit::<PairReport>();
+    found.visit::<WaitingMachine>();
     found.visit::<SelectInput>();
     found.visit::<Selection>();
     found.visit::<Evidence>();

@@ -1,6 +1,6 @@
 // What is asked of the coordinator, and every way in which it may fail to answer.
 
-import type { Overview, PairReport } from "./generated/api";
+import type { NetworkChoice, Overview, PairReport, WaitingMachine } from "./generated/api";
 
 /** The answer to a question that needs a session. */
 export type Answer = { kind: "overview"; overview: Overview } | NoAnswer;
@@ -71,6 +71,47 @@ export function signIn(name: string, password: string): Promise<string | null> {
   return done("/api/v1/sign-in", { name, password });
 }
 
+/** The name of the OpenID provider that people may sign in with; null where there is none, or nobody answers. */
+export async function oidcName(): Promise<string | null> {
+  try {
+    const response = await ask("GET", "/api/v1/sign-in-methods");
+    const { oidc } = (response.ok ? await response.json() : {}) as { oidc?: unknown };
+    return typeof oidc === "string" ? oidc : null;
+  } catch {
+    return null;
+  }
+}
+
+/** Begins at the OpenID provider and goes there; says why where that fails. */
+export async function beginOidc(path: string, body: Record<string, string> | null): Promise<string | null> {
+  try {
+    const response = await ask("POST", path, "error", body && JSON.stringify(body));
+    if (!response.ok) return await refusal(response);
+    const { url } = (await response.json()) as { url?: unknown };
+    if (typeof url !== "string" || !/^https?:/.test(url)) return "it answers with something else";
+    location.assign(url);
+    return null;
+  } catch (error) {
+    return `the coordinator does not answer: ${reason(error)}`;
+  }
+}
+
+/** As how many the person is known at the OpenID provider. */
+export async function identityCount(): Promise<number> {
+  try {
+    const response = await ask("GET", "/api/v1/account/identities");
+    const found: unknown = response.ok ? await response.json() : [];
+    return Array.isArray(found) ? found.length : 0;
+  } catch {
+    return 0;
+  }
+}
+
+/** Takes the link to the OpenID provider away; says why where that fails. */
+export function unlinkIdentities(): Promise<string | null> {
+  return done("/api/v1/account/identities", null, "DELETE");
+}
+
 /** Accepts an invitation as a new person, who is signed in then; says why where that fails. */
 export function acceptInvitation(token: string, name: string, password: string): Promise<string | null> {
   return done("/api/v1/invitations/accept", { token, name, password });
@@ -81,9 +122,33 @@ export function joinByInvitation(token: string): Promise<string | null> {
   return done("/api/v1/invitations/join", { token });
 }
 
-async function done(path: string, body: Record<string, string>): Promise<string | null> {
+/** The answer about a machine that asks to join. */
+export type MachineAnswer = { kind: "machine"; machine: WaitingMachine } | NoAnswer;
+
+/** Asks for the machine that shows a code. Never throws. */
+export function waitingMachine(code: string): Promise<MachineAnswer> {
+  return answered(`/api/v1/device-authorization/${encodeURIComponent(code)}`, (machine: WaitingMachine) =>
+    Array.isArray(machine.networks) ? { kind: "machine", machine } : null,
+  );
+}
+
+/** Lets a machine into a network; says why where that fails. */
+export function approveMachine(machine: WaitingMachine, { organization, network }: NetworkChoice) {
+  return done(machinePath(machine, organization), { network });
+}
+
+/** Refuses a machine, as a member of the network's organization; says why where that fails. */
+export function refuseMachine(machine: WaitingMachine, { organization }: NetworkChoice) {
+  return done(machinePath(machine, organization), null, "DELETE");
+}
+
+function machinePath({ user_code }: WaitingMachine, organization: string): string {
+  return `/api/v1/organizations/${organization}/device-authorization/${encodeURIComponent(user_code)}`;
+}
+
+async function done(path: string, body: Record<string, string> | null, method = "POST"): Promise<string | null> {
   try {
-    const response = await ask("POST", path, "error", JSON.stringify(body));
+    const response = await ask(method, path, "error", body && JSON.stringify(body));
     return response.ok ? null : await refusal(response);
   } catch (error) {
     return `the coordinator does not answer: ${reason(error)}`;

@@ -16,7 +16,9 @@ export function Header({ session }: { session: Session }) {
           <p class={session.trouble === null ? "pulse live" : "pulse"}>
             {session.trouble === null ? "live" : "not live"}
           </p>
-          <p class="person">{session.overview.person}</p>
+          <a class="person" href="/account" target="_self">
+            {session.overview.person}
+          </a>
           <SignOut />
         </>
       )}

@@ -1,8 +1,8 @@
 // What somebody sees who is not signed in.
 
-import { useState } from "preact/hooks";
-import { signIn } from "../api/client";
 import { Command } from "../ui/command";
+import { refusedBy } from "./refused";
+import { SignInForm } from "./sign-in-form";
 import "./sign-in.css";
 
 export function SignedOut() {
@@ -15,42 +15,13 @@ export function SignedOut() {
         about one another; it never sees their traffic or their private keys.
       </p>
       <h2>Sign in</h2>
-      <PasswordForm />
+      <p class="refusal" role="alert">
+        {refusedBy(globalThis.location?.search ?? "")}
+      </p>
+      <SignInForm />
       <h2>Without a password</h2>
       <p>On the machine that runs the coordinator, make a link. It works once, for 15 minutes.</p>
       <Command text="warren-coordinator admin sign-in-link" />
     </section>
-  );
-}
-
-function PasswordForm() {
-  const [why, setWhy] = useState<string | null>(null);
-  const [busy, setBusy] = useState(false);
-  const submit = async (event: SubmitEvent) => {
-    event.preventDefault();
-    const fields = new FormData(event.currentTarget as HTMLFormElement);
-    setBusy(true);
-    const refused = await signIn(String(fields.get("name")), String(fields.get("password")));
-    if (refused === null) location.reload();
-    else setWhy(`${refused.charAt(0).toUpperCase()}${refused.slice(1)}.`);
-    setBusy(false);
-  };
-  return (
-    <form class="password-form" onSubmit={submit}>
-      <label>
-        Name or e-mail address
-        <input name="name" autocomplete="username" required maxLength={254} />
-      </label>
-      <label>
-        Password
-        <input name="password" type="password" autocomplete="current-password" required maxLength={256} />
-      </label>
-      <button type="submit" class="primary" disabled={busy}>
-        Sign in
-      </button>
-      <p class="refusal" role="alert">
-        {why}
-      </p>
-    </form>
   );
 }

@@ -156,7 +156,7 @@ impl Admin {
         match command {
             InvitationCommand::Create { role, expires, public_url } => {
                 let url = self.public_url(public_url.as_deref())?;
-                let wanted = NewInvitation { role: *role, lifetime_s: expires / 1000 };
+                let wanted = NewInvitation { role: *role, lifetime_s: expires / 1000, mail_address: None };
                 let made = self.call(|call| Ok(call.create_invitation(wanted)?))?;
                 let link = format!("{url}/invitation/{}", made.token);
                 let expires_at = time(made.invitation.expires_at_ms);

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::super::problem::ApiError;
-use super::super::{Site, body, sign_in as http_sign_in};
+use super::super::{Site, body, dashboard, sign_in as http_sign_in};
 use super::{BODY_MAX, id};
 use crate::http::openapi::Refusal;
 use crate::service::{Caller, sign_in};
@@ -85,6 +85,27 @@ pub(crate) async fn sign_in(
         .ok_or_else(ApiError::wrong_password)?;
     tracing::info!("a person signed in");
     Ok(http_sign_in::signed_in(&site, &session))
+}
+
+/// How people sign in here.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct SignInMethods {
+    /// The name of the OpenID provider, where there is one.
+    oidc: Option<String>,
+}
+
+/// How people sign in here, beside name and password.
+#[utoipa::path(get, path = "/api/v1/sign-in-methods", tag = "account", responses(
+    (status = 200, description = "Which", body = SignInMethods),
+    Refusal,
+))]
+pub(crate) async fn methods(site: Data<Site>) -> Json<SignInMethods> {
+    Json(SignInMethods { oidc: site.oidc.as_ref().map(|oidc| oidc.name().to_owned()) })
+}
+
+/// The page of the caller's account.
+pub(crate) async fn page() -> Result<HttpResponse, ApiError> {
+    dashboard::page("account.html")
 }
 
 /// Who asks.

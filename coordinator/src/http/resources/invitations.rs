@@ -9,9 +9,10 @@ use super::super::problem::ApiError;
 use super::super::{Site, body, dashboard, sign_in as http_sign_in};
 use super::{BODY_MAX, call, id};
 use crate::http::openapi::Refusal;
+use crate::mail::{InvitationMail, Mailer};
 use crate::service::resources::Membership;
 use crate::service::resources::invitations::{
-    self, Acceptance, CreatedInvitation, Invitation, NewInvitation,
+    self, Acceptance, CreatedInvitation, Invitation, MailOutcome, NewInvitation,
 };
 use crate::service::{Caller, sign_in};
 
@@ -38,8 +39,46 @@ pub(crate) async fn create(
     payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
     let wanted: NewInvitation = body::json(payload, BODY_MAX).await?;
-    let made = call(&site, member.into_inner(), move |_, call| call.create_invitation(wanted)).await?;
+    let (member, to) = (member.into_inner(), wanted.mail_address.clone());
+    let post = match to {
+        None => None,
+        Some(to) => Some((to, Post::of(&site)?)),
+    };
+    let by = member.caller.person.name.clone();
+    let mut made = call(&site, member, move |_, call| call.create_invitation(wanted)).await?;
+    if let Some((to, post)) = post {
+        made.mail = Some(post.send(&to, &by, &made).await);
+    }
     Ok(HttpResponse::Created().json(made))
+}
+
+/// What it takes to send an invitation.
+struct Post {
+    mailer: Arc<Mailer>,
+    public_url: String,
+}
+
+impl Post {
+    fn of(site: &Site) -> Result<Self, ApiError> {
+        let missing =
+            "mail_address: this coordinator sends no mail; give it --smtp-url, --mail-from and --public-url";
+        let both = site.mailer.clone().zip(site.public_url.clone());
+        let (mailer, public_url) = both.ok_or_else(|| ApiError::invalid(missing))?;
+        Ok(Self { mailer, public_url })
+    }
+
+    async fn send(&self, to: &str, by: &str, made: &CreatedInvitation) -> MailOutcome {
+        let link = format!("{}/invitation/{}", self.public_url, made.token);
+        let until = jiff::Timestamp::from_millisecond(made.invitation.expires_at_ms).unwrap_or_default();
+        let until = until.strftime("%-d %B %Y, %H:%M UTC").to_string();
+        match self.mailer.invite(InvitationMail { to, link: &link, by, until: &until }).await {
+            Ok(()) => MailOutcome { sent: true, why: None },
+            Err(why) => {
+                tracing::warn!(why, "an invitation was not sent");
+                MailOutcome { sent: false, why: Some(why) }
+            }
+        }
+    }
 }
 
 /// Takes an invitation back.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use protocol::api::{EnrollmentKey as Secret, Tag};
+use protocol::key::PublicKey;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -31,6 +32,9 @@ pub struct EnrollmentKey {
     pub tags: Vec<Tag>,
     /// Whether they are deleted when they go offline.
     pub is_ephemeral: bool,
+    /// The WireGuard public key of the only machine that may use it, where it is for one.
+    #[schema(value_type = Option<String>)]
+    pub public_key: Option<PublicKey>,
     /// How many machines used it.
     pub use_count: u32,
     /// When one did last, Unix milliseconds.
@@ -90,6 +94,7 @@ impl From<EnrollmentKeyRow> for EnrollmentKey {
             single_use: row.single_use,
             tags: row.tags,
             is_ephemeral: row.is_ephemeral,
+            public_key: row.public_key,
             use_count: row.use_count,
             last_used_at_ms: row.last_used_at_ms,
             created_at_ms: row.created_at_ms,
@@ -148,6 +153,7 @@ impl Call<'_> {
             description: wanted.description.clone(),
             tags: wanted.tags.iter().cloned().collect(),
             is_ephemeral: wanted.ephemeral,
+            public_key: None,
         };
         let (entry, stored) = (self.audit("enrollment-key.create", row.id, &wanted), row.clone());
         self.store.write(move |tx| {

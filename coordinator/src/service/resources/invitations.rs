@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::{Call, ResourceError, expiry};
 use crate::Entropy;
+use crate::mail::is_address;
 use crate::service::{
     Caller, InvitationToken,
     administration::{PERSON_MAX, is_person_name},
@@ -32,6 +33,8 @@ pub struct Invitation {
     pub expires_at_ms: i64,
     /// When it was, Unix milliseconds.
     pub accepted_at_ms: Option<i64>,
+    /// Where the link was to be sent.
+    pub mail_address: Option<String>,
 }
 
 /// A new invitation.
@@ -43,6 +46,9 @@ pub struct NewInvitation {
     /// Seconds for which it may be accepted; 7 days where absent, at most 30.
     #[serde(default = "week_s")]
     pub lifetime_s: i64,
+    /// Where to send the link, which is shown all the same; nowhere where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mail_address: Option<String>,
 }
 
 const fn week_s() -> i64 {
@@ -57,6 +63,18 @@ pub struct CreatedInvitation {
     pub invitation: Invitation,
     /// The secret; the link is the coordinator's URL, `/invitation/` and this.
     pub token: String,
+    /// How it went with the mail, where one was wanted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mail: Option<MailOutcome>,
+}
+
+/// How it went with a mail.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct MailOutcome {
+    /// Whether the server took it.
+    pub sent: bool,
+    /// Why not; the invitation stays.
+    pub why: Option<String>,
 }
 
 /// How a guest who is no user yet comes in.
@@ -79,6 +97,7 @@ impl From<InvitationRow> for Invitation {
             created_at_ms: row.created_at_ms,
             expires_at_ms: row.expires_at_ms,
             accepted_at_ms: row.accepted_at_ms,
+            mail_address: row.mail_address,
         }
     }
 }
@@ -106,6 +125,9 @@ impl Call<'_> {
         if wanted.role > self.role {
             return Err(ResourceError::Forbidden("nobody invites into a role above their own"));
         }
+        if wanted.mail_address.as_deref().is_some_and(|address| !is_address(address)) {
+            return Err(ResourceError::invalid("mail_address", "not a mail address"));
+        }
         let row = InvitationRow {
             id: self.entropy.id(self.now_ms),
             organization_id: self.organization,
@@ -114,6 +136,7 @@ impl Call<'_> {
             created_at_ms: self.now_ms,
             expires_at_ms: expiry("lifetime_s", self.now_ms, wanted.lifetime_s, LIFETIME_MAX_MS)?,
             accepted_at_ms: None,
+            mail_address: wanted.mail_address.clone(),
         };
         let token = InvitationToken::from_random(self.entropy.secret());
         let (hash, entry) = (token.hash(), self.audit("invitation.create", row.id, &wanted));
@@ -130,7 +153,7 @@ impl Call<'_> {
             tx.insert_invitation(&stored, hash)?;
             Ok(tx.insert_audit(&entry)?)
         })?;
-        Ok(CreatedInvitation { invitation: row.into(), token: token.to_text().to_string() })
+        Ok(CreatedInvitation { invitation: row.into(), token: token.to_text().to_string(), mail: None })
     }
 
     /// Takes an invitation back.
@@ -202,7 +225,7 @@ fn link_hash(token: &str) -> Result<SecretHash, ResourceError> {
 }
 
 /// Makes a person a member as an invitation says, unless they are more already, and uses the invitation up.
-fn let_in(
+pub(in crate::service) fn let_in(
     tx: &WriteTx<'_>,
     now_ms: i64,
     invitation: &InvitationRow,

@@ -89,6 +89,11 @@ impl Call<'_> {
                 let why = "this is the last owner: make somebody else an owner first";
                 return Err(ResourceError::Conflict(why.to_owned()));
             }
+            let by_groups = tx.reading().role_sources(organization, person)?.by_groups;
+            if wanted.is_some_and(|wanted| by_groups > Some(wanted)) {
+                let why = "a higher role follows from this member's groups at the sign-in provider; change it there";
+                return Err(ResourceError::Conflict(why.to_owned()));
+            }
             entry.subject.clone_from(&member.person.name);
             apply(tx, organization, person, wanted, now_ms)?;
             Ok(tx.insert_audit(&entry)?)

@@ -1,6 +1,11 @@
 // Made from the Rust types by `cargo run -q --bin api-types`. Do not edit.
 
 /**
+ * How new nodes become part of a network.
+ */
+export type Admission = "automatic" | "manual";
+
+/**
  * One thing to do.
  */
 export type Advice = {
@@ -339,6 +344,11 @@ seen: number,
 is_lossy: boolean, };
 
 /**
+ * How it stands with a machine that asked to be let in.
+ */
+export type MachineDecision = "waiting" | "approved" | "refused";
+
+/**
  * How a NAT picks the outside port (RFC 4787 §4.1).
  */
 export type Mapping = "none" | "endpoint-independent" | "address-dependent" | "address-and-port-dependent" | "dependent";
@@ -419,6 +429,31 @@ udp: UdpReach | null,
  * Peers see other ports than STUN servers do, though those agree: STUN's word is not to be trusted here.
  */
 is_contradicted: boolean | null, };
+
+/**
+ * A network that a machine may be let into.
+ */
+export type NetworkChoice = {
+/**
+ * The organization's id.
+ */
+organization: string,
+/**
+ * The organization's name.
+ */
+organization_name: string,
+/**
+ * The network's id.
+ */
+network: string,
+/**
+ * The network's name.
+ */
+network_name: string,
+/**
+ * Whether new nodes wait for an administrator there.
+ */
+admission: Admission, };
 
 /**
  * A network.
@@ -1264,3 +1299,44 @@ quality: PathQuality,
  * Why it is used or not.
  */
 reason: Reason, };
+
+/**
+ * A machine that waits, for the person who decides.
+ */
+export type WaitingMachine = {
+/**
+ * The code, which must be the one that the machine shows.
+ */
+user_code: string,
+/**
+ * The name that it wants.
+ */
+name: string,
+/**
+ * Its WireGuard public key.
+ */
+public_key: PublicKey,
+/**
+ * Its operating system, as it says.
+ */
+os: string | null,
+/**
+ * The address that its request came from.
+ */
+address: string | null,
+/**
+ * Since when it waits, Unix milliseconds.
+ */
+created_at_ms: number,
+/**
+ * Until when, Unix milliseconds.
+ */
+expires_at_ms: number,
+/**
+ * Whether somebody has decided.
+ */
+decision: MachineDecision,
+/**
+ * Where the caller may let it in.
+ */
+networks: Array<NetworkChoice>, };

@@ -1,0 +1,285 @@
+//! Who comes in by an OpenID provider, and as what. A person is known by issuer and subject and by nothing else: an e-mail
+//! address or a name may be anybody's there.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::json;
+use uuid::Uuid;
+
+use super::administration::{PERSON_MAX, is_name};
+use super::resources::invitations::let_in;
+use super::sign_in::Opening;
+use super::{SessionToken, resources::ResourceError};
+use crate::Entropy;
+use crate::store::{
+    AuditRow, IdentityRow, PersonRow, ReadTx, Role, RoleSources, SecretHash, Store, StoreError, WriteTx,
+};
+
+/// The highest number behind a name that is taken.
+const NAME_SUFFIX_MAX: u32 = 10_000;
+
+/// Whom a provider vouches for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The provider.
+    pub issuer: String,
+    /// Who, there: 1 to 255 bytes.
+    pub subject: String,
+    /// What to call a new person, where the provider says so.
+    pub name: Option<String>,
+    /// The groups there.
+    pub groups: BTreeSet<String>,
+}
+
+/// The role that follows from a group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupRole {
+    /// The group, as the provider names it.
+    pub group: String,
+    /// The organization, by name or id.
+    pub organization: String,
+    /// As what.
+    pub role: Role,
+}
+
+/// What a sign-in is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Purpose {
+    /// To come in.
+    SignIn,
+    /// To come in by an invitation.
+    Invitation(SecretHash),
+    /// To let somebody who is signed in, by this session, come in this way from now on.
+    Link {
+        /// Who.
+        person: Uuid,
+        /// The session, which must still be there.
+        session: Uuid,
+    },
+}
+
+/// Why somebody whom the provider vouches for does not come in.
+#[derive(Debug, thiserror::Error)]
+pub enum IdentityError {
+    /// Nobody has given this person access.
+    #[error("you have no access here; ask an administrator")]
+    NoAccess,
+    /// The invitation leads nowhere, or not any more.
+    #[error("this invitation is unknown, used or expired; ask for a new one")]
+    InvitationUnusable,
+    /// It is another person's already.
+    #[error("this identity belongs to another account here")]
+    LinkedElsewhere,
+    /// Who wanted to link it is not signed in any more.
+    #[error("you are not signed in any more; sign in and try again")]
+    SignedOut,
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Lets somebody in: a session, or none where it was to link an account that is signed in already. Memberships that follow from
+/// groups are set and taken away; roles that somebody gave stay.
+///
+/// # Errors
+/// Why not.
+pub fn come_in(
+    store: &Store,
+    entropy: &Entropy,
+    now_ms: i64,
+    (identity, group_roles): (Identity, &[GroupRole]),
+    (purpose, browser): (Purpose, &str),
+) -> Result<Option<SessionToken>, IdentityError> {
+    let opening = Opening::new(entropy, now_ms, browser);
+    let new_id = entropy.id(now_ms);
+    let group_roles = group_roles.to_vec();
+    store.write(move |tx| {
+        let wanted = roles_of(&tx.reading(), &identity, &group_roles)?;
+        let known = tx.reading().person_by_identity(&identity.issuer, &identity.subject)?;
+        let arrival = Arrival { tx, now_ms, identity: &identity, new_id };
+        let (person, opening) = match purpose {
+            Purpose::SignIn => {
+                let person = match known {
+                    Some(person) => person,
+                    None if wanted.is_empty() => return Err(IdentityError::NoAccess),
+                    None => arrival.new_person()?,
+                };
+                (person, Some(opening))
+            }
+            Purpose::Invitation(link) => {
+                let invitation =
+                    tx.reading().open_invitation(link, now_ms)?.ok_or(IdentityError::InvitationUnusable)?;
+                let person = known.map_or_else(|| arrival.new_person(), Ok)?;
+                let_in(tx, now_ms, &invitation, &person)?;
+                (person, Some(opening))
+            }
+            Purpose::Link { person, session } => (arrival.link(known, person, session)?, None),
+        };
+        arrival.apply_groups(&person, &wanted)?;
+        if opening.is_some() && tx.reading().memberships(person.id)?.is_empty() {
+            // No failure of the transaction: what the groups took away stays taken away.
+            return Ok(Err(IdentityError::NoAccess));
+        }
+        Ok(Ok(opening.map(|opening| opening.insert(tx, now_ms, person.id)).transpose()?))
+    })?
+}
+
+/// Takes a person's identities away; nobody locks themselves out.
+///
+/// # Errors
+/// A person without a password, or the database's.
+pub fn unlink(store: &Store, now_ms: i64, person: &PersonRow) -> Result<(), ResourceError> {
+    let person = person.clone();
+    store.write(move |tx| {
+        let known = tx.reading().person_by_name(&person.name)?;
+        if known.is_none_or(|(_, password)| password.is_none()) {
+            let why = "set a password first: you sign in by this alone";
+            return Err(ResourceError::Conflict(why.to_owned()));
+        }
+        if tx.delete_identities(person.id)? > 0 {
+            tx.insert_audit(&entry(now_ms, &person.name, "identity.unlink", &person.name, "{}".to_owned()))?;
+        }
+        Ok(())
+    })
+}
+
+/// The roles that follow from somebody's groups, the highest where there are several.
+fn roles_of(
+    tx: &ReadTx<'_>,
+    identity: &Identity,
+    group_roles: &[GroupRole],
+) -> Result<BTreeMap<Uuid, Role>, StoreError> {
+    let organizations = tx.organizations()?;
+    let mut roles = BTreeMap::new();
+    for wanted in group_roles.iter().filter(|wanted| identity.groups.contains(&wanted.group)) {
+        let named = organizations
+            .iter()
+            .find(|known| known.name == wanted.organization || known.id.to_string() == wanted.organization);
+        let Some(organization) = named else {
+            tracing::warn!(
+                group = wanted.group,
+                organization = wanted.organization,
+                "a group leads into an organization that does not exist"
+            );
+            continue;
+        };
+        let role = roles.entry(organization.id).or_insert(wanted.role);
+        *role = wanted.role.max(*role);
+    }
+    Ok(roles)
+}
+
+/// An entry of the audit log for the installation as a whole.
+fn entry(now_ms: i64, actor: &str, action: &str, subject: &str, details: String) -> AuditRow {
+    AuditRow {
+        id: 0,
+        organization_id: None,
+        at_ms: now_ms,
+        actor: actor.to_owned(),
+        action: action.to_owned(),
+        subject: subject.to_owned(),
+        details,
+    }
+}
+
+/// Somebody at the door, in the transaction that lets them in.
+struct Arrival<'a, 'tx> {
+    tx: &'a WriteTx<'tx>,
+    now_ms: i64,
+    identity: &'a Identity,
+    new_id: Uuid,
+}
+
+impl Arrival<'_, '_> {
+    fn row(&self) -> IdentityRow {
+        IdentityRow {
+            issuer: self.identity.issuer.clone(),
+            subject: self.identity.subject.clone(),
+            created_at_ms: self.now_ms,
+        }
+    }
+
+    /// A new person with a name that nobody has.
+    fn new_person(&self) -> Result<PersonRow, StoreError> {
+        let person = PersonRow { id: self.new_id, name: self.free_name()? };
+        self.tx.insert_person(&person, None, self.now_ms)?;
+        self.tx.insert_identity(&self.row(), person.id)?;
+        self.log("identity.create", &person)?;
+        Ok(person)
+    }
+
+    /// The name that the provider tells, or with 2, 3 … behind it.
+    fn free_name(&self) -> Result<String, StoreError> {
+        let told = self.identity.name.as_deref().unwrap_or_default();
+        let clean: String = told.chars().filter(|letter| !letter.is_control()).take(PERSON_MAX - 6).collect();
+        let stem = if is_name(clean.trim(), PERSON_MAX) { clean.trim() } else { "person" };
+        let mut name = stem.to_owned();
+        for number in 2..=NAME_SUFFIX_MAX {
+            if self.tx.reading().person_by_name(&name)?.is_none() {
+                return Ok(name);
+            }
+            name = format!("{stem}-{number}");
+        }
+        // Never the same as another one's.
+        Ok(self.new_id.to_string())
+    }
+
+    /// Makes the identity somebody's who is signed in.
+    fn link(
+        &self,
+        known: Option<PersonRow>,
+        person: Uuid,
+        session: Uuid,
+    ) -> Result<PersonRow, IdentityError> {
+        let sessions = self.tx.reading().sessions(person, self.now_ms)?;
+        let open = sessions.into_iter().find(|open| open.id == session).ok_or(IdentityError::SignedOut)?;
+        match known {
+            Some(other) if other.id != person => return Err(IdentityError::LinkedElsewhere),
+            Some(_) => {}
+            None => {
+                self.tx.insert_identity(&self.row(), person)?;
+                self.log("identity.link", &open.person)?;
+            }
+        }
+        Ok(open.person)
+    }
+
+    fn log(&self, action: &'static str, person: &PersonRow) -> Result<(), StoreError> {
+        let details = json!({"issuer": self.identity.issuer, "subject": self.identity.subject}).to_string();
+        self.tx.insert_audit(&entry(self.now_ms, &person.name, action, &person.name, details))
+    }
+
+    /// Sets what follows from the groups now, and takes away what followed from them before. The last owner stays one.
+    fn apply_groups(&self, person: &PersonRow, wanted: &BTreeMap<Uuid, Role>) -> Result<(), StoreError> {
+        let before = self.tx.reading().group_roles(person.id)?;
+        let organizations: BTreeSet<Uuid> = before.keys().chain(wanted.keys()).copied().collect();
+        for organization in organizations {
+            let sources = self.tx.reading().role_sources(organization, person.id)?;
+            let now = RoleSources { by_groups: wanted.get(&organization).copied(), ..sources };
+            if now == sources {
+                continue;
+            }
+            let loses_owner =
+                sources.effective() == Some(Role::Owner) && now.effective() != Some(Role::Owner);
+            if loses_owner && self.is_last_owner(organization)? {
+                tracing::warn!(%organization, person = person.name, "the groups take the last owner's role away; it stays");
+                continue;
+            }
+            self.tx.set_role_sources(organization, person.id, now, self.now_ms)?;
+            if now.effective() < sources.effective() {
+                // They might let in whom the new role may not.
+                self.tx.delete_open_invitations(organization, person.id)?;
+            }
+            let details = json!({"role": now.effective(), "by": "groups"}).to_string();
+            let what = ("member.role", person.name.clone(), details);
+            let actor = "OpenID provider".to_owned();
+            self.tx.insert_audit(&AuditRow::new(organization, self.now_ms, actor, what))?;
+        }
+        Ok(())
+    }
+
+    fn is_last_owner(&self, organization: Uuid) -> Result<bool, StoreError> {
+        let members = self.tx.reading().members(organization)?;
+        Ok(members.iter().filter(|member| member.role == Role::Owner).count() == 1)
+    }
+}
