@@ -26,8 +26,9 @@ const GATHER: Duration = Duration::from_millis(10);
 /// lets it go. An event below it is handed over in pieces, or ten thousand streams would hold a gigabyte for nothing.
 const BUFFER_KEPT_MAX: usize = 128 * 1024;
 
-/// Such a piece makes a write buffer grow once, to 16 KiB; smaller ones cost more system calls while all agents come back at once.
-const PIECE_BYTES: usize = 12 * 1024;
+/// Such a piece fits into the 8 KiB that a write buffer has at first, with the answer's head; smaller ones cost more system calls
+/// while all agents come back at once.
+const PIECE_BYTES: usize = 7 * 1024;
 
 pub(super) async fn map(
     site: Data<Site>,

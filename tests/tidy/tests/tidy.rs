@@ -121,6 +121,21 @@ fn every_path_that_the_architecture_page_names_exists() {
 }
 
 #[test]
+fn every_test_that_the_page_of_advisories_names_exists() {
+    let page = fs::read_to_string(root().join("docs/explanation/advisories.md")).unwrap();
+    let sources: String = files(&["rs"]).iter().map(|path| fs::read_to_string(path).unwrap()).collect();
+    let wrong: Vec<String> = page
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .filter(|word| word.contains('_') && !word.contains('/'))
+        .filter(|name| !sources.contains(&format!("fn {name}(")))
+        .map(str::to_owned)
+        .collect();
+    assert_none("docs/explanation/advisories.md names tests that are not there", &wrong);
+}
+
+#[test]
 fn every_decision_record_says_its_status_on_one_screen() {
     let wrong: Vec<String> = fs::read_dir(root().join("docs/adr"))
         .unwrap()
