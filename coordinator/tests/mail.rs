@@ -140,6 +140,39 @@ fn where_a_mail_cannot_be_sent_that_is_said_and_the_invitation_stays() {
     }
 }
 
+#[test]
+fn the_admin_command_sends_one_with_the_settings_of_the_file() {
+    let mut smtp = SmtpServer::start();
+    let directory = tempfile::tempdir().unwrap();
+    let (password, config) = (directory.path().join("password"), directory.path().join("c.toml"));
+    std::fs::write(&password, format!("{PASSWORD}\n")).unwrap();
+    let lines = format!(
+        "smtp_url = \"smtp://warren@127.0.0.1:{}\"\nsmtp_password_file = \"{}\"\nmail_from = \"warren@mesh.example\"\n",
+        smtp.port,
+        password.display()
+    );
+    std::fs::write(&config, lines).unwrap();
+    let state = directory.path().join("state");
+    let run = |words: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_warren-coordinator"));
+        command.args(["admin", "--json", "--data-dir"]).arg(&state).args(words);
+        command.output().unwrap()
+    };
+    assert!(run(&["init"]).status.success());
+    let url = ["--public-url", "http://mesh.example"];
+    let invite = |more: &[&str]| {
+        run(&[&["invitation", "create", "--mail", "ada@example.org"], &url[..], more].concat())
+    };
+    let without = invite(&[]);
+    assert_eq!(without.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&without.stderr).contains("--smtp-url"));
+    let made = invite(&["--config", config.to_str().unwrap()]);
+    let made: Value = serde_json::from_slice(&made.stdout).unwrap();
+    assert_eq!(made["mail"]["sent"], true, "{made}");
+    let content = smtp.message()["content"].as_str().unwrap().replace("=\r\n", "");
+    assert!(content.contains(made["link"].as_str().unwrap()), "{content}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_server_that_says_nothing_is_not_waited_for_longer_than_a_caller_would() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();

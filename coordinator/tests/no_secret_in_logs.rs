@@ -11,6 +11,7 @@ use fixture::client::Server;
 use fixture::{Fixture, report, request, unseal};
 use protocol::api::EnrollResponse;
 use protocol::key::PrivateKey;
+use serde_json::{Value, json};
 
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
@@ -22,6 +23,27 @@ impl Write for Log {
     fn flush(&mut self) -> std::io::Result<()> {
         Ok(())
     }
+}
+
+/// A machine without a key asks, and whoever has the cookie lets it in; gives the codes and the key.
+fn let_a_machine_in(server: &Server, cookie: &str) -> [String; 3] {
+    let send = |method: &str, path: &str, body: Value| {
+        let body = body.to_string();
+        server.send(method, path, &[("Cookie", cookie)], body.as_bytes())
+    };
+    let read = |body: &str| serde_json::from_str::<Value>(body).unwrap();
+    let public_key = PrivateKey::from_random([4; 32]).public_key();
+    let wish = json!({"name": "asks", "public_key": public_key});
+    let begun = read(&send("POST", "/api/v1/device-authorization", wish).body);
+    let [device, user] = ["device_code", "user_code"].map(|code| begun[code].as_str().unwrap().to_owned());
+    let shown = read(&send("GET", &format!("/api/v1/device-authorization/{user}"), json!({})).body);
+    let choice = &shown["networks"][0];
+    let organization = choice["organization"].as_str().unwrap();
+    let path = format!("/api/v1/organizations/{organization}/device-authorization/{user}");
+    assert_eq!(send("POST", &path, json!({"network": choice["network"]})).status, 204);
+    let asked = json!({ "device_code": device });
+    let given = read(&send("POST", "/api/v1/device-authorization/enrollment-key", asked).body);
+    [device, user, given["enrollment_key"].as_str().unwrap().to_owned()]
 }
 
 #[test]
@@ -65,23 +87,7 @@ fn no_secret_reaches_the_log() {
         .to_text();
     let cookie = format!("warren_session={}", *session);
     assert_eq!(server.send("GET", "/api/v1/overview", &[("Cookie", &cookie)], b"").status, 200);
-    let wish =
-        serde_json::json!({"name": "asks", "public_key": PrivateKey::from_random([4; 32]).public_key()});
-    let waits = server.send("POST", "/api/v1/device-authorization", &[], wish.to_string().as_bytes()).body;
-    let waits: serde_json::Value = serde_json::from_str(&waits).unwrap();
-    let (device_code, user_code) =
-        (waits["device_code"].as_str().unwrap(), waits["user_code"].as_str().unwrap());
-    let path = format!("/api/v1/device-authorization/{user_code}");
-    let shown = server.send("GET", &path, &[("Cookie", &cookie)], b"").body;
-    let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
-    let organization = shown["networks"][0]["organization"].as_str().unwrap();
-    let path = format!("/api/v1/organizations/{organization}/device-authorization/{user_code}");
-    let chosen = serde_json::json!({"network": shown["networks"][0]["network"]}).to_string();
-    assert_eq!(server.send("POST", &path, &[("Cookie", &cookie)], chosen.as_bytes()).status, 204);
-    let asked = serde_json::json!({ "device_code": device_code }).to_string();
-    let given =
-        server.send("POST", "/api/v1/device-authorization/enrollment-key", &[], asked.as_bytes()).body;
-    let given: serde_json::Value = serde_json::from_str(&given).unwrap();
+    let let_in = let_a_machine_in(&server, &cookie);
     // Wrong secrets are secrets of somebody too.
     server.send("POST", "/api/v1/report", &[("Authorization", "Bearer wnt_canary-one")], b"{}");
     server.send("POST", "/sign-in/wsl_canary-two", &[], b"");
@@ -98,12 +104,9 @@ fn no_secret_reaches_the_log() {
         session.to_string(),
         relay_token.to_owned(),
         response.sealed_token.clone(),
-        device_code.to_owned(),
-        user_code.to_owned(),
-        given["enrollment_key"].as_str().unwrap().to_owned(),
         "canary".to_owned(),
     ];
-    for secret in secrets {
+    for secret in secrets.into_iter().chain(let_in) {
         let tail = &secret[secret.len().saturating_sub(20)..];
         assert!(!log.contains(tail), "{tail} is in the log");
     }

@@ -426,6 +426,43 @@ test("a machine without a key is let in by a member who signs in on its page, or
   await elsewhere.close();
 });
 
+test("who signs in with an OpenID provider is offered a button, and told why it does not work", async () => {
+  const elsewhere = await browser.newContext({ baseURL: lab.url, viewport: PHONE, colorScheme: "light" });
+  const complaints = watch(elsewhere, lab.url, [...EXCUSED, /status of 503/]);
+  const stranger = await elsewhere.newPage();
+  // The lab's coordinator has none; what a real one does is coordinator/tests/oidc's to try.
+  await stranger.route("**/api/v1/sign-in-methods", (route) => route.fulfill({ json: { oidc: "Company" } }));
+  const down = { title: "Company cannot be asked now", detail: "try again", status: 503 };
+  await stranger.route("**/api/v1/oidc/sign-in", (route) => route.fulfill({ status: 503, json: down }));
+  await stranger.goto("/?refused=no-access");
+  await stranger.getByText("You have no access here. Ask an administrator.").waitFor();
+  await stranger.getByRole("button", { name: "Sign in with Company" }).click();
+  await stranger.getByText("Company cannot be asked now; try again.").waitFor();
+  for (const colorScheme of ["dark", "light"]) {
+    await stranger.emulateMedia({ colorScheme });
+    await assertAccessible(stranger, `signing in with a provider, ${colorScheme}`);
+  }
+  await assertFits(stranger, "signing in with a provider");
+  await stranger.screenshot({ path: join(pictures, "sign-in-with-a-provider.png"), fullPage: true });
+  await stranger.goto("/invitation/wiv_nothing");
+  await stranger.getByRole("button", { name: "Join with Company" }).waitFor();
+  await assertAccessible(stranger, "an invitation with a provider");
+  await stranger.goto("/account");
+  await stranger.getByLabel("Name or e-mail address").fill("guest");
+  await stranger.getByLabel("Password").fill("four words and more");
+  await stranger.getByRole("button", { name: "Sign in", exact: true }).click();
+  await stranger.getByRole("heading", { name: "guest" }).waitFor();
+  await stranger.getByRole("button", { name: "Link Company" }).waitFor();
+  for (const colorScheme of ["dark", "light"]) {
+    await stranger.emulateMedia({ colorScheme });
+    await assertAccessible(stranger, `the account, ${colorScheme}`);
+  }
+  await assertFits(stranger, "the account");
+  await stranger.screenshot({ path: join(pictures, "account.png"), fullPage: true });
+  assert.deepEqual(complaints, []);
+  await elsewhere.close();
+});
+
 test("signing out ends it, and the used link says that it is used", async () => {
   await page.getByRole("button", { name: "Sign out" }).click();
   await page.getByRole("heading", { name: "Sign in" }).waitFor();

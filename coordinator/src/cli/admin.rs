@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::args::{AdminArgs, AdminCommand, NetworkCommand, NodeCommand};
+use super::args::{AdminArgs, AdminCommand, NetworkCommand, NodeCommand, PlaceArgs};
 use super::config::{data_dir, parse_public_url};
 use super::error::CliError;
 use super::output::{answer, table, time};
@@ -25,6 +25,8 @@ struct Admin {
     json: bool,
     /// The organization that was named.
     organization: Option<String>,
+    /// Where the state and the configuration are.
+    place: PlaceArgs,
 }
 
 pub(super) fn admin(args: &AdminArgs) -> Result<(), CliError> {
@@ -48,6 +50,7 @@ pub(super) fn admin(args: &AdminArgs) -> Result<(), CliError> {
         now_ms: now_ms(),
         json: args.json,
         organization: args.organization.clone(),
+        place: args.place.clone(),
     };
     match &args.command {
         AdminCommand::Init { owner, network } => admin.init(owner, network),

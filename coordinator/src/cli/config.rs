@@ -203,6 +203,11 @@ fn prefixes(texts: Option<Vec<String>>) -> Result<Vec<IpNet>, CliError> {
     texts.iter().map(|text| parse_prefix(text).map_err(wrong)).collect()
 }
 
+/// What `serve` would send mail with, for commands that do so, too.
+pub(super) fn mail(args: &MailArgs, place: &PlaceArgs) -> Result<Option<MailConfig>, CliError> {
+    MailConfig::new(args.or(read_file(place.config.as_deref())?.mail()))
+}
+
 /// The data directory of the commands that need nothing else.
 pub(super) fn data_dir(args: &PlaceArgs) -> Result<DataDir, CliError> {
     let file = read_file(args.config.as_deref())?;

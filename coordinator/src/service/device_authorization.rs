@@ -234,7 +234,7 @@ impl DeviceAuthorizations {
     /// None waits, or not any more.
     pub fn look(&mut self, now_ms: i64, code: UserCode) -> Result<&Waiting, ResourceError> {
         self.forget_expired(now_ms);
-        self.0.get(&code).ok_or(ResourceError::NotFound("request to join; it may be too old"))
+        self.0.get(&code).ok_or(ResourceError::NotFound("request to join"))
     }
 
     /// Takes the decision up: until [`DeviceAuthorizations::decide`] nobody else can.

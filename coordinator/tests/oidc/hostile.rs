@@ -1,14 +1,15 @@
 //! A provider that says what a test tells it to, with keys of its own.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
 
 /// The secret between it and the coordinator.
@@ -89,8 +90,14 @@ impl Keys {
 
 impl Hostile {
     pub(crate) fn start() -> Self {
+        Self::start_with(None)
+    }
+
+    /// The same, behind TLS where there are settings for it.
+    pub(crate) fn start_with(tls: Option<Arc<ServerConfig>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let issuer = format!("http://{}", listener.local_addr().unwrap());
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let issuer = format!("{scheme}://{}", listener.local_addr().unwrap());
         let says = Says {
             claims: json!({"sub": "ada-1"}),
             alg: "ES256",
@@ -105,8 +112,14 @@ impl Hostile {
         let (known, keys) = (Arc::new(known), Arc::new(Keys::new()));
         std::thread::spawn(move || {
             for stream in listener.incoming() {
-                let (known, keys) = (Arc::clone(&known), Arc::clone(&keys));
-                std::thread::spawn(move || known.serve(&keys, stream.unwrap()));
+                let (known, keys, tls) = (Arc::clone(&known), Arc::clone(&keys), tls.clone());
+                std::thread::spawn(move || match tls {
+                    None => known.serve(&keys, stream.unwrap()),
+                    Some(tls) => {
+                        let connection = ServerConnection::new(tls).unwrap();
+                        known.serve(&keys, StreamOwned::new(connection, stream.unwrap()));
+                    }
+                });
             }
         });
         Self { issuer, says, asked }
@@ -129,7 +142,7 @@ struct Known {
 }
 
 impl Known {
-    fn serve(&self, keys: &Keys, stream: TcpStream) {
+    fn serve(&self, keys: &Keys, stream: impl Read + Write) {
         let mut reader = BufReader::new(stream);
         let Some(asked) = read(&mut reader) else { return };
         let path = asked.path.clone();
@@ -141,7 +154,8 @@ impl Known {
             body.len()
         );
         // The coordinator may have given up.
-        let _ = reader.into_inner().write_all(format!("{head}{body}").as_bytes());
+        let mut stream = reader.into_inner();
+        let _ = stream.write_all(format!("{head}{body}").as_bytes()).and_then(|()| stream.flush());
     }
 
     fn answer(&self, keys: &Keys, path: &str) -> (u16, String) {

@@ -1,6 +1,6 @@
 //! Signing in with an OpenID provider: one that lies as a test tells it to, and a real one.
 #![cfg(feature = "oidc")]
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, clippy::unwrap_in_result, reason = "a test fails by panicking")]
 
 #[path = "../fixture/mod.rs"]
 mod fixture;
@@ -8,6 +8,7 @@ mod groups;
 mod hostile;
 mod real_provider;
 mod refusals;
+mod secrets;
 
 use std::collections::BTreeMap;
 

@@ -1,7 +1,9 @@
 //! What is not believed: states, codes and tokens that are not right, and a provider that is down or misbehaves.
 
 use std::net::TcpListener;
+use std::sync::Arc;
 
+use coordinator::http::oidc::{Oidc, ProviderSettings};
 use serde_json::{Value, json};
 
 use super::hostile::{CLIENT_SECRET, Hostile, Says};
@@ -159,6 +161,24 @@ fn a_provider_that_calls_itself_otherwise_or_leads_to_plain_http_is_not_used() {
         let answer = stage.server.send("POST", "/api/v1/oidc/sign-in", &[], b"{}");
         assert_eq!(answer.status, 503, "{metadata}: {}", answer.body);
     }
+}
+
+#[test]
+fn a_provider_by_https_is_believed_where_the_given_roots_vouch_for_it_and_only_then() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let tls = rustls::ServerConfig::builder().with_no_client_auth();
+    let tls = tls.with_single_cert(vec![made.cert.der().clone()], key).unwrap();
+    let provider = Hostile::start_with(Some(Arc::new(tls)));
+    let known = settings(&provider.issuer, CLIENT_SECRET);
+    let begin = |stage: &Stage| stage.server.send("POST", "/api/v1/oidc/sign-in", &[], b"{}").status;
+    assert_eq!(begin(&Stage::new(known.clone())), 503, "the system's roots know nothing of it");
+    let roots = Some(made.cert.pem().into_bytes());
+    let stage = Stage::new(ProviderSettings { roots, ..known.clone() });
+    assert_eq!(stage.sign_in(&provider, ada()).unwrap(), "ada");
+    let nonsense = ProviderSettings { roots: Some(b"nonsense".to_vec()), ..known };
+    assert!(Oidc::new("Company".into(), nonsense, Vec::new()).is_err());
 }
 
 #[test]

@@ -7,9 +7,13 @@ use uuid::Uuid;
 use super::super::args::{
     AccessRuleCommand, ApiTokenCommand, InvitationCommand, MemberCommand, NetworkSetArgs, NodeSetArgs,
 };
+use super::super::config;
 use super::super::error::CliError;
+use super::super::mail::MailArgs;
 use super::super::output::{answer, table, time};
+use super::super::serve::runtime;
 use super::Admin;
+use crate::mail::{InvitationMail, Mailer};
 use crate::service::resources::Call;
 use crate::service::resources::access_rules::AccessRuleText;
 use crate::service::resources::api_tokens::NewApiToken;
@@ -154,16 +158,32 @@ impl Admin {
 
     pub(super) fn invitation(&self, command: &InvitationCommand) -> Result<(), CliError> {
         match command {
-            InvitationCommand::Create { role, expires, public_url } => {
+            InvitationCommand::Create { role, expires, public_url, mail, smtp } => {
                 let url = self.public_url(public_url.as_deref())?;
-                let wanted = NewInvitation { role: *role, lifetime_s: expires / 1000, mail_address: None };
+                let mailer = mail.as_ref().map(|_| self.mailer(smtp)).transpose()?;
+                let wanted =
+                    NewInvitation { role: *role, lifetime_s: expires / 1000, mail_address: mail.clone() };
                 let made = self.call(|call| Ok(call.create_invitation(wanted)?))?;
                 let link = format!("{url}/invitation/{}", made.token);
                 let expires_at = time(made.invitation.expires_at_ms);
-                let json =
-                    json!({"id": made.invitation.id, "link": link, "role": role, "expires_at": expires_at});
+                let by = self.membership()?.caller.person.name.clone();
+                let send = |(to, mailer): (&String, &Mailer)| {
+                    let mail = InvitationMail { to, link: &link, by: &by, until: &expires_at };
+                    Ok::<_, CliError>(runtime()?.block_on(mailer.invite(mail)))
+                };
+                let sent = mail.as_ref().zip(mailer.as_ref()).map(send).transpose()?;
+                let told =
+                    sent.as_ref().map(|sent| json!({"sent": sent.is_ok(), "why": sent.as_ref().err()}));
+                let json = json!({
+                    "id": made.invitation.id, "link": link, "role": role, "expires_at": expires_at, "mail": told,
+                });
+                let rest = match &sent {
+                    None => String::new(),
+                    Some(Ok(())) => "\nSent.".to_owned(),
+                    Some(Err(why)) => format!("\nNot sent: {why}"),
+                };
                 let text = format!(
-                    "{link}\n\nLets one person in as {}, until {expires_at}; shown this once.",
+                    "{link}\n\nLets one person in as {}, until {expires_at}; shown this once.{rest}",
                     role.as_str()
                 );
                 answer(self.json, &json, &text)
@@ -191,6 +211,13 @@ impl Admin {
                 answer(self.json, &json!({"deleted": id}), &format!("deleted {id}"))
             }
         }
+    }
+
+    /// What sends mail, by the settings of `serve`.
+    fn mailer(&self, args: &MailArgs) -> Result<Mailer, CliError> {
+        let config = config::mail(args, &self.place)?;
+        let missing = "--mail needs --smtp-url and --mail-from, here or in the configuration file";
+        config.ok_or_else(|| CliError::Usage(missing.to_owned()))?.start()
     }
 
     pub(super) fn access_rule(&self, command: &AccessRuleCommand) -> Result<(), CliError> {

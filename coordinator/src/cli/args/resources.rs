@@ -4,6 +4,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use protocol::access::{IpProtocol, PortRange, Verdict};
 use protocol::api::{NodeName, Tag};
 
+use super::super::mail::MailArgs;
 use super::parse_lifetime_ms;
 use crate::store::{Admission, Role};
 
@@ -90,6 +91,11 @@ pub(in crate::cli) enum InvitationCommand {
         /// Where browsers reach the coordinator [default: as `serve` was last told]
         #[arg(long, env = "WARREN_PUBLIC_URL", value_name = "URL")]
         public_url: Option<String>,
+        /// Send the link to this address, too
+        #[arg(long, value_name = "ADDRESS")]
+        mail: Option<String>,
+        #[command(flatten)]
+        smtp: MailArgs,
     },
     /// List the invitations, never their secrets
     List,

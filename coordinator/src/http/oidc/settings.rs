@@ -20,6 +20,7 @@ pub struct ProviderSettings {
 }
 
 /// Why nobody came in.
+#[cfg_attr(not(feature = "oidc"), expect(dead_code, reason = "nobody is asked"))]
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ProviderError {
     /// It cannot be asked.
