@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use protocol::api::{EnrollRequest, EnrollResponse, Report, ReportResponse, Servers};
 use protocol::key::PrivateKey;
+use protocol::map_signature::MapSigningKey;
 use protocol::relay_token::{TokenSigningKey, TokenVerifyingKey};
 use uuid::Uuid;
 
@@ -32,6 +33,7 @@ pub struct Coordinator {
     /// The servers inside, without those that the database knows.
     own: Servers,
     signing_key: TokenSigningKey,
+    map_key: MapSigningKey,
     directory: Mutex<Directory>,
     /// The database's change number that the directory stands for.
     seen_changes: AtomicI64,
@@ -71,6 +73,7 @@ impl Coordinator {
             own: announce(&relay_key, signing_key.verifying_key())?,
             directory: Mutex::new(Directory::new(row.boot_count, signing_key.verifying_key())),
             signing_key,
+            map_key: MapSigningKey::derive(&row.token_signing_key),
             seen_changes: AtomicI64::new(0),
             stale: AtomicBool::new(true),
             unsaved: Arc::default(),
@@ -159,7 +162,8 @@ impl Coordinator {
     /// # Errors
     /// Why the machine does not become a node.
     pub fn enroll(&self, now_ms: i64, request: &EnrollRequest) -> Result<EnrollResponse, EnrollError> {
-        let response = service::enroll(&self.store, &self.entropy, now_ms, request)?;
+        let response =
+            service::enroll(&self.store, &self.entropy, now_ms, request, self.map_key.verifying_key())?;
         self.refresh(response.node_id);
         Ok(response)
     }
@@ -243,7 +247,12 @@ impl Coordinator {
         let home = directory.home(identity);
         let network = directory.network_mut(home).ok_or(AuthError::NodeDeleted)?;
         let wakers = network.open_stream(identity.node, stream).map_err(|_| AuthError::NodeDeleted)?;
+        let newest = network.newest_revision();
         drop(directory);
+        if let Some(revision) = revision.filter(|revision| *revision > newest) {
+            tracing::warn!(node = %identity.node, revision, newest, "a node has a newer map than this coordinator ever made, and \
+                refuses older ones: a database that was put back by other means is brought in by `restore`");
+        }
         let identity = NodeIdentity { network: home, ..*identity };
         Ok(MapSubscription::new(Arc::clone(self), identity, stream, revision, wakers))
     }
@@ -293,6 +302,11 @@ impl Coordinator {
             Some(network) => network.view(identity.node, stream, sent),
             None => MapView::Ended(StreamEnd::NodeDeleted),
         }
+    }
+
+    /// The key that signs maps.
+    pub(crate) const fn map_key(&self) -> &MapSigningKey {
+        &self.map_key
     }
 
     /// Closes a stream.

@@ -3,12 +3,9 @@
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use clap::Args;
 use protocol::api::{EnrollRequest, EnrollResponse, NodeName, ProblemCode};
 use protocol::key::PrivateKey;
-use protocol::sealed;
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -17,7 +14,7 @@ use crate::control::Request;
 use crate::control::answer::DoneAnswer;
 use crate::coordinator_client::{CallError, CoordinatorClient, CoordinatorUrl};
 use crate::exit::{Code, Failure};
-use crate::state::{Enrolled, Identity, StateFolder, Token, pending_private_key};
+use crate::state::{Enrolled, Identity, StateFolder, open_credentials, pending_private_key};
 
 /// Mesh addresses that one node can have: one per IP version, with room for more.
 const ADDRESSES_MAX: usize = 16;
@@ -103,18 +100,15 @@ fn check(
     private_key: PrivateKey,
 ) -> Result<Identity, CallError> {
     let malformed = |why: &str| CallError::Malformed { url: url.to_string(), why: why.to_owned() };
-    let EnrollResponse { node_id, name, network, addresses, sealed_token } = response;
-    let sealed = STANDARD.decode(&sealed_token).map_err(|_| malformed("the token is no base64"))?;
-    let token =
-        sealed::open(&sealed, &private_key).ok_or_else(|| malformed("the token is not for this node"))?;
-    let token = Token::from_bytes(&token).ok_or_else(|| malformed("the token cannot be a token"))?;
+    let (token, map_key) = open_credentials(&response, &private_key).map_err(malformed)?;
+    let EnrollResponse { node_id, name, network, addresses, .. } = response;
     if !(1..=ADDRESSES_MAX).contains(&addresses.len()) {
         return Err(malformed("the node got no address, or too many"));
     }
     if network.len() > 256 || network.chars().any(char::is_control) {
         return Err(malformed("the network's name cannot be a name"));
     }
-    let enrolled = Enrolled { node_id, name, network, addresses };
+    let enrolled = Enrolled { node_id, name, network, addresses, map_key };
     Ok(Identity::new(url.clone(), enrolled, token, private_key))
 }
 

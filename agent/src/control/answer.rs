@@ -131,7 +131,7 @@ pub(crate) struct CoordinatorAnswer {
     pub(crate) connected: bool,
     /// The map's revision.
     pub(crate) revision: Option<u64>,
-    /// Why the stream is not open, or a report did not get through.
+    /// Why its map is refused, the stream is not open, or a report did not get through.
     pub(crate) error: Option<String>,
 }
 

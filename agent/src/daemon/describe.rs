@@ -60,7 +60,7 @@ pub(crate) fn status(node: &Node) -> StatusAnswer {
             url: node.identity().coordinator.to_string(),
             connected: connection.is_open,
             revision: status.revision,
-            error: connection.error.clone(),
+            error: connection.refusal.clone().or_else(|| connection.error.clone()),
         },
         relays: status.relays.into_iter().map(Into::into).collect(),
         peers,

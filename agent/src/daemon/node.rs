@@ -18,7 +18,7 @@ use crate::clock::Clock;
 use crate::coordinator_client::{CallError, CoordinatorClient};
 use crate::entropy;
 use crate::exit::{Code, Failure};
-use crate::map_stream::{MapStream, StreamNews, StreamWish};
+use crate::map_stream::{MapStream, StreamNews, StreamWish, Verifier};
 use crate::net::{InterfaceWatch, Nat64Watch};
 use crate::peer_relay::{self, PeerRelay};
 use crate::port_mapping::{self, PortMapper};
@@ -42,6 +42,7 @@ const NEWS_MAX: usize = 2;
 /// The node at work.
 pub(crate) struct Node {
     identity: Identity,
+    state: StateFolder,
     interface: String,
     rules: LocalRules,
     clock: Clock,
@@ -85,6 +86,8 @@ pub(crate) struct Connection {
     pub(crate) is_open: bool,
     /// Why it is not, or why a report did not get through.
     pub(crate) error: Option<String>,
+    /// Why the coordinator's newest map is not used; `None` where it is.
+    pub(crate) refusal: Option<String>,
 }
 
 impl Node {
@@ -111,8 +114,9 @@ impl Node {
         let (news_sender, news) = mpsc::channel(NEWS_MAX);
         let (wishes, wishes_receiver) = mpsc::channel(4);
         let (reports_sender, reports) = mpsc::channel(1);
-        let map = state.network_map(identity.node_id);
+        let map = state.network_map(&identity);
         let revision = map.as_ref().map(|map| map.revision);
+        let verifier = Verifier::new(identity.node_id, identity.map_key, revision);
         let port_mapper = NonZeroU16::new(paths.local_port())
             .filter(|_| options.offer.port_mapping)
             .map(|port| PortMapper::start(port, &identity.private_key, clock));
@@ -120,7 +124,7 @@ impl Node {
         let told = Arc::clone(&packet);
         paths.on_awaited_packet(move || told.notify_one());
         let mut tasks = JoinSet::new();
-        tasks.spawn(MapStream::new(client.clone(), revision, wishes_receiver, news_sender).run());
+        tasks.spawn(MapStream::new(client.clone(), verifier, wishes_receiver, news_sender).run());
         let mut node = Self {
             engine: Engine::new(config, clock.now()),
             tunnel: TunnelKeeper::new(Box::new(Embedded::new(&paths, opener))),
@@ -128,7 +132,8 @@ impl Node {
             paths,
             port_mapper,
             own_relay: PeerRelay::start(state.clone(), options.relay.clone(), clock),
-            saver: MapSaver::new(state),
+            saver: MapSaver::new(state.clone(), identity.private_key.clone()),
+            state,
             identity,
             interface: options.interface.clone(),
             rules: options.offer.rules.clone(),

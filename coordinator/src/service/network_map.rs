@@ -272,6 +272,11 @@ impl NetworkState {
         }
     }
 
+    /// The newest revision of any network.
+    pub(crate) fn newest_revision(&self) -> u64 {
+        self.counter.load(Ordering::Relaxed)
+    }
+
     /// The name of the node with this public key.
     pub(super) fn name_of(&self, key: &PublicKey) -> Option<&NodeName> {
         self.keys.get(key).and_then(|id| self.nodes.get(id)).map(|node| &node.row.name)

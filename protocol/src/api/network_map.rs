@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::{NodeName, Tag};
 use crate::access::Access;
 use crate::key::PublicKey;
+use crate::map_signature::MapPlace;
 use crate::relay_token::TokenVerifyingKey;
 
 /// The largest map event that an agent reads, in bytes: 10,000 peers at 1.6 KiB.
@@ -216,6 +217,16 @@ impl MapEvent {
         }
     }
 
+    /// Where the event belongs, for its signature.
+    #[must_use]
+    pub const fn place(&self, node: Uuid) -> MapPlace {
+        let follows = match self {
+            Self::Snapshot(_) => None,
+            Self::Delta(delta) => Some(delta.from_revision),
+        };
+        MapPlace { node, follows, revision: self.revision() }
+    }
+
     /// The SSE `event` field.
     #[must_use]
     pub const fn name(&self) -> &'static str {
@@ -234,6 +245,12 @@ impl MapEvent {
         };
         #[expect(clippy::expect_used, reason = "these types have no map with keys other than strings")]
         json.expect("a map event is JSON")
+    }
+
+    /// Whether an SSE `event` field is that of an event that [`Self::parse`] knows.
+    #[must_use]
+    pub fn is_name(name: &str) -> bool {
+        matches!(name, "snapshot" | "delta")
     }
 
     /// Reads an event from its SSE fields. `Ok(None)` for an event name that we do not know: a newer coordinator
