@@ -8,7 +8,7 @@
 -- given beside it. What changes by the minute (presence, paths, times of reports) is not here: it stays in memory.
 
 PRAGMA application_id = 1467117123; -- 0x57726E43, "WrnC": refuses files of other programs
-PRAGMA user_version = 4;            -- the number of the last migration
+PRAGMA user_version = 5;            -- the number of the last migration
 
 -- The coordinator itself: one row.
 CREATE TABLE coordinator (
@@ -94,6 +94,7 @@ CREATE TABLE nodes (
     is_disabled INTEGER NOT NULL DEFAULT 0 CHECK (is_disabled IN (0, 1)),  -- switched off by an administrator
     is_ephemeral INTEGER NOT NULL DEFAULT 0 CHECK (is_ephemeral IN (0, 1)), -- deleted when it goes offline
     expires_at INTEGER,                                                    -- from then on it sees no peers, and they not it
+    approved_routes TEXT NOT NULL DEFAULT '[]',                            -- JSON: networks that it may route to, with priority
     CHECK ((plain_endpoint IS NULL) = (token_hash IS NOT NULL))
 ) STRICT;
 

@@ -9,6 +9,7 @@ mod name;
 mod network_map;
 mod problem;
 mod report;
+mod route;
 
 pub use enroll::{ENROLL_BYTES_MAX, EnrollRequest, EnrollResponse};
 pub use enrollment_key::{EnrollmentKey, InvalidEnrollmentKey};
@@ -22,6 +23,7 @@ pub use report::{
     OwnRelay, PathKind, PathReport, RELAY_ADDRESSES_MAX, REPORT_BYTES_MAX, REPORT_CANDIDATES_MAX,
     REPORT_PATHS_MAX, Report, ReportError, ReportResponse, may_be_relay_address,
 };
+pub use route::{InvalidRoute, ROUTE_PRIORITY_DEFAULT, ROUTES_MAX, Route, check_route, overlap};
 
 /// Where the API lives below the coordinator's URL.
 pub const API_PREFIX: &str = "/api/v1";

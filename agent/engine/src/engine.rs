@@ -2,10 +2,11 @@
 
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, VecDeque};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use endpoint_selection::nat::NatProfile;
 use endpoint_selection::{SocketId, Timestamp};
+use ipnet::IpNet;
 use protocol::api::{MapEvent, NetworkMap, OwnRelay, RelayPermission, ReportResponse};
 use protocol::frame::{DatagramClass, classify};
 use protocol::key::PublicKey;
@@ -20,6 +21,7 @@ use crate::output::Output;
 use crate::peer::{Peer, Route};
 use crate::relay_client::RelayClient;
 use crate::reporter::Reporter;
+use crate::routing::Routing;
 use crate::sockets::Sockets;
 use crate::tunnel_config::TunnelConfig;
 use crate::wanted_tunnel;
@@ -52,6 +54,11 @@ pub struct Engine {
     /// When a relay last made us doubt our direct paths.
     doubted_at: Option<Timestamp>,
     reporter: Reporter,
+    routing: Routing,
+    /// The networks behind this node that it passes packets on to.
+    forwarded: Vec<IpNet>,
+    /// Addresses that no peer is reached at: those of the mesh, and in networks that are reached through it.
+    inside: Vec<(IpAddr, u8)>,
     peers: BTreeMap<PublicKey, Peer>,
     tags: BTreeMap<[u8; 8], PublicKey>,
     notices: Vec<Notice>,
@@ -85,6 +92,7 @@ mod own_candidates;
 mod own_relay;
 mod relays;
 mod report;
+mod routes;
 mod traversal;
 
 use traversal::Underway;
@@ -118,6 +126,9 @@ impl Engine {
             own_relay: None,
             doubted_at: None,
             reporter,
+            routing: Routing::default(),
+            forwarded: Vec::new(),
+            inside: Vec::new(),
             peers: BTreeMap::new(),
             tags: BTreeMap::new(),
             notices: Vec::new(),
@@ -151,6 +162,7 @@ impl Engine {
                     self.on_own_candidates_changed(now);
                 }
             }
+            Input::Routes(settings) => self.on_route_settings(now, settings),
             Input::RelayServer(server) => self.on_relay_server(now, server),
             Input::Traffic(traffic) => {
                 let mut is_doubtful = false;
@@ -251,11 +263,7 @@ impl Engine {
         let Some(map) = self.map.clone() else { return };
         self.outputs.push_back(Output::SaveMap);
         self.discovery.set_mesh(wanted_tunnel::mesh_prefixes(&map));
-        let tunnel = wanted_tunnel::tunnel_config(&map, &self.config.private_key);
-        if self.tunnel.as_ref() != Some(&tunnel) {
-            self.tunnel = Some(tunnel.clone());
-            self.outputs.push_back(Output::SetTunnel(tunnel));
-        }
+        self.note_routes(now, &map);
         self.note_relay_permission(&map);
         self.set_relays(now, &map);
         self.set_peers(now, &map);
@@ -291,8 +299,8 @@ impl Engine {
                 }
                 continue;
             }
-            let mesh = wanted_tunnel::mesh_prefixes(map);
-            let mut peer = Peer::new(info.clone(), &self.config.private_key, mesh, now);
+            let inside = self.inside.clone();
+            let mut peer = Peer::new(info.clone(), &self.config.private_key, inside, now);
             peer.start(&mut context!(self, now));
             self.tags.extend(peer.incoming_tag().map(|tag| (tag, key)));
             self.peers.insert(key, peer);
@@ -327,6 +335,7 @@ impl Engine {
         self.take_notices(now);
         self.begin_measuring(now);
         self.note_relay_sources();
+        self.choose_routers(now);
         self.note_paths(now);
     }
 

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use ipnet::IpNet;
 use protocol::api::{EnrollRequest, EnrollResponse, NodeName, ProblemCode};
 use protocol::key::PrivateKey;
 use serde::Serialize;
@@ -14,7 +15,7 @@ use crate::control::Request;
 use crate::control::answer::DoneAnswer;
 use crate::coordinator_client::{CallError, CoordinatorClient, CoordinatorUrl};
 use crate::exit::{Code, Failure};
-use crate::state::{Enrolled, Identity, StateFolder, open_credentials, pending_private_key};
+use crate::state::{ChoiceChange, Enrolled, Identity, StateFolder, open_credentials, pending_private_key};
 
 /// Mesh addresses that one node can have: one per IP version, with room for more.
 const ADDRESSES_MAX: usize = 16;
@@ -29,6 +30,9 @@ pub(super) struct JoinArgs {
     /// A file with the enrollment key, `-` for standard input [default: WARREN_ENROLLMENT_KEY, or a prompt]
     #[arg(long, value_name = "FILE")]
     enrollment_key_file: Option<PathBuf>,
+    /// A network behind this node that it routes to once an administrator has approved it; may be given again
+    #[arg(long, value_name = "PREFIX")]
+    advertise_route: Vec<IpNet>,
 }
 
 /// `warren join --json`.
@@ -58,6 +62,9 @@ pub(super) fn run(context: &Context, args: JoinArgs) -> Result<(), Failure> {
     }
     let enrollment_key = enrollment_key::find(args.enrollment_key_file.as_deref())?;
     let folder = StateFolder::new(&context.global.state_dir);
+    let advertised = Some(args.advertise_route).filter(|routes| !routes.is_empty());
+    let choice = ChoiceChange { advertise_routes: advertised, ..ChoiceChange::default() };
+    choice.check(&[])?;
     let _lock = folder.lock("join.lock")?;
     if let Some(identity) = Identity::load(&folder)? {
         let Identity { name, network, coordinator, .. } = identity;
@@ -75,6 +82,9 @@ pub(super) fn run(context: &Context, args: JoinArgs) -> Result<(), Failure> {
         .and_then(|response| check(args.url, response, private_key))
         .inspect_err(|error| forget_useless_key(&folder, error))?;
     identity.save(&folder)?;
+    if choice != ChoiceChange::default() {
+        folder.choose(choice)?;
+    }
     if let Err(error) = folder.forget_pending_private_key() {
         tracing::warn!(%error, "joined, but a copy of the private key stays");
     }

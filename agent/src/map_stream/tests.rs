@@ -82,6 +82,7 @@ fn snapshot(revision: u64) -> MapEvent {
         relay: None,
         standing: protocol::api::Standing::Admitted,
         access: None,
+        routes: Vec::new(),
     };
     MapEvent::Snapshot(NetworkMap {
         revision,

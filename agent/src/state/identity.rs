@@ -130,6 +130,7 @@ impl Identity {
     /// Where the system refuses.
     pub(crate) fn forget(folder: &StateFolder) -> Result<(), StateError> {
         folder.forget_map()?;
+        folder.forget_choices()?;
         folder.set_down(false)?;
         folder.forget_pending_private_key()?;
         folder.forget_relay_private_key()?;

@@ -112,6 +112,7 @@ mod tests {
             relay: None,
             standing: Standing::Admitted,
             access: None,
+            routes: Vec::new(),
         };
         NetworkMap { revision: 3, own, peers: Vec::new(), relays: Vec::new(), stun_servers: Vec::new() }
     }

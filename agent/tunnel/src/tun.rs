@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
+use route_manager::{Route, RouteManager};
 use tun_rs::{DeviceBuilder, SyncDevice};
 
 use crate::batch::{ReadBatch, WriteBatch};
@@ -83,7 +84,12 @@ impl OpenInterface for TunInterface {
             result => result,
         };
         let device = device.map_err(|error| self.explain(error))?;
-        let tun = Tun { device, addresses: Mutex::default(), coalesce: AtomicBool::new(true) };
+        let tun = Tun {
+            device,
+            addresses: Mutex::default(),
+            routes: Mutex::default(),
+            coalesce: AtomicBool::new(true),
+        };
         tun.configure(addresses, mtu)?;
         Ok(Arc::new(tun))
     }
@@ -92,6 +98,7 @@ impl OpenInterface for TunInterface {
 struct Tun {
     device: SyncDevice,
     addresses: Mutex<Vec<IpNet>>,
+    routes: Mutex<Vec<IpNet>>,
     /// Old kernels refuse coalesced packets (EINVAL); from then on each packet is written alone.
     coalesce: AtomicBool,
 }
@@ -186,6 +193,46 @@ impl Interface for Tun {
         self.verify(addresses)?;
         self.await_ipv6();
         *current = addresses.to_vec();
+        Ok(())
+    }
+
+    fn set_routes(&self, routes: &[IpNet]) -> Result<(), TunnelError> {
+        let mut current = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
+        if *current == routes {
+            return Ok(());
+        }
+        let failed = |action: &str, route: &IpNet, source: io::Error| TunnelError::Configure {
+            action: format!("{action} the route to {route}"),
+            source,
+        };
+        let index = self.device.if_index().map_err(|source| TunnelError::Configure {
+            action: "find the interface's number".to_owned(),
+            source,
+        })?;
+        let of = |route: &IpNet| Route::new(route.network(), route.prefix_len()).with_if_index(index);
+        let mut manager = RouteManager::new()
+            .map_err(|source| TunnelError::Configure { action: "change routes".to_owned(), source })?;
+        while let Some(at) = current.iter().position(|route| !routes.contains(route)) {
+            let route = current.swap_remove(at);
+            match manager.delete(&of(&route)) {
+                // Somebody else took it away.
+                Err(error) if error.raw_os_error() == Some(libc::ESRCH) => {}
+                removed => removed.map_err(|source| failed("remove", &route, source))?,
+            }
+        }
+        for route in routes {
+            if current.contains(route) {
+                continue;
+            }
+            match manager.add(&of(route)) {
+                Err(error) if route.addr().is_ipv6() && is_ipv6_off(&error) => {
+                    tracing::warn!(%route, %error, "IPv6 is switched off on this host: route left out");
+                }
+                added => added.map_err(|source| failed("add", route, source))?,
+            }
+            current.push(*route);
+        }
+        current.sort_unstable();
         Ok(())
     }
 }

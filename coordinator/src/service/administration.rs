@@ -308,6 +308,7 @@ pub fn add_plain_node(
             is_disabled: false,
             is_ephemeral: false,
             expires_at_ms: None,
+            approved_routes: Vec::new(),
             deleted_at_ms: None,
         };
         tx.insert_node(&node, now_ms)?;

@@ -121,6 +121,7 @@ impl Attempt {
             is_disabled: false,
             is_ephemeral: key.is_ephemeral,
             expires_at_ms: None,
+            approved_routes: Vec::new(),
             deleted_at_ms: None,
         };
         tx.insert_node(&node, self.now_ms)?;

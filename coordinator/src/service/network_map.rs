@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use endpoint_selection::Candidate;
 use protocol::access::Access;
-use protocol::api::{NodeName, Peer, RelayInfo, Report, Standing};
+use protocol::api::{NodeName, Peer, RelayInfo, Report, Route, Standing};
 use protocol::key::PublicKey;
 use protocol::relay_token::TokenVerifyingKey;
 use tokio::sync::watch;
@@ -200,8 +200,8 @@ impl NetworkState {
         if old.row.tags != row.tags || old.standing != standing(row, self.now_ms) {
             self.note(Changed::View { id });
         }
-        if (old.row.may_relay, &old.row.name, old.row.host_index)
-            != (row.may_relay, &row.name, row.host_index)
+        if (old.row.may_relay, &old.row.name, old.row.host_index, &old.row.approved_routes)
+            != (row.may_relay, &row.name, row.host_index, &row.approved_routes)
         {
             self.note(Changed::Own { id });
         }
@@ -369,5 +369,14 @@ fn peer(network: &NetworkRow, node: &NodeRow, report: Option<&Report>, online: b
         nat: report.map(|report| report.nat).unwrap_or_default(),
         plain_endpoint: node.plain_endpoint,
         tags: node.tags.clone(),
+        routes: routes_now(node, report),
     }
+}
+
+/// The networks that are reached through a node now: those approved that it offers. One that has not said what it offers since the
+/// coordinator started, or cannot, is taken at the administrator's word.
+fn routes_now(node: &NodeRow, report: Option<&Report>) -> Vec<Route> {
+    let offered = report.and_then(|report| report.routes.as_ref());
+    let is_offered = |route: &&Route| offered.is_none_or(|offered| offered.contains(&route.prefix));
+    node.approved_routes.iter().filter(is_offered).copied().collect()
 }

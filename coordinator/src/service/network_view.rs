@@ -67,6 +67,7 @@ impl NetworkState {
             relay: (node.row.may_relay && node.standing.is_admitted()).then_some(permission),
             standing: node.standing,
             access: node.access.clone(),
+            routes: node.row.approved_routes.clone(),
         }
     }
 

@@ -18,6 +18,7 @@ const STEPS: &[&str] = &[
     include_str!("migrations/0002_relays.sql"),
     include_str!("migrations/0003_may_relay.sql"),
     include_str!("migrations/0004_organizations.sql"),
+    include_str!("migrations/0005_routes.sql"),
 ];
 
 /// The newest schema that this version knows.

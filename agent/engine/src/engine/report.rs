@@ -10,7 +10,6 @@ use super::Engine;
 use crate::peer::Peer;
 use crate::relay_client::RelayClient;
 use crate::status::Status;
-use crate::wanted_tunnel;
 
 /// Paths in a report: they serve people who look at a dashboard, and must not make a report too large to be taken.
 const REPORTED_PATHS_MAX: usize = 1_000;
@@ -42,7 +41,7 @@ impl Engine {
                 paths: None,
             },
             peer: NodeView::default(),
-            mesh: self.map.as_ref().map(wanted_tunnel::mesh_prefixes).unwrap_or_default(),
+            mesh: self.inside.clone(),
             relays: self.relays.values().map(relay_name).collect(),
         };
         let mut peers: Vec<_> = self.peers.values().map(|peer| peer.status(&scene)).collect();
@@ -55,6 +54,8 @@ impl Engine {
             relays: self.relays.values().map(RelayClient::status).collect(),
             own_relay: self.own_relay.clone(),
             stun: self.discovery.stun_status(),
+            routes: self.routing.status(),
+            advertised: self.routing.advertised().to_vec(),
             peers,
         }
     }
@@ -72,6 +73,7 @@ impl Engine {
             nat: side.nat,
             paths: self.path_reports(),
             relay: self.own_relay.clone(),
+            routes: Some(self.routing.advertised().to_vec()),
             agent_version: self.config.agent_version.clone(),
         }
     }

@@ -105,6 +105,8 @@ impl Admin {
             tags: args.tags.clone().map(|tags| tags.0.into_iter().collect()),
             expires_at_ms: args.expires.map(|expiry| expiry.0.map(|ms| self.now_ms.saturating_add(ms))),
             network: args.network.as_deref().map(|network| self.network_id(network)).transpose()?,
+            approve_routes: args.approve_route.clone(),
+            withdraw_routes: args.withdraw_route.clone(),
             ..NodeChange::default()
         };
         self.change_node(&args.node, change, "changed")
