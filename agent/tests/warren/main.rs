@@ -12,4 +12,5 @@ mod join;
 mod leave;
 mod machine;
 mod secrets;
+mod signed_maps;
 mod tunnel;
