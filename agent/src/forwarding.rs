@@ -9,8 +9,11 @@ use nix::errno::Errno;
 
 use crate::state::StateFolder;
 
-/// Says that rules of ours may be in the kernel, also after a crash.
+/// Names the table of ours that may be in the kernel, also after a crash and under another interface's name.
 const MARK: &str = "forwarding";
+
+/// An interface's name has 15 bytes at most.
+const MARK_BYTES_MAX: usize = 64;
 
 /// The kernel's switches. What they are set to stays on: others may rely on it by then.
 const SWITCHES: [(bool, &str); 2] =
@@ -40,7 +43,7 @@ impl Forwarding {
             self.prefixes.clear();
             return self.stop();
         }
-        let marked = self.state.write(MARK, b"").map_err(|error| error.to_string());
+        let marked = self.state.write(MARK, self.table.as_bytes()).map_err(|error| error.to_string());
         let applied = marked
             .and_then(|()| {
                 SWITCHES.iter().try_for_each(|(is_ipv6, path)| switch_on(*is_ipv6, path, &prefixes))
@@ -61,11 +64,12 @@ impl Forwarding {
     /// Takes the rules away.
     pub(crate) fn stop(&mut self) {
         self.trouble = None;
-        if !self.state.contains(MARK).unwrap_or(false) {
-            return;
-        }
-        if let Err(why) = nft(&removal(&self.table)) {
-            tracing::warn!(why, table = self.table, "rules of nft stay behind");
+        let Ok(Some(mark)) = self.state.read(MARK, MARK_BYTES_MAX) else { return };
+        let table = std::str::from_utf8(&mark).ok().filter(|table| is_table_of_ours(table));
+        if let Some(table) = table
+            && let Err(why) = nft(&removal(table))
+        {
+            tracing::warn!(why, table, "rules of nft stay behind");
             return;
         }
         if let Err(error) = self.state.remove(MARK) {
@@ -105,6 +109,10 @@ fn keep_router_advertisements() {
             tracing::warn!(path = %path.display(), %error, "IPv6 routes may be lost: cannot set it to 2");
         }
     }
+}
+
+fn is_table_of_ours(name: &str) -> bool {
+    name.starts_with("warren_") && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
 /// Adding the table first makes its removal succeed whether or not it was there.
@@ -181,5 +189,7 @@ mod tests {
         let outer = tempfile::tempdir().unwrap();
         let forwarding = Forwarding::new(StateFolder::new(outer.path()), "wg-0.x");
         assert_eq!((forwarding.table.as_str(), forwarding.trouble()), ("warren_wg_0_x", None));
+        assert!(is_table_of_ours(&forwarding.table) && !is_table_of_ours("filter"));
+        assert!(!is_table_of_ours("warren_x\ndelete table inet filter"));
     }
 }

@@ -145,6 +145,18 @@ impl Tun {
         }
     }
 
+    /// The kernel drops an interface's routes with the last address of their family.
+    fn renew_routes(&self) -> Result<(), TunnelError> {
+        let routes = std::mem::take(&mut *self.routes.lock().unwrap_or_else(PoisonError::into_inner));
+        if let (Ok(index), Ok(mut manager)) = (self.device.if_index(), RouteManager::new()) {
+            for route in &routes {
+                // Most are gone; what is there is made again below.
+                let _ = manager.delete(&through(route, index));
+            }
+        }
+        self.set_routes(&routes)
+    }
+
     fn send_from(&self, batch: &mut WriteBatch, first: usize, count: usize) -> io::Result<()> {
         let packets = batch.buffers.get_mut(first..first + count).unwrap_or_default();
         self.device.send_multiple(&mut batch.table, packets, WriteBatch::HEADROOM).map(drop)
@@ -180,6 +192,7 @@ impl Interface for Tun {
             .set_mtu(mtu)
             .map_err(|source| TunnelError::Configure { action: format!("set the MTU to {mtu}"), source })?;
         let mut current = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_any_to_go = current.iter().any(|address| !addresses.contains(address));
         for address in current.extract_if(.., |address| !addresses.contains(address)) {
             if let Err(source) = self.device.remove_address(address.addr()) {
                 let action = format!("remove the address {address}");
@@ -193,7 +206,8 @@ impl Interface for Tun {
         self.verify(addresses)?;
         self.await_ipv6();
         *current = addresses.to_vec();
-        Ok(())
+        drop(current);
+        if is_any_to_go { self.renew_routes() } else { Ok(()) }
     }
 
     fn set_routes(&self, routes: &[IpNet]) -> Result<(), TunnelError> {
@@ -209,12 +223,11 @@ impl Interface for Tun {
             action: "find the interface's number".to_owned(),
             source,
         })?;
-        let of = |route: &IpNet| Route::new(route.network(), route.prefix_len()).with_if_index(index);
         let mut manager = RouteManager::new()
             .map_err(|source| TunnelError::Configure { action: "change routes".to_owned(), source })?;
         while let Some(at) = current.iter().position(|route| !routes.contains(route)) {
             let route = current.swap_remove(at);
-            match manager.delete(&of(&route)) {
+            match manager.delete(&through(&route, index)) {
                 // Somebody else took it away.
                 Err(error) if error.raw_os_error() == Some(libc::ESRCH) => {}
                 removed => removed.map_err(|source| failed("remove", &route, source))?,
@@ -224,7 +237,7 @@ impl Interface for Tun {
             if current.contains(route) {
                 continue;
             }
-            match manager.add(&of(route)) {
+            match manager.add(&through(route, index)) {
                 Err(error) if route.addr().is_ipv6() && is_ipv6_off(&error) => {
                     tracing::warn!(%route, %error, "IPv6 is switched off on this host: route left out");
                 }
@@ -235,6 +248,10 @@ impl Interface for Tun {
         current.sort_unstable();
         Ok(())
     }
+}
+
+fn through(route: &IpNet, index: u32) -> Route {
+    Route::new(route.network(), route.prefix_len()).with_if_index(index)
 }
 
 /// Whether an IPv6 address of the interface is tentative (RFC 4862 §2): lines of `if_inet6` are address, index, prefix
