@@ -12,7 +12,7 @@
 -- served. Only `node_candidates`, `audit_log` and `changes` have none: nodes report the first each minute, the others decide nothing.
 
 PRAGMA application_id = 1467117123; -- 0x57726E43, "WrnC": refuses files of other programs
-PRAGMA user_version = 7;            -- the number of the last migration
+PRAGMA user_version = 8;            -- the number of the last migration
 
 -- The coordinator itself: one row.
 CREATE TABLE coordinator (
@@ -124,6 +124,7 @@ CREATE TABLE nodes (
     is_disabled INTEGER NOT NULL DEFAULT 0 CHECK (is_disabled IN (0, 1)),  -- switched off by an administrator
     is_ephemeral INTEGER NOT NULL DEFAULT 0 CHECK (is_ephemeral IN (0, 1)), -- deleted when it goes offline
     expires_at INTEGER,                                                    -- from then on it sees no peers, and they not it
+    approved_routes TEXT NOT NULL DEFAULT '[]',                            -- JSON: networks that it may route to, with priority
     CHECK ((plain_endpoint IS NULL) = (token_hash IS NOT NULL))
 ) STRICT;
 
@@ -138,7 +139,7 @@ CREATE UNIQUE INDEX nodes_pending_token_hash ON nodes (pending_token_hash) WHERE
 CREATE INDEX nodes_host_index_ever ON nodes (network_id, host_index);
 CREATE INDEX nodes_copy ON nodes (
     name, public_key, enrollment_key_id, token_hash, pending_token_hash, plain_endpoint, created_at, deleted_at, may_relay,
-    tags, is_waiting, is_disabled, is_ephemeral, expires_at
+    tags, is_waiting, is_disabled, is_ephemeral, expires_at, approved_routes
 );
 
 -- Where nodes may be reached, by the report that changed it last: a coordinator that restarts must not take the

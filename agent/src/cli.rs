@@ -9,6 +9,7 @@ mod leave;
 mod netcheck;
 mod peers;
 mod ping;
+mod set;
 mod status;
 mod table;
 mod terminal;
@@ -84,6 +85,8 @@ enum Verb {
     Up,
     /// Take the tunnel down, and keep it so after restarts
     Down,
+    /// Choose what this node routes to, and whether it uses what others route to
+    Set(set::SetArgs),
     /// Leave the network
     Leave(leave::LeaveArgs),
     /// Show how this node is doing
@@ -123,6 +126,7 @@ pub(crate) fn run() -> ExitCode {
         Verb::Agent(args) => agent::run(&context, args),
         Verb::Up => up::run(&context),
         Verb::Down => down::run(&context),
+        Verb::Set(args) => set::run(&context, args),
         Verb::Leave(args) => leave::run(&context, &args),
         Verb::Status => status::run(&context),
         Verb::Peers => peers::run(&context),

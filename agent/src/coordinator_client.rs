@@ -103,11 +103,11 @@ impl CoordinatorClient {
         self.send(self.authorized(call)).await.map(drop)
     }
 
-    /// Opens the map stream, from after the event `last_event_id` where it is known.
-    pub(crate) async fn map_stream(&self, last_event_id: Option<&str>) -> Result<Response, CallError> {
+    /// Opens the map stream, from after `revision` where one is known.
+    pub(crate) async fn map_stream(&self, revision: Option<u64>) -> Result<Response, CallError> {
         let mut call = self.http.get(self.page("/map")).header(ACCEPT, "text/event-stream");
-        if let Some(id) = last_event_id {
-            call = call.header("Last-Event-ID", id);
+        if let Some(revision) = revision {
+            call = call.header("Last-Event-ID", revision);
         }
         // No timeout for the whole: the stream has no end. The wait for its beginning has one.
         match tokio::time::timeout(CALL_TIMEOUT, self.send(self.authorized(call))).await {

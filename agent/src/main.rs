@@ -8,6 +8,7 @@ mod daemon;
 mod departure;
 mod entropy;
 mod exit;
+mod forwarding;
 mod logging;
 mod map_stream;
 mod net;

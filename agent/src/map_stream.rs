@@ -1,15 +1,21 @@
 //! The map stream, held open for a node's whole life: reconnects by itself, never in a storm.
 
+mod verifier;
+
 use std::time::Duration;
 
 use protocol::api::{MAP_EVENT_BYTES_MAX, MapEvent, REPORT_EVIDENCE_MAX, ReportRequest};
 use protocol::key::PublicKey;
+use protocol::map_signature::MapVerifyingKey;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::coordinator_client::{CallError, CoordinatorClient};
 use crate::entropy;
 use crate::sse::{SseEvent, SseParser};
+
+pub(crate) use verifier::Verifier;
+use verifier::{Refusal, Trust};
 
 /// The longest silence of a healthy stream: three of the coordinator's comment lines, which come every 15 s.
 const SILENCE_MAX: Duration = Duration::from_secs(45);
@@ -30,6 +36,10 @@ pub(crate) enum StreamNews {
     Event(Box<MapEvent>),
     /// The coordinator asks for a report with evidence on these peers.
     ReportRequested(Vec<PublicKey>),
+    /// The first key that signed a map, for a node that knew none.
+    FirstKey(MapVerifyingKey),
+    /// What the coordinator said is not used, for this reason; it is asked again.
+    Refused(String),
     /// It is closed, for this reason; it will be opened again.
     Lost(String),
     /// The coordinator says that the node is no more; the stream is over.
@@ -101,20 +111,22 @@ enum PauseEnd {
 /// A node's stream.
 pub(crate) struct MapStream {
     client: CoordinatorClient,
-    last_event_id: Option<String>,
+    /// The revision that it stands at; the next stream goes on from there.
+    revision: Option<u64>,
+    verifier: Verifier,
     wishes: mpsc::Receiver<StreamWish>,
     news: mpsc::Sender<StreamNews>,
 }
 
 impl MapStream {
-    /// A stream that goes on after `revision`, where a map is known already.
-    pub(crate) fn new(
+    /// A stream that goes on after the verifier's revision, where a map is known already.
+    pub(crate) const fn new(
         client: CoordinatorClient,
-        revision: Option<u64>,
+        verifier: Verifier,
         wishes: mpsc::Receiver<StreamWish>,
         news: mpsc::Sender<StreamNews>,
     ) -> Self {
-        Self { client, last_event_id: revision.map(|revision| revision.to_string()), wishes, news }
+        Self { client, revision: verifier.newest(), verifier, wishes, news }
     }
 
     /// Runs until the node is deleted or nobody listens.
@@ -168,13 +180,13 @@ impl MapStream {
 
     fn heed(&mut self, wish: StreamWish) {
         if wish == StreamWish::Snapshot {
-            self.last_event_id = None;
+            self.revision = None;
         }
     }
 
     /// Opens the stream once and reads it to its end.
     async fn read_one(&mut self) -> End {
-        let mut answer = match self.client.map_stream(self.last_event_id.as_deref()).await {
+        let mut answer = match self.client.map_stream(self.revision).await {
             Ok(answer) => answer,
             Err(error) => return error.into(),
         };
@@ -209,6 +221,13 @@ impl MapStream {
         if event.name == ReportRequest::NAME {
             return self.pass_on_request(&event.data).await;
         }
+        if !MapEvent::is_name(&event.name) {
+            return Ok(());
+        }
+        let trust = match self.verifier.check(&event, self.revision) {
+            Ok(trust) => trust,
+            Err(refusal) => return Err(self.refuse(refusal).await),
+        };
         let parsed = match MapEvent::parse(&event.name, &event.data) {
             Ok(parsed) => parsed,
             Err(error) => {
@@ -217,12 +236,19 @@ impl MapStream {
             }
         };
         let Some(parsed) = parsed else { return Ok(()) };
-        // An id that cannot stand in a header would make every later request impossible.
-        let sound = |id: &String| id.len() <= 64 && id.bytes().all(|byte| byte.is_ascii_graphic());
-        let id = event.id.filter(sound).unwrap_or_else(|| parsed.revision().to_string());
-        self.news.send(StreamNews::Event(Box::new(parsed))).await.map_err(|_| End::Unheard)?;
+        let revision = parsed.revision();
+        if let Trust::Signed(place, first_key) = trust {
+            if parsed.place(place.node) != place {
+                return Err(self.refuse(Refusal::NotGood).await);
+            }
+            if let Some(key) = first_key {
+                self.tell(StreamNews::FirstKey(key)).await?;
+            }
+        }
+        self.tell(StreamNews::Event(Box::new(parsed))).await?;
         // Only now: what was not passed on must come again.
-        self.last_event_id = Some(id);
+        self.verifier.note(trust);
+        self.revision = Some(revision);
         Ok(())
     }
 
@@ -230,12 +256,25 @@ impl MapStream {
     async fn pass_on_request(&self, data: &str) -> Result<(), End> {
         let Ok(ReportRequest { mut evidence_on }) = serde_json::from_str(data) else { return Ok(()) };
         evidence_on.truncate(REPORT_EVIDENCE_MAX);
-        self.news.send(StreamNews::ReportRequested(evidence_on)).await.map_err(|_| End::Unheard)
+        self.tell(StreamNews::ReportRequested(evidence_on)).await
+    }
+
+    async fn tell(&self, news: StreamNews) -> Result<(), End> {
+        self.news.send(news).await.map_err(|_| End::Unheard)
+    }
+
+    /// What is not the coordinator's ends the stream, and the next one begins with a whole map, after a pause that grows.
+    async fn refuse(&mut self, refusal: Refusal) -> End {
+        self.revision = None;
+        match self.tell(StreamNews::Refused(refusal.to_string())).await {
+            Ok(()) => End::Failed(format!("its map is refused: {refusal}"), None),
+            Err(end) => end,
+        }
     }
 
     /// What cannot be read is not skipped: the next stream begins with a whole map.
     fn unreadable(&mut self, why: &str) -> End {
-        self.last_event_id = None;
+        self.revision = None;
         End::Failed(format!("the map stream is not as agreed ({why})"), None)
     }
 }

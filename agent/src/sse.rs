@@ -9,6 +9,8 @@ pub(crate) struct SseEvent {
     pub(crate) data: String,
     /// The last `id` field so far.
     pub(crate) id: Option<String>,
+    /// The `signature` field, which is ours and no other's.
+    pub(crate) signature: Option<String>,
 }
 
 /// A stream that is no sound event stream.
@@ -31,6 +33,7 @@ pub(crate) struct SseParser {
     data: String,
     has_data: bool,
     id: Option<String>,
+    signature: Option<String>,
     after_carriage_return: bool,
     at_start: bool,
 }
@@ -45,6 +48,7 @@ impl SseParser {
             data: String::new(),
             has_data: false,
             id: None,
+            signature: None,
             after_carriage_return: false,
             at_start: true,
         }
@@ -102,6 +106,7 @@ impl SseParser {
             "event" => value.clone_into(&mut self.name),
             "data" => self.add_data(value)?,
             "id" if !value.contains('\0') => self.id = Some(value.to_owned()),
+            "signature" => self.signature = Some(value.to_owned()),
             // Comments (an empty field name), `retry`, and what we do not know.
             _ => {}
         }
@@ -124,7 +129,8 @@ impl SseParser {
         let name = std::mem::take(&mut self.name);
         let data = std::mem::take(&mut self.data);
         let name = if name.is_empty() { "message".to_owned() } else { name };
-        std::mem::take(&mut self.has_data).then(|| SseEvent { name, data, id: self.id.clone() })
+        let (has_data, signature) = (std::mem::take(&mut self.has_data), self.signature.take());
+        has_data.then(|| SseEvent { name, data, id: self.id.clone(), signature })
     }
 }
 
@@ -137,7 +143,7 @@ mod tests {
     }
 
     const STREAM: &str = concat!(
-        "\u{feff}: hello\nevent: snapshot\r\nid: 7\r\ndata: {\"ä\":1}\r\n\r\n",
+        "\u{feff}: hello\nevent: snapshot\r\nid: 7\r\nsignature: key and sum\r\ndata: {\"ä\":1}\r\n\r\n",
         "data\ndata:x\rdata:  y\r\r",
         ":\n\nevent: e\n\nretry: 5\ndata:z\nid:8\n\nhalf",
     );
@@ -147,9 +153,10 @@ mod tests {
             name: name.into(),
             data: data.into(),
             id: Some(id.into()),
+            signature: None,
         };
         vec![
-            event("snapshot", "{\"ä\":1}", "7"),
+            SseEvent { signature: Some("key and sum".into()), ..event("snapshot", "{\"ä\":1}", "7") },
             event("message", "\nx\n y", "7"),
             event("message", "z", "8"),
         ]

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use protocol::api::{EnrollRequest, EnrollResponse, Report, ReportResponse, Servers};
 use protocol::key::PrivateKey;
+use protocol::map_signature::MapSigningKey;
 use protocol::relay_token::{TokenSigningKey, TokenVerifyingKey};
 use uuid::Uuid;
 
@@ -34,6 +35,7 @@ pub struct Coordinator {
     /// The servers inside, without those that the database knows.
     own: Servers,
     signing_key: TokenSigningKey,
+    map_key: MapSigningKey,
     directory: Mutex<Directory>,
     /// Up to where the directory has seen the database.
     seen: Mutex<Seen>,
@@ -76,6 +78,7 @@ impl Coordinator {
             directory: Mutex::new(Directory::new(row.boot_count, signing_key.verifying_key())),
             signing_key,
             seen: Mutex::default(),
+            map_key: MapSigningKey::derive(&row.token_signing_key),
             stale: AtomicBool::new(true),
             unsaved: Arc::default(),
             devices: Mutex::default(),
@@ -134,7 +137,8 @@ impl Coordinator {
     /// # Errors
     /// Why the machine does not become a node.
     pub fn enroll(&self, now_ms: i64, request: &EnrollRequest) -> Result<EnrollResponse, EnrollError> {
-        let response = service::enroll(&self.store, &self.entropy, now_ms, request)?;
+        let response =
+            service::enroll(&self.store, &self.entropy, now_ms, request, self.map_key.verifying_key())?;
         self.refresh(response.node_id);
         Ok(response)
     }
@@ -237,7 +241,12 @@ impl Coordinator {
         let home = directory.home(identity);
         let network = directory.network_mut(home).ok_or(AuthError::NodeDeleted)?;
         let wakers = network.open_stream(identity.node, stream).map_err(|_| AuthError::NodeDeleted)?;
+        let newest = network.newest_revision();
         drop(directory);
+        if let Some(revision) = revision.filter(|revision| *revision > newest) {
+            tracing::warn!(node = %identity.node, revision, newest, "a node has a newer map than this coordinator ever made, and \
+                refuses older ones: a database that was put back by other means is brought in by `restore`");
+        }
         let identity = NodeIdentity { network: home, ..*identity };
         Ok(MapSubscription::new(Arc::clone(self), identity, stream, revision, wakers))
     }
@@ -297,6 +306,11 @@ impl Coordinator {
             },
             None => MapView::Ended(StreamEnd::NodeDeleted),
         }
+    }
+
+    /// The key that signs maps.
+    pub(crate) const fn map_key(&self) -> &MapSigningKey {
+        &self.map_key
     }
 
     /// Closes a stream.

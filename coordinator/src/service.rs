@@ -18,6 +18,7 @@ mod operator;
 mod overview;
 mod pair;
 pub mod passwords;
+mod peer_record;
 mod peer_relays;
 pub mod relays;
 mod reported;

@@ -43,7 +43,7 @@ fn session(fixture: &Fixture, role: Role) -> String {
     let (id, organization) = (person.id, fixture.network.organization_id);
     store
         .write(move |tx| {
-            tx.insert_person(&person, None, START)?;
+            tx.insert_person(&person, None, START + 1)?;
             tx.set_membership(organization, person.id, role, START)
         })
         .unwrap();
@@ -58,7 +58,7 @@ fn foreign(fixture: &Fixture) -> Foreign {
         .store()
         .write(move |tx| {
             tx.insert_organization(organization, "foreign", START)?;
-            tx.insert_person(&PersonRow { id: stranger, name: "stranger".into() }, None, START)?;
+            tx.insert_person(&PersonRow { id: stranger, name: "stranger".into() }, None, START + 1)?;
             tx.set_membership(organization, stranger, Role::Owner, START)
         })
         .unwrap();

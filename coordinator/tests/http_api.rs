@@ -3,6 +3,8 @@
 
 mod fixture;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use coordinator::http::{Policy, ROUTES};
 use coordinator::service::sign_in;
 use fixture::client::Server;
@@ -11,6 +13,7 @@ use protocol::api::{
     ENROLL_BYTES_MAX, EnrollResponse, MapEvent, ProblemCode, REPORT_BYTES_MAX, ReportResponse,
 };
 use protocol::key::PrivateKey;
+use protocol::map_signature::MapSignature;
 
 fn server() -> Server {
     Server::start(Fixture::new(1))
@@ -140,6 +143,25 @@ fn the_map_streams_a_snapshot_then_deltas_and_resumes() {
     assert_eq!(map.peers.len(), 2);
     let too_old = server.map(&a, Some(1)).next();
     assert!(matches!(too_old, Some(MapEvent::Snapshot(_))), "{too_old:?}");
+}
+
+#[test]
+fn each_event_is_signed_for_its_node_by_the_key_that_came_with_the_enrollment() {
+    let server = server();
+    let answer = enroll(&server, &new_key(&server, true), 1);
+    let response: EnrollResponse = serde_json::from_str(&answer.body).unwrap();
+    let sealed = STANDARD.decode(response.sealed_credentials.as_ref().unwrap()).unwrap();
+    let opened = protocol::sealed::open(&sealed, &PrivateKey::from_random([1; 32])).unwrap();
+    let (token, key) = std::str::from_utf8(&opened).unwrap().split_once(' ').unwrap();
+    let mut events = server.map(token, None);
+    for _ in 0..2 {
+        let event = events.next().unwrap();
+        let signature: MapSignature = events.signature.parse().unwrap();
+        assert_eq!(signature.key().to_string(), key);
+        assert!(signature.is_of(&event.place(response.node_id), &event.data()));
+        assert!(!signature.is_of(&event.place(uuid::Uuid::nil()), &event.data()), "another node's");
+        node(&server, 2);
+    }
 }
 
 #[test]

@@ -379,6 +379,7 @@ fn fresh(
             nat: node.nat,
             plain_endpoint: node.plain_endpoint,
             tags: Vec::new(),
+            routes: Vec::new(),
         })
         .collect();
     peers.sort_by_key(|peer| peer.public_key);
@@ -390,6 +391,7 @@ fn fresh(
         relay: None,
         standing: protocol::api::Standing::Admitted,
         access: None,
+        routes: Vec::new(),
     };
     Some((own, peers))
 }

@@ -42,6 +42,16 @@ impl Selector {
         Self { policy, mesh, paths: SortedMap::new(), current: None }
     }
 
+    /// Replaces which addresses are never used. What was seen of others stays.
+    pub fn set_mesh(&mut self, mesh: Vec<(IpAddr, u8)>) {
+        self.mesh = mesh;
+        for path in self.paths.values_mut() {
+            let is_relayed = path.candidate.kind == CandidateKind::Relayed;
+            path.unusable =
+                if is_relayed { None } else { check_address(path.candidate.address, &self.mesh).err() };
+        }
+    }
+
     /// Replaces what others told about the peer's addresses. Evidence on an address that stays is kept, and an
     /// address that may carry traffic stays even if nobody names it any more: evidence beats hearsay. Returns whether
     /// an address is new.

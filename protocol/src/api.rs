@@ -10,6 +10,7 @@ mod name;
 mod network_map;
 mod problem;
 mod report;
+mod route;
 
 pub use device_authorization::{
     DEVICE_AUTHORIZATION_BYTES_MAX, DeviceAuthorizationRequest, DeviceAuthorizationResponse,
@@ -28,6 +29,7 @@ pub use report::{
     REPORT_EVIDENCE_MAX, REPORT_PATHS_MAX, Report, ReportError, ReportRequest, ReportResponse,
     may_be_relay_address,
 };
+pub use route::{InvalidRoute, ROUTE_PRIORITY_DEFAULT, ROUTES_MAX, Route, check_route, overlap};
 
 /// Where the API lives below the coordinator's URL.
 pub const API_PREFIX: &str = "/api/v1";

@@ -6,6 +6,7 @@ pub mod api;
 mod derive;
 pub mod frame;
 pub mod key;
+pub mod map_signature;
 pub mod probe;
 pub mod relay;
 pub mod relay_token;

@@ -2,10 +2,11 @@
 
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, VecDeque};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use endpoint_selection::nat::NatProfile;
 use endpoint_selection::{SocketId, Timestamp};
+use ipnet::IpNet;
 use protocol::api::{MapEvent, NetworkMap, OwnRelay, RelayPermission, ReportResponse};
 use protocol::frame::{DatagramClass, classify};
 use protocol::key::PublicKey;
@@ -21,6 +22,7 @@ use crate::peer::{Peer, Route};
 use crate::relay_client::RelayClient;
 use crate::reported_paths::ReportedPaths;
 use crate::reporter::Reporter;
+use crate::routing::Routing;
 use crate::sockets::Sockets;
 use crate::tunnel_config::TunnelConfig;
 use crate::wanted_tunnel;
@@ -54,6 +56,11 @@ pub struct Engine {
     doubted_at: Option<Timestamp>,
     reporter: Reporter,
     reported: ReportedPaths,
+    routing: Routing,
+    /// The networks behind this node that it passes packets on to.
+    forwarded: Vec<IpNet>,
+    /// Addresses that no peer is reached at: those of the mesh, and in networks that are reached through it.
+    inside: Vec<(IpAddr, u8)>,
     peers: BTreeMap<PublicKey, Peer>,
     tags: BTreeMap<[u8; 8], PublicKey>,
     notices: Vec<Notice>,
@@ -87,6 +94,7 @@ mod own_candidates;
 mod own_relay;
 mod relays;
 mod report;
+mod routes;
 mod traversal;
 
 use traversal::Underway;
@@ -121,6 +129,9 @@ impl Engine {
             doubted_at: None,
             reporter,
             reported: ReportedPaths::default(),
+            routing: Routing::default(),
+            forwarded: Vec::new(),
+            inside: Vec::new(),
             peers: BTreeMap::new(),
             tags: BTreeMap::new(),
             notices: Vec::new(),
@@ -161,6 +172,7 @@ impl Engine {
                     self.on_own_candidates_changed(now);
                 }
             }
+            Input::Routes(settings) => self.on_route_settings(now, settings),
             Input::RelayServer(server) => self.on_relay_server(now, server),
             Input::Traffic(traffic) => {
                 let mut is_doubtful = false;
@@ -260,11 +272,7 @@ impl Engine {
         let Some(map) = self.map.clone() else { return };
         self.outputs.push_back(Output::SaveMap);
         self.discovery.set_mesh(wanted_tunnel::mesh_prefixes(&map));
-        let tunnel = wanted_tunnel::tunnel_config(&map, &self.config.private_key);
-        if self.tunnel.as_ref() != Some(&tunnel) {
-            self.tunnel = Some(tunnel.clone());
-            self.outputs.push_back(Output::SetTunnel(tunnel));
-        }
+        self.note_routes(now, &map);
         self.note_relay_permission(&map);
         self.set_relays(now, &map);
         self.set_peers(now, &map);
@@ -300,8 +308,8 @@ impl Engine {
                 }
                 continue;
             }
-            let mesh = wanted_tunnel::mesh_prefixes(map);
-            let mut peer = Peer::new(info.clone(), &self.config.private_key, mesh, now);
+            let inside = self.inside.clone();
+            let mut peer = Peer::new(info.clone(), &self.config.private_key, inside, now);
             peer.start(&mut context!(self, now));
             self.tags.extend(peer.incoming_tag().map(|tag| (tag, key)));
             self.peers.insert(key, peer);
@@ -336,6 +344,7 @@ impl Engine {
         self.take_notices(now);
         self.begin_measuring(now);
         self.note_relay_sources();
+        self.choose_routers(now);
         self.note_paths(now);
     }
 

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use endpoint_selection::{PortMappingProtocol, SocketId};
+use ipnet::IpNet;
 use protocol::api::{MapEvent, ReportResponse};
 use protocol::key::PublicKey;
 
@@ -51,6 +52,8 @@ pub enum Input<'a> {
     PortMapping(Option<PortMapping>),
     /// The relay that this machine runs for its network, as [`crate::Output::SetOwnRelay`] asked; `None`: none serves.
     RelayServer(Option<RelayServer>),
+    /// What this machine wants of the networks behind nodes, whole.
+    Routes(RouteSettings),
     /// What the tunnel moved so far, per peer; several times a second.
     Traffic(Vec<PeerTraffic>),
     /// A user wants to know whether and how fast a peer answers.
@@ -62,6 +65,23 @@ pub enum Input<'a> {
     },
     /// Something outside suggests that the network changed (a user asked, the machine woke up): learn everything anew.
     Rediscover,
+}
+
+/// What this machine wants of the networks behind nodes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RouteSettings {
+    /// The networks behind this node that it would route to.
+    pub advertised: Vec<IpNet>,
+    /// Whether it uses those behind other nodes.
+    pub is_accepting: bool,
+    /// The networks that it is directly attached to, which no other node's may take the place of.
+    pub attached: Vec<IpNet>,
+}
+
+impl Default for RouteSettings {
+    fn default() -> Self {
+        Self { advertised: Vec::new(), is_accepting: true, attached: Vec::new() }
+    }
 }
 
 /// An address of this machine.

@@ -26,6 +26,7 @@ mod peer;
 mod relay_client;
 mod reported_paths;
 mod reporter;
+mod routing;
 mod schedule;
 mod sockets;
 mod status;
@@ -34,7 +35,9 @@ mod wanted_tunnel;
 
 pub use config::EngineConfig;
 pub use engine::Engine;
-pub use input::{Input, LocalAddress, PeerTraffic, PortMapping, RelayServer};
+pub use input::{Input, LocalAddress, PeerTraffic, PortMapping, RelayServer, RouteSettings};
 pub use output::{Output, PingAnswer, SIDE_SOCKETS_MAX, TunnelPath};
-pub use status::{PathState, PeerStatus, RelayStatus, RelayTransport, Status, StunStatus};
+pub use status::{
+    PathState, PeerStatus, RelayStatus, RelayTransport, RouteSkipped, RouteStatus, Status, StunStatus,
+};
 pub use wanted_tunnel::{TUNNEL_MTU_BASE, TUNNEL_MTU_MAX};

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use endpoint_selection::SocketId;
+use ipnet::IpNet;
 use protocol::api::{PathKind, RelayPermission, Report};
 use protocol::key::PublicKey;
 use protocol::relay::SEND_PREFIX_LEN;
@@ -42,6 +43,8 @@ pub enum Output {
     /// Close a side socket. No path may use it, and what still comes to it is lost: a socket that carried a path stays
     /// open until the peer sends elsewhere.
     CloseSocket(SocketId),
+    /// Pass on packets of peers to these networks behind this node, and their answers; to no other.
+    SetForwarding(Vec<IpNet>),
     /// Send a peer's tunnel packets this way from now on; `None`: nowhere.
     SetPath {
         /// The peer.

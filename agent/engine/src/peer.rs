@@ -25,6 +25,7 @@ mod data_check;
 mod path_mtu;
 mod probing;
 mod punching;
+mod reach;
 mod receive;
 mod upkeep;
 mod view;
@@ -32,6 +33,7 @@ mod view;
 use activity::Activity;
 use data_check::DataCheck;
 use punching::Punching;
+use reach::Reach;
 use upkeep::Upkeep;
 
 /// How long a reply may take; replies after that count for nothing.
@@ -56,6 +58,7 @@ pub(crate) struct Peer {
     last_call: Option<(Timestamp, Vec<SocketAddr>)>,
     activity: Activity,
     upkeep: Upkeep,
+    reach: Reach,
     pings: BTreeMap<u64, Ping>,
     path: Option<TunnelPath>,
     since: Timestamp,
@@ -112,6 +115,7 @@ impl Peer {
             last_call: None,
             activity: Activity::new(),
             upkeep: Upkeep::default(),
+            reach: Reach::default(),
             pings: BTreeMap::new(),
             path: None,
             since: now,
@@ -174,6 +178,7 @@ impl Peer {
             return;
         }
         if came_online {
+            self.reach.note_online();
             self.use_relays(context);
         }
         if is_news || came_online {

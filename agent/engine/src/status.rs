@@ -1,6 +1,7 @@
 //! What the engine knows, as values for the command line.
 
-use std::net::SocketAddr;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 
 use endpoint_selection::explain::Explanation;
 use endpoint_selection::nat::NatProfile;
@@ -28,6 +29,10 @@ pub struct Status {
     pub own_relay: Option<protocol::api::OwnRelay>,
     /// The STUN servers and what they said.
     pub stun: Vec<StunStatus>,
+    /// The networks behind other nodes, by prefix.
+    pub routes: Vec<RouteStatus>,
+    /// The networks behind this node that it offers.
+    pub advertised: Vec<IpNet>,
     /// The peers, ordered by name.
     pub peers: Vec<PeerStatus>,
 }
@@ -69,6 +74,38 @@ pub struct StunStatus {
     pub reflexive: Option<SocketAddr>,
 }
 
+/// A network behind other nodes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RouteStatus {
+    /// The network.
+    pub prefix: IpNet,
+    /// The peer that its traffic goes to.
+    pub through: Option<PublicKey>,
+    /// The peers that have it, with their priorities.
+    pub routers: Vec<(PublicKey, u16)>,
+    /// Why it is not used; `None` where it is.
+    pub skipped: Option<RouteSkipped>,
+}
+
+/// Why a network behind other nodes is not used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RouteSkipped {
+    /// The user wants none.
+    NotAccepted,
+    /// This machine is there itself.
+    Attached {
+        /// The network of an interface.
+        network: IpNet,
+    },
+    /// The tunnel itself would go through the tunnel.
+    Carrier {
+        /// A relay, STUN server or plain WireGuard peer.
+        address: IpAddr,
+    },
+    /// No network that a node may route to.
+    Unusable,
+}
+
 /// One peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PeerStatus {
@@ -107,4 +144,17 @@ pub struct PathState {
     pub tunnel_mtu: Option<u16>,
     /// Since when this path is in use.
     pub since: Timestamp,
+}
+
+impl fmt::Display for RouteSkipped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotAccepted => {
+                f.write_str("this node accepts no routes (`warren set --accept-routes true`)")
+            }
+            Self::Attached { network } => write!(f, "this machine is attached to {network} itself"),
+            Self::Carrier { address } => write!(f, "{address} in it carries the tunnel itself"),
+            Self::Unusable => f.write_str("no node may route to it"),
+        }
+    }
 }

@@ -16,6 +16,10 @@ pub struct TunnelConfig {
     pub addresses: Vec<IpNet>,
     /// Largest packet that the interface takes, in bytes.
     pub mtu: u16,
+    /// The networks behind peers that the machine reaches through the tunnel.
+    pub routes: Vec<IpNet>,
+    /// The networks behind this node that packets of peers may go to, besides its own addresses.
+    pub forwarded: Vec<IpNet>,
     /// The peers, by public key.
     pub peers: BTreeMap<PublicKey, PeerConfig>,
 }
@@ -45,6 +49,13 @@ pub enum Change {
     },
     /// Add a peer, or replace its allowed IPs; a known peer keeps its session.
     SetPeer(PublicKey, PeerConfig),
+    /// Replace what the machine reaches through the tunnel, and what peers reach through this node.
+    SetRoutes {
+        /// The networks behind peers.
+        routes: Vec<IpNet>,
+        /// The networks behind this node.
+        forwarded: Vec<IpNet>,
+    },
     /// Remove a peer and its session.
     RemovePeer(PublicKey),
     /// Remove the interface and everything in it.
@@ -77,6 +88,9 @@ pub fn diff(current: Option<&TunnelConfig>, wanted: Option<&TunnelConfig>) -> Ve
             mtu: wanted.mtu,
         });
     }
+    let empty = Vec::new();
+    let (routes, forwarded) = current.map_or((&empty, &empty), |config| (&config.routes, &config.forwarded));
+    let is_other = (routes, forwarded) != (&wanted.routes, &wanted.forwarded);
     changes.extend(
         wanted
             .peers
@@ -84,6 +98,10 @@ pub fn diff(current: Option<&TunnelConfig>, wanted: Option<&TunnelConfig>) -> Ve
             .filter(|(key, peer)| current_peers.get(key) != Some(peer))
             .map(|(key, peer)| Change::SetPeer(*key, peer.clone())),
     );
+    if is_other {
+        changes
+            .push(Change::SetRoutes { routes: wanted.routes.clone(), forwarded: wanted.forwarded.clone() });
+    }
     changes
 }
 
@@ -94,17 +112,19 @@ pub fn apply(current: Option<TunnelConfig>, changes: &[Change]) -> Option<Tunnel
     for change in changes {
         match change {
             Change::SetInterface { private_key, addresses, mtu } => {
-                let peers = config.take().map(|old| old.peers).unwrap_or_default();
-                config = Some(TunnelConfig {
-                    private_key: private_key.clone(),
-                    addresses: addresses.clone(),
-                    mtu: *mtu,
-                    peers,
-                });
+                let (routes, forwarded, peers) =
+                    config.take().map(|old| (old.routes, old.forwarded, old.peers)).unwrap_or_default();
+                let (private_key, addresses) = (private_key.clone(), addresses.clone());
+                config = Some(TunnelConfig { private_key, addresses, mtu: *mtu, routes, forwarded, peers });
             }
             Change::SetPeer(key, peer) => {
                 if let Some(config) = &mut config {
                     config.peers.insert(*key, peer.clone());
+                }
+            }
+            Change::SetRoutes { routes, forwarded } => {
+                if let Some(config) = &mut config {
+                    (config.routes, config.forwarded) = (routes.clone(), forwarded.clone());
                 }
             }
             Change::RemovePeer(key) => {

@@ -7,6 +7,7 @@ use ipnet::IpNet;
 use protocol::api::NetworkMap;
 use protocol::key::PrivateKey;
 
+use crate::routing::Routing;
 use crate::tunnel_config::{PeerConfig, TunnelConfig};
 
 /// The tunnel MTU of a path of which nothing is known, in bytes: the least that IPv6 allows (RFC 8200 §5). With WireGuard (32
@@ -19,13 +20,14 @@ pub const TUNNEL_MTU_MAX: u16 = 1_420;
 
 /// The tunnel that `map` asks for. A prefix that two peers claim goes to the first by public key, so that one bad row
 /// can never redirect another peer's traffic twice.
-pub(crate) fn tunnel_config(map: &NetworkMap, private_key: &PrivateKey) -> TunnelConfig {
+pub(crate) fn tunnel_config(map: &NetworkMap, private_key: &PrivateKey, routing: &Routing) -> TunnelConfig {
     let own = private_key.public_key();
     let mut taken: BTreeSet<IpNet> = map.own.addresses.iter().map(|net| host_prefix(net.addr())).collect();
     let mut peers = BTreeMap::new();
     for peer in map.peers.iter().filter(|peer| peer.public_key != own) {
         let allowed_ips: Vec<IpNet> =
             peer.allowed_ips.iter().map(IpNet::trunc).filter(|prefix| taken.insert(*prefix)).collect();
+        let allowed_ips = allowed_ips.into_iter().chain(routing.through(&peer.public_key)).collect();
         // A plain WireGuard peer has no probes that keep a NAT's mapping open; WireGuard's own usual 25 s does.
         let persistent_keepalive_s = peer.plain_endpoint.map(|_| 25);
         let access = map.own.access.as_ref();
@@ -36,6 +38,8 @@ pub(crate) fn tunnel_config(map: &NetworkMap, private_key: &PrivateKey) -> Tunne
         private_key: private_key.clone(),
         addresses: map.own.addresses.clone(),
         mtu: TUNNEL_MTU_MAX,
+        routes: routing.prefixes(),
+        forwarded: routing.forwarded(map),
         peers,
     }
 }

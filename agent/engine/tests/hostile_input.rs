@@ -43,6 +43,7 @@ fn peer(byte: u8, candidates: Vec<Candidate>) -> Peer {
         nat: NatProfile::default(),
         plain_endpoint: None,
         tags: Vec::new(),
+        routes: Vec::new(),
     }
 }
 
@@ -57,6 +58,7 @@ fn map() -> NetworkMap {
             relay: None,
             standing: protocol::api::Standing::Admitted,
             access: None,
+            routes: Vec::new(),
         },
         peers: vec![peer(2, Vec::new()), peer(3, Vec::new())],
         relays: vec![RelayInfo {

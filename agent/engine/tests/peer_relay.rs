@@ -47,6 +47,7 @@ fn peer(byte: u8) -> Peer {
         nat: NatProfile::default(),
         plain_endpoint: None,
         tags: Vec::new(),
+        routes: Vec::new(),
     }
 }
 
@@ -86,6 +87,7 @@ impl Node {
                 relay,
                 standing: protocol::api::Standing::Admitted,
                 access: None,
+                routes: Vec::new(),
             },
             peers: vec![peer(2), peer(3)],
             relays,

@@ -31,6 +31,7 @@ fn peer(byte: u8, id: u8, port: u16) -> Peer {
         nat: NatProfile::default(),
         plain_endpoint: Some(format!("198.51.100.{byte}:{port}").parse().unwrap()),
         tags: Vec::new(),
+        routes: Vec::new(),
     }
 }
 
@@ -60,6 +61,7 @@ impl Node {
                 relay: None,
                 standing: Standing::Admitted,
                 access: None,
+                routes: Vec::new(),
             },
             peers: vec![peer(2, 2, 1), peer(3, 3, 1)],
             relays: Vec::new(),

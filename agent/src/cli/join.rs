@@ -3,12 +3,10 @@
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use clap::Args;
+use ipnet::IpNet;
 use protocol::api::{EnrollRequest, EnrollResponse, NodeName, ProblemCode};
 use protocol::key::PrivateKey;
-use protocol::sealed;
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -17,7 +15,7 @@ use crate::control::Request;
 use crate::control::answer::DoneAnswer;
 use crate::coordinator_client::{CallError, CoordinatorClient, CoordinatorUrl};
 use crate::exit::{Code, Failure};
-use crate::state::{Enrolled, Identity, StateFolder, Token, pending_private_key};
+use crate::state::{ChoiceChange, Enrolled, Identity, StateFolder, open_credentials, pending_private_key};
 
 /// Mesh addresses that one node can have: one per IP version, with room for more.
 const ADDRESSES_MAX: usize = 16;
@@ -33,6 +31,9 @@ pub(super) struct JoinArgs {
     /// member of the organization lets the machine in]
     #[arg(long, value_name = "FILE")]
     enrollment_key_file: Option<PathBuf>,
+    /// A network behind this node that it routes to once an administrator has approved it; may be given again
+    #[arg(long, value_name = "PREFIX")]
+    advertise_route: Vec<IpNet>,
 }
 
 /// `warren join --json`.
@@ -62,6 +63,9 @@ pub(super) fn run(context: &Context, args: JoinArgs) -> Result<(), Failure> {
         context.terminal.error(warning);
     }
     let folder = StateFolder::new(&context.global.state_dir);
+    let advertised = Some(args.advertise_route).filter(|routes| !routes.is_empty());
+    let choice = ChoiceChange { advertise_routes: advertised, ..ChoiceChange::default() };
+    choice.check(&[])?;
     let _lock = folder.lock("join.lock")?;
     if let Some(identity) = Identity::load(&folder)? {
         let Identity { name, network, coordinator, .. } = identity;
@@ -84,6 +88,9 @@ pub(super) fn run(context: &Context, args: JoinArgs) -> Result<(), Failure> {
         .and_then(|response| check(args.url, response, private_key))
         .inspect_err(|error| forget_useless_key(&folder, error))?;
     identity.save(&folder)?;
+    if choice != ChoiceChange::default() {
+        folder.choose(choice)?;
+    }
     if let Err(error) = folder.forget_pending_private_key() {
         tracing::warn!(%error, "joined, but a copy of the private key stays");
     }
@@ -109,18 +116,15 @@ fn check(
     private_key: PrivateKey,
 ) -> Result<Identity, CallError> {
     let malformed = |why: &str| CallError::Malformed { url: url.to_string(), why: why.to_owned() };
-    let EnrollResponse { node_id, name, network, addresses, sealed_token } = response;
-    let sealed = STANDARD.decode(&sealed_token).map_err(|_| malformed("the token is no base64"))?;
-    let token =
-        sealed::open(&sealed, &private_key).ok_or_else(|| malformed("the token is not for this node"))?;
-    let token = Token::from_bytes(&token).ok_or_else(|| malformed("the token cannot be a token"))?;
+    let (token, map_key) = open_credentials(&response, &private_key).map_err(malformed)?;
+    let EnrollResponse { node_id, name, network, addresses, .. } = response;
     if !(1..=ADDRESSES_MAX).contains(&addresses.len()) {
         return Err(malformed("the node got no address, or too many"));
     }
     if network.len() > 256 || network.chars().any(char::is_control) {
         return Err(malformed("the network's name cannot be a name"));
     }
-    let enrolled = Enrolled { node_id, name, network, addresses };
+    let enrolled = Enrolled { node_id, name, network, addresses, map_key };
     Ok(Identity::new(url.clone(), enrolled, token, private_key))
 }
 

@@ -38,6 +38,10 @@ fn facts(status: &StatusAnswer) -> Vec<Vec<String>> {
     if let Some(relay) = &own.relay {
         facts.push(vec!["own relay".to_owned(), words::own_relay(relay)]);
     }
+    facts.extend(
+        own.routes.iter().map(|route| vec!["own route".to_owned(), words::own_route(route, &own.name)]),
+    );
+    facts.extend(status.routes.iter().map(|route| vec!["route".to_owned(), words::route(route)]));
     for relay in &status.relays {
         let state = if relay.registered { "registered" } else { "not registered" };
         let over = words::transport(relay.transport);

@@ -7,7 +7,9 @@ use endpoint_selection::nat::{Allocation, Filtering, Lifetime, Mapping, NatProfi
 use engine::RelayTransport;
 use protocol::api::PathKind;
 
-use crate::control::answer::{OwnRelayAnswer, PathAnswer, PortMappingAnswer, RelayAnswer};
+use crate::control::answer::{
+    OwnRelayAnswer, OwnRouteAnswer, PathAnswer, PortMappingAnswer, RelayAnswer, RouteAnswer,
+};
 
 /// How long an idle mapping lives; `None` where nothing is known.
 fn lifetime(lifetime: Lifetime) -> Option<String> {
@@ -103,6 +105,33 @@ pub(super) fn own_relay(relay: &OwnRelayAnswer) -> String {
     }
 }
 
+/// A network behind this node.
+pub(super) fn own_route(route: &OwnRouteAnswer, node: &str) -> String {
+    let prefix = route.prefix;
+    match (&route.why, route.approved) {
+        (Some(why), _) => format!("{prefix}, not routed: {why}"),
+        (None, true) => format!("{prefix}, approved"),
+        (None, false) => {
+            format!("{prefix}, waits for an administrator (`admin node set {node} --approve-route {prefix}`)")
+        }
+    }
+}
+
+/// A network behind other nodes.
+pub(super) fn route(route: &RouteAnswer) -> String {
+    let prefix = route.prefix;
+    match (&route.why, &route.through) {
+        (Some(why), _) => format!("{prefix}, not used: {why}"),
+        (None, None) => format!("{prefix}, no router is reachable"),
+        (None, Some(through)) => {
+            match route.routers.iter().filter(|name| *name != through).collect::<Vec<_>>() {
+                others if others.is_empty() => format!("{prefix} through {through}"),
+                others => format!("{prefix} through {through}, else {}", list(&others)),
+            }
+        }
+    }
+}
+
 /// How a relay is reached, where that is worth a word.
 pub(super) const fn transport(transport: RelayTransport) -> &'static str {
     match transport {
@@ -190,6 +219,20 @@ mod tests {
         assert_eq!(path(&relayed(Some(RelayTransport::WebSocket))), "relay main over WebSocket");
         assert_eq!(path(&relayed(Some(RelayTransport::Udp))), "relay main");
         assert_eq!(path(&relayed(None)), "relay main", "a daemon that is older than this command");
+    }
+
+    #[test]
+    fn a_route_names_the_router_in_use_and_those_that_could_take_over() {
+        let of = |through: Option<&str>, why: Option<&str>| {
+            route(&RouteAnswer {
+                prefix: "192.168.5.0/24".parse().unwrap(),
+                through: through.map(Into::into),
+                routers: vec!["a".into(), "b".into()],
+                why: why.map(Into::into),
+            })
+        };
+        assert_eq!(of(Some("b"), None), "192.168.5.0/24 through b, else a");
+        assert_eq!(of(None, Some("no")), "192.168.5.0/24, not used: no");
     }
 
     #[test]

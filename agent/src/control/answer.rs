@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use endpoint_selection::nat::NatProfile;
 use endpoint_selection::{CandidateKind, PortMappingProtocol};
 use engine::{RelayStatus, RelayTransport, StunStatus};
+use ipnet::IpNet;
 use protocol::api::{PathKind, Standing};
 use protocol::key::PublicKey;
 use serde::{Deserialize, Serialize};
@@ -42,6 +43,9 @@ pub(crate) struct StatusAnswer {
     pub(crate) coordinator: CoordinatorAnswer,
     /// The relays.
     pub(crate) relays: Vec<RelayAnswer>,
+    /// The networks behind other nodes.
+    #[serde(default)]
+    pub(crate) routes: Vec<RouteAnswer>,
     /// The peers, ordered by name.
     pub(crate) peers: Vec<PeerAnswer>,
     /// Packets dropped so far, by reason; reasons that never occurred are left out.
@@ -75,8 +79,35 @@ pub(crate) struct OwnAnswer {
     /// The relay that it runs for its network; `null` where no administrator allows it.
     #[serde(default)]
     pub(crate) relay: Option<OwnRelayAnswer>,
+    /// The networks behind it that it offers to route to.
+    #[serde(default)]
+    pub(crate) routes: Vec<OwnRouteAnswer>,
     /// Addresses that may reach it.
     pub(crate) candidates: Vec<OwnCandidate>,
+}
+
+/// A network behind this node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct OwnRouteAnswer {
+    /// The network.
+    pub(crate) prefix: IpNet,
+    /// Whether an administrator approved it.
+    pub(crate) approved: bool,
+    /// Why it is not reached through this node, where it should be.
+    pub(crate) why: Option<String>,
+}
+
+/// A network behind other nodes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RouteAnswer {
+    /// The network.
+    pub(crate) prefix: IpNet,
+    /// The name of the peer that its traffic goes to.
+    pub(crate) through: Option<String>,
+    /// The names of all peers that have it, the preferred ones first.
+    pub(crate) routers: Vec<String>,
+    /// Why it is not used.
+    pub(crate) why: Option<String>,
 }
 
 /// The relay that this node may run for its network.
@@ -131,7 +162,7 @@ pub(crate) struct CoordinatorAnswer {
     pub(crate) connected: bool,
     /// The map's revision.
     pub(crate) revision: Option<u64>,
-    /// Why the stream is not open, or a report did not get through.
+    /// Why its map is refused, the stream is not open, or a report did not get through.
     pub(crate) error: Option<String>,
 }
 

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::exit::{Code, Failure};
+use crate::state::ChoiceChange;
 
 /// The longest request line, in bytes; a sound one has less than 200.
 pub(crate) const LINE_BYTES_MAX: usize = 64 * 1024;
@@ -40,6 +41,8 @@ pub(crate) enum Request {
     Up,
     /// The tunnel shall be down, also after a restart.
     Down,
+    /// Choose otherwise.
+    Set(ChoiceChange),
     /// Stop being a node.
     Leave {
         /// Even where the coordinator does not answer.

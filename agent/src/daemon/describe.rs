@@ -1,5 +1,7 @@
 //! From what the engine and the tunnel know to what users read.
 
+mod routes;
+
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
@@ -43,7 +45,9 @@ pub(crate) fn status(node: &Node) -> StatusAnswer {
     own.udp_port = Some(port);
     own.nat = status.nat;
     own.port_mapping = port_mapping(node, &status.candidates, now);
+    own.routes = routes::of_node(node, &status);
     own.relay = own_relay(node, status.own_relay.as_ref());
+    let of_others = routes::of_others(&status);
     own.candidates = status.candidates.into_iter().map(own_candidate).collect();
     if let Some(recorded) = &status.own {
         // The map is newer than the enrollment: an administrator may have renamed the node.
@@ -60,8 +64,9 @@ pub(crate) fn status(node: &Node) -> StatusAnswer {
             url: node.identity().coordinator.to_string(),
             connected: connection.is_open,
             revision: status.revision,
-            error: connection.error.clone(),
+            error: connection.refusal.clone().or_else(|| connection.error.clone()),
         },
+        routes: of_others,
         relays: status.relays.into_iter().map(Into::into).collect(),
         peers,
         dropped: dropped(&node.paths.counts()),
@@ -133,6 +138,7 @@ pub(crate) fn status_down(identity: &Identity, interface: &str, deleted: Option<
             revision: None,
             error: None,
         },
+        routes: Vec::new(),
         relays: Vec::new(),
         peers: Vec::new(),
         dropped: BTreeMap::new(),
@@ -218,6 +224,7 @@ fn own_answer(identity: &Identity, interface: &str) -> OwnAnswer {
         nat: NatProfile::default(),
         port_mapping: PortMappingAnswer::default(),
         relay: None,
+        routes: Vec::new(),
         candidates: Vec::new(),
     }
 }
@@ -300,6 +307,7 @@ fn dropped(counts: &Counts) -> BTreeMap<String, u64> {
         ("rejected", counts.rejected),
         ("handshakes_limited", counts.handshakes_limited),
         ("source_not_allowed", counts.source_not_allowed),
+        ("destination_not_ours", counts.destination_not_ours),
         ("not_permitted", counts.not_permitted),
         ("no_route", counts.no_route),
         ("no_path", counts.no_path),

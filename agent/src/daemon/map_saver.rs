@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use protocol::api::NetworkMap;
+use protocol::key::PrivateKey;
 use tokio::task::JoinHandle;
 
 use crate::state::StateFolder;
@@ -13,15 +14,16 @@ const SPACING: Duration = Duration::from_secs(1);
 /// Saves the maps of one node.
 pub(crate) struct MapSaver {
     state: StateFolder,
+    key: PrivateKey,
     is_due: bool,
     writing: Option<JoinHandle<()>>,
     started_at: Option<Instant>,
 }
 
 impl MapSaver {
-    /// A saver with nothing to do.
-    pub(crate) const fn new(state: StateFolder) -> Self {
-        Self { state, is_due: false, writing: None, started_at: None }
+    /// A saver with nothing to do; the node's private key vouches for what it saves.
+    pub(crate) const fn new(state: StateFolder, key: PrivateKey) -> Self {
+        Self { state, key, is_due: false, writing: None, started_at: None }
     }
 
     /// The map changed.
@@ -43,8 +45,8 @@ impl MapSaver {
         let Some(map) = map.cloned() else { return };
         self.is_due = false;
         self.started_at = Some(Instant::now());
-        let state = self.state.clone();
-        self.writing = Some(tokio::task::spawn_blocking(move || save(&state, &map)));
+        let (state, key) = (self.state.clone(), self.key.clone());
+        self.writing = Some(tokio::task::spawn_blocking(move || save(&state, &map, &key)));
     }
 
     /// Saves what is due, and returns when it is on disk.
@@ -63,8 +65,8 @@ impl MapSaver {
     }
 }
 
-fn save(state: &StateFolder, map: &NetworkMap) {
-    if let Err(error) = state.set_network_map(map) {
+fn save(state: &StateFolder, map: &NetworkMap, key: &PrivateKey) {
+    if let Err(error) = state.set_network_map(map, key) {
         tracing::warn!(%error, "the network map is not saved: a restart begins with an older one");
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use endpoint_selection::{LocalRules, Timestamp};
 use engine::{Engine, EngineConfig, Input, LocalAddress, Output, PingAnswer, TunnelPath};
+use ipnet::IpNet;
 use protocol::api::{MapEvent, ReportResponse};
 use protocol::key::PublicKey;
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -18,19 +19,23 @@ use crate::clock::Clock;
 use crate::coordinator_client::{CallError, CoordinatorClient};
 use crate::entropy;
 use crate::exit::{Code, Failure};
-use crate::map_stream::{MapStream, StreamNews, StreamWish};
+use crate::forwarding::Forwarding;
+use crate::map_stream::{MapStream, StreamNews, StreamWish, Verifier};
 use crate::net::{InterfaceWatch, Nat64Watch};
 use crate::peer_relay::{self, PeerRelay};
 use crate::port_mapping::{self, PortMapper};
 use crate::relay_web_sockets::RelayWebSockets;
-use crate::state::{Identity, StateFolder};
+use crate::state::{Choices, Identity, StateFolder};
 
 use super::Options;
 use super::happening::Happening;
 use super::map_saver::MapSaver;
 use super::tunnel_keeper::TunnelKeeper;
+use opening::{open_paths, watch_interfaces};
 
 mod coordinator;
+mod opening;
+mod routes;
 mod surroundings;
 
 /// Datagrams that wait for the engine; at 1400 bytes each about 1.4 MB. More are dropped and counted.
@@ -42,6 +47,7 @@ const NEWS_MAX: usize = 2;
 /// The node at work.
 pub(crate) struct Node {
     identity: Identity,
+    state: StateFolder,
     interface: String,
     rules: LocalRules,
     clock: Clock,
@@ -60,6 +66,9 @@ pub(crate) struct Node {
     client: CoordinatorClient,
     web_sockets: RelayWebSockets,
     saver: MapSaver,
+    choices: Choices,
+    attached: Vec<IpNet>,
+    forwarding: Forwarding,
     datagrams: mpsc::Receiver<Received>,
     news: mpsc::Receiver<StreamNews>,
     wishes: mpsc::Sender<StreamWish>,
@@ -85,6 +94,8 @@ pub(crate) struct Connection {
     pub(crate) is_open: bool,
     /// Why it is not, or why a report did not get through.
     pub(crate) error: Option<String>,
+    /// Why the coordinator's newest map is not used; `None` where it is.
+    pub(crate) refusal: Option<String>,
 }
 
 impl Node {
@@ -111,8 +122,9 @@ impl Node {
         let (news_sender, news) = mpsc::channel(NEWS_MAX);
         let (wishes, wishes_receiver) = mpsc::channel(4);
         let (reports_sender, reports) = mpsc::channel(1);
-        let map = state.network_map(identity.node_id);
-        let revision = map.as_ref().map(|map| map.revision);
+        let map = state.network_map(&identity);
+        let newest = map.as_ref().map(|map| map.revision);
+        let verifier = Verifier::new(identity.node_id, identity.map_key, newest);
         let port_mapper = NonZeroU16::new(paths.local_port())
             .filter(|_| options.offer.port_mapping)
             .map(|port| PortMapper::start(port, &identity.private_key, clock));
@@ -120,7 +132,7 @@ impl Node {
         let told = Arc::clone(&packet);
         paths.on_awaited_packet(move || told.notify_one());
         let mut tasks = JoinSet::new();
-        tasks.spawn(MapStream::new(client.clone(), revision, wishes_receiver, news_sender).run());
+        tasks.spawn(MapStream::new(client.clone(), verifier, wishes_receiver, news_sender).run());
         let mut node = Self {
             engine: Engine::new(config, clock.now()),
             tunnel: TunnelKeeper::new(Box::new(Embedded::new(&paths, opener))),
@@ -128,7 +140,11 @@ impl Node {
             paths,
             port_mapper,
             own_relay: PeerRelay::start(state.clone(), options.relay.clone(), clock),
-            saver: MapSaver::new(state),
+            choices: state.choices(),
+            attached: Vec::new(),
+            forwarding: Forwarding::new(state.clone(), &options.interface),
+            saver: MapSaver::new(state.clone(), identity.private_key.clone()),
+            state,
             identity,
             interface: options.interface.clone(),
             rules: options.offer.rules.clone(),
@@ -307,6 +323,7 @@ impl Node {
                 Output::CloseWebSocket { relay } => self.web_sockets.close(relay),
                 Output::SetTunnel(config) => self.tunnel.want(config, self.clock.now())?,
                 Output::Report(report) => self.report(report),
+                Output::SetForwarding(prefixes) => self.forward(prefixes),
                 Output::SaveMap => self.saver.touch(),
                 Output::RequestSnapshot => self.wish(StreamWish::Snapshot),
                 Output::Pinged { id, answer } => {
@@ -327,6 +344,7 @@ impl Node {
     pub(crate) async fn stop(mut self: Box<Self>) {
         self.tasks.shutdown().await;
         self.tunnel.remove();
+        self.forwarding.stop();
         let give_back = async {
             if let Some(mapper) = self.port_mapper.take() {
                 mapper.stop().await;
@@ -339,30 +357,6 @@ impl Node {
     fn input(&mut self, input: Input<'_>) {
         self.engine.handle_input(self.clock.now(), input);
     }
-}
-
-/// Opens the UDP port of the last life, or another one, which is remembered; and where datagrams for the engine come out.
-fn open_paths(state: &StateFolder) -> Result<(PathLayer, mpsc::Receiver<Received>), Failure> {
-    let (sender, datagrams) = mpsc::channel(DATAGRAMS_MAX);
-    let accept = move |received| sender.try_send(received).is_ok();
-    let paths = PathLayer::bind(state.udp_port().unwrap_or(0), accept).map_err(|error| failure(&error))?;
-    let port = paths.local_port();
-    if paths.port_was_taken() {
-        tracing::warn!(port, "the UDP port of the last life is taken: using another one");
-    }
-    if let Err(error) = state.set_udp_port(port) {
-        tracing::warn!(%error, "the UDP port is not remembered");
-    }
-    Ok((paths, datagrams))
-}
-
-fn watch_interfaces() -> Option<InterfaceWatch> {
-    let watch = InterfaceWatch::start();
-    watch
-        .inspect_err(
-            |error| tracing::info!(%error, "the kernel tells nothing of interfaces: looking each second"),
-        )
-        .ok()
 }
 
 /// Waits for the router's news; forever, where nobody asks it.

@@ -10,7 +10,7 @@ use crate::control::{Call, Request};
 use crate::coordinator_client::{CallError, CoordinatorClient};
 use crate::departure;
 use crate::exit::{Code, Failure};
-use crate::state::Identity;
+use crate::state::{ChoiceChange, Identity};
 
 use super::netcheck;
 use super::node::Node;
@@ -41,6 +41,7 @@ impl Daemon {
             Request::Rediscover => self.rediscover(),
             Request::Up => self.set_down(false).await,
             Request::Down => self.set_down(true).await,
+            Request::Set(change) => self.choose(change),
             Request::Leave { force } => return self.leave(force, reply),
             Request::Reload => self.reload_for_caller().await,
         };
@@ -99,6 +100,16 @@ impl Daemon {
     fn rediscover(&mut self) -> Result<Value, Failure> {
         up_mut(&mut self.standing)?.rediscover();
         self.done("learning the network anew")
+    }
+
+    fn choose(&mut self, change: ChoiceChange) -> Result<Value, Failure> {
+        let identity = self.standing.identity().ok_or_else(Failure::not_enrolled)?;
+        change.check(&identity.addresses)?;
+        let choices = self.state.choose(change)?;
+        if let Standing::Up(node) = &mut self.standing {
+            node.set_choices(choices);
+        }
+        self.done("chosen; `warren status` shows what comes of it")
     }
 
     fn ping(&mut self, peer: &str, reply: Reply) {

@@ -119,6 +119,8 @@ mod tests {
             private_key: PrivateKey::from_random([1; 32]),
             addresses: vec!["100.92.0.1/16".parse().unwrap()],
             mtu,
+            routes: Vec::new(),
+            forwarded: Vec::new(),
             peers: BTreeMap::new(),
         }
     }

@@ -31,6 +31,9 @@ pub(crate) fn of_node(
         let why = connection.error.as_deref().unwrap_or("connecting");
         verdict.push_str(&format!("; without the coordinator ({why})"));
     }
+    if let Some(why) = &connection.refusal {
+        verdict.push_str(&format!("; the coordinator's map is refused ({why})"));
+    }
     verdict
 }
 
@@ -122,7 +125,7 @@ mod tests {
     }
 
     fn open() -> Connection {
-        Connection { is_open: true, error: None }
+        Connection { is_open: true, ..Connection::default() }
     }
 
     #[test]
@@ -155,9 +158,15 @@ mod tests {
     #[test]
     fn trouble_and_a_missing_coordinator_are_told() {
         assert_eq!(of_node(&[], &open(), Standing::Admitted, Some("no TUN")), "failing: no TUN");
-        let lost = Connection { is_open: false, error: Some("closed".into()) };
+        let lost = Connection { error: Some("closed".into()), ..Connection::default() };
         let verdict = of_node(&[peer(PathKind::Direct, true)], &lost, Standing::Admitted, None);
         assert_eq!(verdict, "connected: 1 of 1 peers reachable, 1 direct; without the coordinator (closed)");
+        let refused = Connection { refusal: Some("signed by another key".into()), ..open() };
+        let verdict = of_node(&[peer(PathKind::Direct, true)], &refused, Standing::Admitted, None);
+        assert!(
+            verdict.ends_with("1 direct; the coordinator's map is refused (signed by another key)"),
+            "{verdict}"
+        );
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! The stream against a coordinator of a few lines.
 
 use protocol::api::{NetworkMap, OwnNode};
+use protocol::map_signature::MapSigningKey;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use uuid::Uuid;
+use zeroize::Zeroizing;
 
 use super::*;
 use crate::state::Token;
@@ -24,11 +26,18 @@ fn retry_after_is_the_least_pause() {
     assert_eq!(BackOff::default().next(Some(asked), 0.0), asked);
 }
 
+const NODE: Uuid = Uuid::from_u128(1);
+
+/// A node whose coordinator has never signed anything.
+fn verifier(revision: Option<u64>) -> Verifier {
+    Verifier::new(NODE, None, revision)
+}
+
 /// A stream in a pause, and the node's end of its wishes.
 fn pausing() -> (MapStream, mpsc::Sender<StreamWish>) {
     let client = CoordinatorClient::new("http://127.0.0.1:1".parse().unwrap(), None).unwrap();
     let (wishes, wishes_receiver) = mpsc::channel(4);
-    (MapStream::new(client, Some(5), wishes_receiver, mpsc::channel(1).0), wishes)
+    (MapStream::new(client, verifier(Some(5)), wishes_receiver, mpsc::channel(1).0), wishes)
 }
 
 #[tokio::test(start_paused = true)]
@@ -52,7 +61,7 @@ async fn a_pause_that_the_coordinator_asked_for_ends_at_its_deadline_whatever_is
     };
     let (end, ()) = tokio::join!(stream.wait(start + PAUSE_MAX, true), wish);
     assert_eq!((end, start.elapsed().as_secs()), (PauseEnd::Over, PAUSE_MAX.as_secs()));
-    assert_eq!(stream.last_event_id, None, "the wish for a snapshot is not forgotten");
+    assert_eq!(stream.revision, None, "the wish for a snapshot is not forgotten");
 }
 
 #[tokio::test(start_paused = true)]
@@ -61,18 +70,19 @@ async fn a_wish_for_a_snapshot_shortens_no_pause() {
     let start = Instant::now();
     wishes.send(StreamWish::Snapshot).await.unwrap();
     assert_eq!(stream.wait(start + PAUSE_MAX, false).await, PauseEnd::Over);
-    assert_eq!((start.elapsed().as_secs(), stream.last_event_id), (PAUSE_MAX.as_secs(), None));
+    assert_eq!((start.elapsed().as_secs(), stream.revision), (PAUSE_MAX.as_secs(), None));
 }
 
 fn snapshot(revision: u64) -> MapEvent {
     let own = OwnNode {
-        id: Uuid::from_u128(1),
+        id: NODE,
         name: "a".parse().unwrap(),
         network: "n".into(),
         addresses: Vec::new(),
         relay: None,
         standing: protocol::api::Standing::Admitted,
         access: None,
+        routes: Vec::new(),
     };
     MapEvent::Snapshot(NetworkMap {
         revision,
@@ -99,13 +109,17 @@ struct Fixture {
 
 impl Fixture {
     async fn start(revision: Option<u64>) -> Self {
+        Self::start_with(verifier(revision)).await
+    }
+
+    async fn start_with(verifier: Verifier) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let token = Token::from_bytes(b"token").unwrap();
         let client = CoordinatorClient::new(url.parse().unwrap(), Some(token)).unwrap();
         let (news_sender, news) = mpsc::channel(2);
         let (wishes, wishes_receiver) = mpsc::channel(4);
-        tokio::spawn(MapStream::new(client, revision, wishes_receiver, news_sender).run());
+        tokio::spawn(MapStream::new(client, verifier, wishes_receiver, news_sender).run());
         Self { listener, news, wishes }
     }
 
@@ -195,4 +209,51 @@ async fn a_deleted_node_asks_no_more() {
     let (_, _stream) = fixture.answer(&answer).await;
     assert!(matches!(fixture.news.recv().await, Some(StreamNews::Deleted(_))));
     assert!(fixture.news.recv().await.is_none(), "the stream's task has ended");
+}
+
+/// An event as a coordinator with the key of this byte sends it.
+fn signed(key: u8, event: &MapEvent) -> String {
+    let key = MapSigningKey::derive(&Zeroizing::new([key; 32]));
+    let (name, revision, data) = (event.name(), event.revision(), event.data());
+    let signature = key.sign(&event.place(NODE), &data);
+    format!("event: {name}\nid: {revision}\nsignature: {signature}\ndata: {data}\n\n")
+}
+
+#[tokio::test]
+async fn a_refused_event_is_told_and_not_used_and_the_next_stream_begins_with_a_whole_map() {
+    let key = MapSigningKey::derive(&Zeroizing::new([1; 32])).verifying_key();
+    let mut fixture = Fixture::start_with(Verifier::new(NODE, Some(key), Some(5))).await;
+    let (head, _stream) = fixture.answer(&ok(&signed(2, &snapshot(7)))).await;
+    assert!(head.contains("last-event-id: 5\r\n"), "{head}");
+    assert!(matches!(fixture.news.recv().await, Some(StreamNews::Connected)));
+    match fixture.news.recv().await {
+        Some(StreamNews::Refused(why)) => assert!(why.contains("signed by the key"), "{why}"),
+        other => panic!("{other:?}"),
+    }
+    assert!(matches!(fixture.news.recv().await, Some(StreamNews::Lost(_))));
+    let (head, _stream) = fixture.answer(&ok(&signed(1, &snapshot(8)))).await;
+    assert!(!head.contains("last-event-id"), "{head}");
+    fixture.expect_event(&snapshot(8)).await;
+}
+
+#[tokio::test]
+async fn a_node_that_knew_no_key_tells_the_first_one_before_its_map() {
+    let mut fixture = Fixture::start(None).await;
+    let (_, _stream) = fixture.answer(&ok(&signed(1, &snapshot(7)))).await;
+    assert!(matches!(fixture.news.recv().await, Some(StreamNews::Connected)));
+    let first = MapSigningKey::derive(&Zeroizing::new([1; 32])).verifying_key();
+    assert!(matches!(fixture.news.recv().await, Some(StreamNews::FirstKey(key)) if key == first));
+    assert!(matches!(fixture.news.recv().await, Some(StreamNews::Event(event)) if *event == snapshot(7)));
+}
+
+#[tokio::test]
+async fn data_that_names_another_revision_than_its_signature_is_refused() {
+    let mut fixture = Fixture::start(None).await;
+    let key = MapSigningKey::derive(&Zeroizing::new([1; 32]));
+    let data = snapshot(8).data();
+    let signature = key.sign(&snapshot(7).place(NODE), &data);
+    let event = format!("event: snapshot\nid: 7\nsignature: {signature}\ndata: {data}\n\n");
+    let (_, _stream) = fixture.answer(&ok(&event)).await;
+    assert!(matches!(fixture.news.recv().await, Some(StreamNews::Connected)));
+    assert!(matches!(fixture.news.recv().await, Some(StreamNews::Refused(_))));
 }

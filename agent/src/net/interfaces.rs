@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 use endpoint_selection::LocalRules;
 use engine::LocalAddress;
+use ipnet::IpNet;
 use nix::ifaddrs::getifaddrs;
 use nix::net::if_::InterfaceFlags;
 use nix::sys::socket::SockaddrStorage;
@@ -27,6 +28,31 @@ pub(crate) fn local_addresses(own: &str, rules: &LocalRules) -> io::Result<Vec<L
         if let Some(address) = address.filter(|address| rules.offers(&entry.interface_name, *address)) {
             found.insert(LocalAddress { interface: entry.interface_name, address });
         }
+    }
+    Ok(found.into_iter().collect())
+}
+
+/// The networks that this machine is directly attached to, by any interface but the tunnel's own; those of one address, loopback and
+/// link-local ones left out.
+///
+/// # Errors
+/// Where the system does not say.
+pub(crate) fn attached_networks(own: &str) -> io::Result<Vec<IpNet>> {
+    let mut found = BTreeSet::new();
+    for entry in getifaddrs()? {
+        let is_up = entry.flags.contains(InterfaceFlags::IFF_UP)
+            && !entry.flags.contains(InterfaceFlags::IFF_LOOPBACK);
+        if !is_up || entry.interface_name == own {
+            continue;
+        }
+        let address = entry.address.as_ref().and_then(ip_address);
+        let mask = entry.netmask.as_ref().and_then(ip_address);
+        let net = address.zip(mask).and_then(|(address, mask)| IpNet::with_netmask(address, mask).ok());
+        let is_link_local = |net: &IpNet| matches!(net, IpNet::V6(net) if net.addr().is_unicast_link_local());
+        found.extend(
+            net.filter(|net| net.prefix_len() < net.max_prefix_len() && !is_link_local(net))
+                .map(|net| net.trunc()),
+        );
     }
     Ok(found.into_iter().collect())
 }

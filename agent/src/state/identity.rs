@@ -5,6 +5,7 @@ use std::fmt;
 use ipnet::IpNet;
 use protocol::api::NodeName;
 use protocol::key::PrivateKey;
+use protocol::map_signature::MapVerifyingKey;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::Uuid;
 use zeroize::Zeroizing;
@@ -64,6 +65,9 @@ pub(crate) struct Identity {
     /// The WireGuard private key.
     #[serde(serialize_with = "write_key", deserialize_with = "read_key")]
     pub(crate) private_key: PrivateKey,
+    /// The key that the coordinator's maps are verified with; absent until one is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) map_key: Option<MapVerifyingKey>,
 }
 
 /// What the coordinator gave, without the secrets.
@@ -76,6 +80,8 @@ pub(crate) struct Enrolled {
     pub(crate) network: String,
     /// The mesh addresses.
     pub(crate) addresses: Vec<IpNet>,
+    /// The key that its maps are verified with.
+    pub(crate) map_key: Option<MapVerifyingKey>,
 }
 
 impl Identity {
@@ -86,8 +92,8 @@ impl Identity {
         token: Token,
         private_key: PrivateKey,
     ) -> Self {
-        let Enrolled { node_id, name, network, addresses } = enrolled;
-        Self { version: VERSION, coordinator, node_id, name, network, addresses, token, private_key }
+        let Enrolled { node_id, name, network, addresses, map_key } = enrolled;
+        Self { version: VERSION, coordinator, node_id, name, network, addresses, token, private_key, map_key }
     }
 
     /// Reads it; `None` where the machine is not enrolled.
@@ -124,6 +130,7 @@ impl Identity {
     /// Where the system refuses.
     pub(crate) fn forget(folder: &StateFolder) -> Result<(), StateError> {
         folder.forget_map()?;
+        folder.forget_choices()?;
         folder.set_down(false)?;
         folder.forget_pending_private_key()?;
         folder.forget_relay_private_key()?;
@@ -151,6 +158,8 @@ fn read_key<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PrivateKey, D:
 
 #[cfg(test)]
 mod tests {
+    use protocol::map_signature::MapSigningKey;
+
     use super::*;
 
     fn identity() -> Identity {
@@ -159,6 +168,7 @@ mod tests {
             name: "a".parse().unwrap(),
             network: "default".into(),
             addresses: vec!["100.92.0.1/16".parse().unwrap()],
+            map_key: Some(MapSigningKey::derive(&Zeroizing::new([1; 32])).verifying_key()),
         };
         let token = Token::from_bytes(b"canary-token").unwrap();
         Identity::new("https://c.example".parse().unwrap(), enrolled, token, PrivateKey::from_random([7; 32]))
@@ -173,6 +183,16 @@ mod tests {
         assert_eq!(Identity::load(&folder).unwrap(), Some(identity()));
         Identity::forget(&folder).unwrap();
         assert_eq!(Identity::load(&folder).unwrap(), None);
+    }
+
+    #[test]
+    fn an_identity_of_an_agent_that_knew_no_map_key_is_read() {
+        let outer = tempfile::tempdir().unwrap();
+        let folder = StateFolder::new(outer.path());
+        let mut json = serde_json::to_value(identity()).unwrap();
+        json.as_object_mut().unwrap().remove("map_key").unwrap();
+        folder.write(FILE, json.to_string().as_bytes()).unwrap();
+        assert_eq!(Identity::load(&folder).unwrap(), Some(Identity { map_key: None, ..identity() }));
     }
 
     #[test]

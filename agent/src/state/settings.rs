@@ -1,14 +1,10 @@
-//! Small things that outlive a restart: the UDP port, the wish to stay down, the last network map.
-
-use protocol::api::{MAP_EVENT_BYTES_MAX, NetworkMap};
-use uuid::Uuid;
+//! Small things that outlive a restart: the UDP port, the wish to stay down.
 
 use super::{StateError, StateFolder};
 
 const UDP_PORT: &str = "udp-port";
 const RELAY_UDP_PORT: &str = "relay-udp-port";
 const DOWN: &str = "down";
-const NETWORK_MAP: &str = "network-map.json";
 
 impl StateFolder {
     /// The UDP port of the last life, so that mappings and what peers know stay true; `None` where there is no sound
@@ -62,63 +58,11 @@ impl StateFolder {
     pub(crate) fn set_down(&self, down: bool) -> Result<(), StateError> {
         if down { self.write(DOWN, b"") } else { self.remove(DOWN) }
     }
-
-    /// The last map of this node; `None` where there is none, it is damaged or it is another node's: it is a copy, and
-    /// the coordinator has the original.
-    pub(crate) fn network_map(&self, node_id: Uuid) -> Option<NetworkMap> {
-        let bytes = match self.read(NETWORK_MAP, MAP_EVENT_BYTES_MAX) {
-            Ok(bytes) => bytes?,
-            Err(error) => {
-                tracing::warn!(%error, "starting without the saved network map");
-                return None;
-            }
-        };
-        match serde_json::from_slice::<NetworkMap>(&bytes) {
-            Ok(map) if map.own.id == node_id => Some(map),
-            Ok(_) => None,
-            Err(error) => {
-                tracing::warn!(%error, "the saved network map is damaged: starting without it");
-                None
-            }
-        }
-    }
-
-    /// Saves the map.
-    ///
-    /// # Errors
-    /// Where the system refuses; the one before is still there then.
-    pub(crate) fn set_network_map(&self, map: &NetworkMap) -> Result<(), StateError> {
-        let json = serde_json::to_vec(map).map_err(|error| self.damaged(NETWORK_MAP, error.to_string()))?;
-        self.write(NETWORK_MAP, &json)
-    }
-
-    /// Removes the saved map.
-    ///
-    /// # Errors
-    /// Where the system refuses.
-    pub(crate) fn forget_map(&self) -> Result<(), StateError> {
-        self.remove(NETWORK_MAP)
-    }
 }
 
 #[cfg(test)]
 mod tests {
-    use protocol::api::OwnNode;
-
     use super::*;
-
-    fn map(id: Uuid) -> NetworkMap {
-        let own = OwnNode {
-            id,
-            name: "a".parse().unwrap(),
-            network: "n".into(),
-            addresses: Vec::new(),
-            relay: None,
-            standing: protocol::api::Standing::Admitted,
-            access: None,
-        };
-        NetworkMap { revision: 3, own, peers: Vec::new(), relays: Vec::new(), stun_servers: Vec::new() }
-    }
 
     #[test]
     fn the_port_and_the_wish_to_be_down_outlive_a_restart() {
@@ -142,17 +86,5 @@ mod tests {
             folder.write(UDP_PORT, bad.as_bytes()).unwrap();
             assert_eq!(folder.udp_port(), None, "{bad}");
         }
-    }
-
-    #[test]
-    fn only_a_sound_map_of_this_node_is_used() {
-        let outer = tempfile::tempdir().unwrap();
-        let folder = StateFolder::new(outer.path());
-        let (own, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
-        folder.set_network_map(&map(own)).unwrap();
-        assert_eq!(folder.network_map(own), Some(map(own)));
-        assert_eq!(folder.network_map(other), None);
-        folder.write(NETWORK_MAP, b"{").unwrap();
-        assert_eq!(folder.network_map(own), None);
     }
 }

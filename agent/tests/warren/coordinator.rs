@@ -101,6 +101,7 @@ pub(crate) fn enroll_response(request: &Request) -> EnrollResponse {
         network: "default".into(),
         addresses: vec!["100.92.0.7/16".parse().unwrap()],
         sealed_token: STANDARD.encode(sealed),
+        sealed_credentials: None,
     }
 }
 

@@ -13,4 +13,5 @@ mod join;
 mod leave;
 mod machine;
 mod secrets;
+mod signed_maps;
 mod tunnel;

@@ -37,6 +37,7 @@ fn joined_with_map() -> Machine {
         nat: NatProfile::default(),
         plain_endpoint: None,
         tags: Vec::new(),
+        routes: Vec::new(),
     };
     let own = OwnNode {
         id: Uuid::from_u128(7),
@@ -46,6 +47,7 @@ fn joined_with_map() -> Machine {
         relay: None,
         standing: protocol::api::Standing::Admitted,
         access: None,
+        routes: Vec::new(),
     };
     let map =
         NetworkMap { revision: 3, own, peers: vec![peer], relays: Vec::new(), stun_servers: Vec::new() };

@@ -41,6 +41,8 @@ counters! {
     handshakes_limited,
     /// Authentic inner packets that were malformed or whose source is not among the peer's allowed IPs.
     source_not_allowed,
+    /// Authentic inner packets for somebody else than this node and the networks behind it that it passes packets on to.
+    destination_not_ours,
     /// Authentic inner packets that no access rule permits.
     not_permitted,
     /// Packets from the interface that no peer's allowed IPs cover.

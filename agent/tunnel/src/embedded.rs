@@ -44,12 +44,15 @@ impl Embedded {
             let interface = self.opener.open(addresses, mtu)?;
             let exchange = Arc::new(Exchange::new(Arc::clone(&self.paths), interface, private_key, mtu));
             let transmit = Transmit::start(Arc::clone(&exchange))?;
+            exchange.set_destinations(addresses, &[]);
             let attachment: Arc<Exchange> = Arc::clone(&exchange);
             self.paths.attach(Some(attachment));
             let config = TunnelConfig {
                 private_key: private_key.clone(),
                 addresses: addresses.to_vec(),
                 mtu,
+                routes: Vec::new(),
+                forwarded: Vec::new(),
                 peers: std::collections::BTreeMap::new(),
             };
             self.running = Some(Running { config, exchange, _transmit: transmit });
@@ -62,6 +65,7 @@ impl Embedded {
             return Err(error);
         }
         running.exchange.set_mtu(mtu);
+        running.exchange.set_destinations(addresses, &running.config.forwarded);
         if running.config.private_key != *private_key {
             running.exchange.set_private_key(private_key, &running.config.peers);
         }
@@ -91,6 +95,12 @@ impl Embedded {
             Change::RemovePeer(key) => {
                 if let Some(running) = &self.running {
                     running.exchange.remove_peer(key);
+                }
+            }
+            Change::SetRoutes { routes, forwarded } => {
+                if let Some(running) = &self.running {
+                    running.exchange.set_destinations(&running.config.addresses, forwarded);
+                    running.exchange.interface.set_routes(routes)?;
                 }
             }
             Change::RemoveInterface => self.remove_interface(),

@@ -9,6 +9,7 @@ use bytes::BytesMut;
 use engine::tunnel_config::PeerConfig;
 use protocol::key::{PrivateKey, PublicKey};
 
+use crate::allowed_ips::AllowedIps;
 use crate::backend::PeerStats;
 use crate::batch::{ReadBatch, WriteBatch};
 use crate::fitting::{Fitted, fit};
@@ -23,6 +24,7 @@ use crate::peer::{Peer, PeerState, Peers};
 use crate::too_big;
 
 mod attachment;
+mod delivery;
 
 /// Answers to packets that are too long per batch read: a batch is mostly of one sender, who needs one.
 const ANSWERS_MAX: usize = 16;
@@ -44,6 +46,8 @@ pub(crate) struct Exchange {
 struct Keyed {
     identity: Identity,
     peers: Peers,
+    /// Where packets of peers may go: this node's own addresses, and networks behind it.
+    destinations: AllowedIps<()>,
 }
 
 /// What the receive thread gathers over a batch.
@@ -74,7 +78,11 @@ impl Exchange {
         private_key: &PrivateKey,
         mtu: u16,
     ) -> Self {
-        let keyed = Keyed { identity: Identity::new(private_key), peers: Peers::default() };
+        let keyed = Keyed {
+            identity: Identity::new(private_key),
+            peers: Peers::default(),
+            destinations: AllowedIps::default(),
+        };
         let inbound =
             Inbound { packets: WriteBatch::new(), outbound: Outbound::default(), messages: Vec::new() };
         Self {
@@ -105,14 +113,14 @@ impl Exchange {
         configs: &BTreeMap<PublicKey, PeerConfig>,
     ) {
         let mut keyed = self.keyed_mut();
-        let Keyed { identity, peers } = &mut *keyed;
+        let Keyed { identity, peers, .. } = &mut *keyed;
         *identity = Identity::new(private_key);
         peers.renew(identity, configs, |key| self.paths.slot(key));
     }
 
     pub(crate) fn set_peer(&self, key: &PublicKey, config: &PeerConfig) {
         let mut keyed = self.keyed_mut();
-        let Keyed { identity, peers } = &mut *keyed;
+        let Keyed { identity, peers, .. } = &mut *keyed;
         peers.set(identity, key, config, || self.paths.slot(key));
     }
 
@@ -258,7 +266,7 @@ impl Exchange {
         } else if let Some(mut packet) = packet {
             // What the peer's end of a connection offers to take is what ours will send over our path.
             mss::clamp(&mut packet, tunnel_mtu);
-            self.deliver(&keyed.peers, &peer, &packet, &mut inbound.packets);
+            self.deliver(keyed, &peer, &packet, &mut inbound.packets);
         }
         peer.slot.get().is_none()
     }
@@ -339,19 +347,6 @@ impl Exchange {
                     inbound.outbound.push(&self.paths.counters, &peer.slot, cookie);
                 }
             }
-        }
-    }
-
-    /// Hands an authentic packet on, if the peer may send from its source address.
-    fn deliver(&self, peers: &Peers, peer: &Arc<Peer>, packet: &[u8], packets: &mut WriteBatch) {
-        let allowed = InnerPacket::parse(packet)
-            .filter(|inner| peers.by_address(inner.source).is_some_and(|owner| Arc::ptr_eq(owner, peer)));
-        let Some(packet) = allowed.and_then(|inner| packet.get(..inner.len)) else {
-            return self.paths.counters.source_not_allowed.add(1);
-        };
-        packets.push(packet);
-        if packets.is_full() {
-            self.write(packets);
         }
     }
 

@@ -33,6 +33,12 @@ pub trait Interface: Send + Sync {
     /// Where the kernel refuses one of them.
     fn configure(&self, addresses: &[IpNet], mtu: u16) -> Result<(), TunnelError>;
 
+    /// Lets the machine reach exactly these networks through the interface, besides those of its addresses.
+    ///
+    /// # Errors
+    /// Where the kernel refuses one of them; those before it are there.
+    fn set_routes(&self, routes: &[IpNet]) -> Result<(), TunnelError>;
+
     /// Whether `error` means that somebody removed the interface.
     fn is_gone(&self, error: &io::Error) -> bool {
         matches!(error.raw_os_error(), Some(libc::EBADFD | libc::EBADF | libc::ENODEV))

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
+use route_manager::{Route, RouteManager};
 use tun_rs::{DeviceBuilder, SyncDevice};
 
 use crate::batch::{ReadBatch, WriteBatch};
@@ -83,7 +84,12 @@ impl OpenInterface for TunInterface {
             result => result,
         };
         let device = device.map_err(|error| self.explain(error))?;
-        let tun = Tun { device, addresses: Mutex::default(), coalesce: AtomicBool::new(true) };
+        let tun = Tun {
+            device,
+            addresses: Mutex::default(),
+            routes: Mutex::default(),
+            coalesce: AtomicBool::new(true),
+        };
         tun.configure(addresses, mtu)?;
         Ok(Arc::new(tun))
     }
@@ -92,6 +98,7 @@ impl OpenInterface for TunInterface {
 struct Tun {
     device: SyncDevice,
     addresses: Mutex<Vec<IpNet>>,
+    routes: Mutex<Vec<IpNet>>,
     /// Old kernels refuse coalesced packets (EINVAL); from then on each packet is written alone.
     coalesce: AtomicBool,
 }
@@ -138,6 +145,18 @@ impl Tun {
         }
     }
 
+    /// The kernel drops an interface's routes with the last address of their family.
+    fn renew_routes(&self) -> Result<(), TunnelError> {
+        let routes = std::mem::take(&mut *self.routes.lock().unwrap_or_else(PoisonError::into_inner));
+        if let (Ok(index), Ok(mut manager)) = (self.device.if_index(), RouteManager::new()) {
+            for route in &routes {
+                // Most are gone; what is there is made again below.
+                let _ = manager.delete(&through(route, index));
+            }
+        }
+        self.set_routes(&routes)
+    }
+
     fn send_from(&self, batch: &mut WriteBatch, first: usize, count: usize) -> io::Result<()> {
         let packets = batch.buffers.get_mut(first..first + count).unwrap_or_default();
         self.device.send_multiple(&mut batch.table, packets, WriteBatch::HEADROOM).map(drop)
@@ -173,6 +192,7 @@ impl Interface for Tun {
             .set_mtu(mtu)
             .map_err(|source| TunnelError::Configure { action: format!("set the MTU to {mtu}"), source })?;
         let mut current = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_any_to_go = current.iter().any(|address| !addresses.contains(address));
         for address in current.extract_if(.., |address| !addresses.contains(address)) {
             if let Err(source) = self.device.remove_address(address.addr()) {
                 let action = format!("remove the address {address}");
@@ -186,8 +206,52 @@ impl Interface for Tun {
         self.verify(addresses)?;
         self.await_ipv6();
         *current = addresses.to_vec();
+        drop(current);
+        if is_any_to_go { self.renew_routes() } else { Ok(()) }
+    }
+
+    fn set_routes(&self, routes: &[IpNet]) -> Result<(), TunnelError> {
+        let mut current = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
+        if *current == routes {
+            return Ok(());
+        }
+        let failed = |action: &str, route: &IpNet, source: io::Error| TunnelError::Configure {
+            action: format!("{action} the route to {route}"),
+            source,
+        };
+        let index = self.device.if_index().map_err(|source| TunnelError::Configure {
+            action: "find the interface's number".to_owned(),
+            source,
+        })?;
+        let mut manager = RouteManager::new()
+            .map_err(|source| TunnelError::Configure { action: "change routes".to_owned(), source })?;
+        while let Some(at) = current.iter().position(|route| !routes.contains(route)) {
+            let route = current.swap_remove(at);
+            match manager.delete(&through(&route, index)) {
+                // Somebody else took it away.
+                Err(error) if error.raw_os_error() == Some(libc::ESRCH) => {}
+                removed => removed.map_err(|source| failed("remove", &route, source))?,
+            }
+        }
+        for route in routes {
+            if current.contains(route) {
+                continue;
+            }
+            match manager.add(&through(route, index)) {
+                Err(error) if route.addr().is_ipv6() && is_ipv6_off(&error) => {
+                    tracing::warn!(%route, %error, "IPv6 is switched off on this host: route left out");
+                }
+                added => added.map_err(|source| failed("add", route, source))?,
+            }
+            current.push(*route);
+        }
+        current.sort_unstable();
         Ok(())
     }
+}
+
+fn through(route: &IpNet, index: u32) -> Route {
+    Route::new(route.network(), route.prefix_len()).with_if_index(index)
 }
 
 /// Whether an IPv6 address of the interface is tentative (RFC 4862 §2): lines of `if_inet6` are address, index, prefix

@@ -296,3 +296,19 @@ fn a_node_that_takes_a_new_key_is_reached_under_it() {
     a.send(&b, b"new key");
     assert_eq!(b.receive(), b"new key");
 }
+
+#[test]
+fn a_packet_for_somebody_else_comes_in_only_where_it_is_passed_on() {
+    let (mut a, mut b) = pair();
+    let network: ipnet::IpNet = "192.168.5.0/24".parse().unwrap();
+    let allowed_ips = vec![std::net::IpAddr::from(b.ip).into(), network];
+    let config = engine::tunnel_config::PeerConfig { allowed_ips, ..Default::default() };
+    a.tunnel.apply(&[engine::tunnel_config::Change::SetPeer(b.public(), config)]).unwrap();
+    let behind = |payload: &[u8]| ipv4_packet(a.ip, Ipv4Addr::new(192, 168, 5, 9), payload);
+    a.kernel.send(&behind(b"not yet")).unwrap();
+    eventually("it is for nobody here", || b.paths.counts().destination_not_ours == 1);
+    let routes = engine::tunnel_config::Change::SetRoutes { routes: Vec::new(), forwarded: vec![network] };
+    b.tunnel.apply(&[routes]).unwrap();
+    a.kernel.send(&behind(b"now")).unwrap();
+    assert_eq!(b.receive(), b"now");
+}

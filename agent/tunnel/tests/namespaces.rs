@@ -115,6 +115,34 @@ fn an_address_that_leaves_the_configuration_leaves_the_interface() {
 }
 
 #[test]
+fn routes_come_stay_with_other_addresses_and_go() {
+    isolated("routes_come_stay_with_other_addresses_and_go", || {
+        let mut host = Host::new(Namespace::new(), 1);
+        let set = |host: &mut Host, routes: &[&str]| {
+            let routes = routes.iter().map(|route| route.parse().unwrap()).collect();
+            host.apply([Change::SetRoutes { routes, forwarded: Vec::new() }]).unwrap();
+        };
+        let shown = |host: &Host| {
+            host.namespace.command("ip", "route show dev mesh0")
+                + &host.namespace.command("ip", "-6 route show dev mesh0")
+        };
+        set(&mut host, &["192.168.5.0/24", "10.7.0.0/16", "fd12::/64"]);
+        let all = ["192.168.5.0/24", "10.7.0.0/16", "fd12::/64"];
+        assert!(all.iter().all(|route| shown(&host).contains(route)), "{}", shown(&host));
+        host.apply([interface(7, MTU)]).unwrap();
+        assert!(all.iter().all(|route| shown(&host).contains(route)), "{}", shown(&host));
+        set(&mut host, &["10.7.0.0/16"]);
+        let left = shown(&host);
+        assert!(
+            left.contains("10.7.0.0/16") && !left.contains("192.168.5") && !left.contains("fd12"),
+            "{left}"
+        );
+        host.namespace.command("ip", "route del 10.7.0.0/16 dev mesh0");
+        set(&mut host, &[]);
+    });
+}
+
+#[test]
 fn a_host_with_ipv6_switched_off_has_the_ipv4_tunnel() {
     isolated("a_host_with_ipv6_switched_off_has_the_ipv4_tunnel", || {
         let namespace = Namespace::new();

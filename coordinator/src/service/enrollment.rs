@@ -4,8 +4,10 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use protocol::api::{EnrollRequest, EnrollResponse, NodeName};
+use protocol::map_signature::MapVerifyingKey;
 use protocol::sealed;
 use uuid::Uuid;
+use zeroize::Zeroizing;
 
 use super::{EnrollError, NodeToken, addressing};
 use crate::Entropy;
@@ -25,10 +27,16 @@ pub(crate) fn enroll(
     entropy: &Entropy,
     now_ms: i64,
     request: &EnrollRequest,
+    map_key: MapVerifyingKey,
 ) -> Result<EnrollResponse, EnrollError> {
     let token = NodeToken::from_random(entropy.secret());
-    let sealed = sealed::seal(token.to_text().as_bytes(), &request.public_key, *entropy.secret())
-        .ok_or(EnrollError::UnusablePublicKey)?;
+    let seal = |text: &str| {
+        let sealed = sealed::seal(text.as_bytes(), &request.public_key, *entropy.secret());
+        sealed.map(|sealed| STANDARD.encode(sealed)).ok_or(EnrollError::UnusablePublicKey)
+    };
+    let sealed_token = seal(&token.to_text())?;
+    let credentials = Zeroizing::new(format!("{} {map_key}", *token.to_text()));
+    let sealed_credentials = Some(seal(&credentials)?);
     let attempt = Attempt {
         key: SecretHash::of(request.enrollment_key.as_bytes()),
         node_id: entropy.id(now_ms),
@@ -43,7 +51,8 @@ pub(crate) fn enroll(
         addresses: addressing::addresses(&network, node.host_index),
         name: node.name,
         network: network.name,
-        sealed_token: STANDARD.encode(sealed),
+        sealed_token,
+        sealed_credentials,
     })
 }
 
@@ -115,6 +124,7 @@ impl Attempt {
             is_disabled: false,
             is_ephemeral: key.is_ephemeral,
             expires_at_ms: None,
+            approved_routes: Vec::new(),
             deleted_at_ms: None,
         };
         tx.insert_node(&node, self.now_ms)?;

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use protocol::api::{MapDelta, MapEvent, NetworkMap, RelayInfo, ReportRequest, Servers};
+use protocol::map_signature::MapSignature;
 
 use super::network_map::StreamWakers;
 use super::{MapView, NodeIdentity, with_peer_relays};
@@ -89,6 +90,12 @@ impl MapSubscription {
         };
         self.sent = Some(event.revision());
         MapPoll::Event(Box::new(event))
+    }
+
+    /// The coordinator's signature under an event for this node.
+    #[must_use]
+    pub fn sign(&self, event: &MapEvent, data: &str) -> MapSignature {
+        self.coordinator.map_key().sign(&event.place(self.identity.node), data)
     }
 
     fn servers(&self, peer_relays: &[RelayInfo]) -> Servers {

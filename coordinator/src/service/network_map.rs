@@ -13,10 +13,11 @@ use protocol::relay_token::{SignedToken, TokenVerifyingKey};
 use tokio::sync::watch;
 use uuid::Uuid;
 
+use super::StreamEnd;
 use super::admission::{access_of, standing};
+use super::peer_record::peer;
 use super::peer_relays::relays_of;
 use super::reported::{Looks, Reported};
-use super::{StreamEnd, addressing};
 use crate::store::{AccessRuleRow, NetworkRow, NodeRow};
 
 /// Changes that are remembered. A node that missed more gets the whole map.
@@ -221,8 +222,8 @@ impl NetworkState {
         if old.row.tags != row.tags || old.standing != standing(row, self.now_ms) {
             self.note(Changed::View { id });
         }
-        if (old.row.may_relay, &old.row.name, old.row.host_index)
-            != (row.may_relay, &row.name, row.host_index)
+        if (old.row.may_relay, &old.row.name, old.row.host_index, &old.row.approved_routes)
+            != (row.may_relay, &row.name, row.host_index, &row.approved_routes)
         {
             self.note(Changed::Own { id });
         }
@@ -308,6 +309,11 @@ impl NetworkState {
         }
     }
 
+    /// The newest revision of any network.
+    pub(crate) fn newest_revision(&self) -> u64 {
+        self.counter.load(Ordering::Relaxed)
+    }
+
     /// Brings a node's standing up to the clock.
     pub(super) fn refresh_standing(&mut self, id: Uuid) {
         let Some(node) = self.nodes.get_mut(&id) else { return };
@@ -380,20 +386,5 @@ impl NetworkState {
         }
         self.changes.push_back(Change { revision: self.revision, what });
         self.wake();
-    }
-}
-
-/// What other nodes see of a node.
-fn peer(network: &NetworkRow, node: &NodeRow, reported: Option<&Reported>, online: bool) -> Peer {
-    Peer {
-        id: node.id,
-        name: node.name.clone(),
-        public_key: node.public_key,
-        allowed_ips: addressing::host_prefixes(network, node.host_index),
-        online,
-        candidates: reported.map(|reported| reported.candidates.clone()).unwrap_or_default(),
-        nat: reported.map(|reported| reported.nat).unwrap_or_default(),
-        plain_endpoint: node.plain_endpoint,
-        tags: node.tags.clone(),
     }
 }

@@ -69,6 +69,7 @@ impl NetworkState {
             relay: (node.row.may_relay && node.standing.is_admitted()).then_some(permission),
             standing: node.standing,
             access: node.access.clone(),
+            routes: node.row.approved_routes.clone(),
         }
     }
 

@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 
 use endpoint_selection::nat::NatProfile;
 use endpoint_selection::{Candidate, Snapshot};
+use ipnet::IpNet;
 use protocol::api::{OwnRelay, PathKind, PathReport, REPORT_EVIDENCE_MAX, Report};
 use protocol::key::PublicKey;
 use uuid::Uuid;
@@ -23,6 +24,8 @@ pub(super) struct Reported {
     pub(super) candidates: Vec<Candidate>,
     pub(super) nat: NatProfile,
     pub(super) relay: Option<OwnRelay>,
+    /// The networks behind the node that it offers to route to; absent where it cannot, or said nothing to this process.
+    pub(super) routes: Option<Vec<IpNet>>,
     pub(super) agent_version: String,
     /// By the peer's id, in order; absent until all paths were reported to this process.
     paths: Option<Vec<Path>>,
@@ -82,10 +85,10 @@ impl Reported {
             named.shrink_to_fit();
             self.paths = Some(named);
         }
-        let Report { mut candidates, nat, relay, agent_version, .. } = report;
+        let Report { mut candidates, nat, relay, routes, agent_version, .. } = report;
         candidates.shrink_to_fit();
         (self.at_ms, self.candidates, self.nat) = (now_ms, candidates, nat);
-        (self.relay, self.agent_version) = (relay, agent_version);
+        (self.relay, self.routes, self.agent_version) = (relay, routes, agent_version);
     }
 
     /// Whether changes of paths are worth nothing, as the others are not known.

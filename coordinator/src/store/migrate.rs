@@ -19,8 +19,9 @@ const STEPS: &[&str] = &[
     include_str!("migrations/0003_may_relay.sql"),
     include_str!("migrations/0004_organizations.sql"),
     include_str!("migrations/0005_people.sql"),
-    include_str!("migrations/0006_copies.sql"),
-    include_str!("migrations/0007_changes.sql"),
+    include_str!("migrations/0006_routes.sql"),
+    include_str!("migrations/0007_copies.sql"),
+    include_str!("migrations/0008_changes.sql"),
 ];
 
 /// The newest schema that this version knows.

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use protocol::api::{NodeName, Tag};
+use protocol::api::{NodeName, Route, Tag};
 use protocol::key::PublicKey;
 use rusqlite::{OptionalExtension, Row};
 use uuid::Uuid;
@@ -43,6 +43,8 @@ pub struct NodeRow {
     pub is_ephemeral: bool,
     /// Until when it is part of the network, Unix milliseconds; for ever where absent.
     pub expires_at_ms: Option<i64>,
+    /// The networks that it may route to, in order, each once.
+    pub approved_routes: Vec<Route>,
     /// When it was deleted, Unix milliseconds.
     pub deleted_at_ms: Option<i64>,
 }
@@ -73,6 +75,7 @@ impl NodeRow {
             is_disabled: false,
             is_ephemeral: false,
             expires_at_ms: None,
+            approved_routes: Vec::new(),
             deleted_at_ms: None,
         }
     }
@@ -92,7 +95,7 @@ pub type NodeRows = (Vec<NodeRow>, Vec<BadRow>);
 
 const COLUMNS: &str = "id, network_id, name, public_key, host_index, enrollment_key_id, token_hash, \
                        pending_token_hash, plain_endpoint, may_relay, tags, is_waiting, is_disabled, is_ephemeral, \
-                       expires_at, deleted_at";
+                       expires_at, approved_routes, deleted_at";
 
 fn node(row: &Row<'_>) -> rusqlite::Result<NodeRow> {
     Ok(NodeRow {
@@ -111,6 +114,7 @@ fn node(row: &Row<'_>) -> rusqlite::Result<NodeRow> {
         is_disabled: row.get("is_disabled")?,
         is_ephemeral: row.get("is_ephemeral")?,
         expires_at_ms: row.get("expires_at")?,
+        approved_routes: json(row, "approved_routes")?,
         deleted_at_ms: row.get("deleted_at")?,
     })
 }
@@ -268,14 +272,14 @@ impl WriteTx<'_> {
         Ok(())
     }
 
-    /// Changes what an administrator decides on: network, name, place, tags, standing, expiry and whether it may relay.
+    /// Changes what an administrator decides on: network, name, place, tags, standing, expiry, routes and whether it may relay.
     ///
     /// # Errors
     /// Where the name is taken or the database does not answer.
     pub fn update_node(&self, node: &NodeRow) -> Result<(), StoreError> {
         self.sql().execute(
             "UPDATE nodes SET network_id = ?2, name = ?3, host_index = ?4, may_relay = ?5, tags = ?6, is_waiting = ?7,
-                              is_disabled = ?8, is_ephemeral = ?9, expires_at = ?10
+                              is_disabled = ?8, is_ephemeral = ?9, expires_at = ?10, approved_routes = ?11
              WHERE id = ?1 AND deleted_at IS NULL",
             (
                 node.id.to_string(),
@@ -288,6 +292,7 @@ impl WriteTx<'_> {
                 node.is_disabled,
                 node.is_ephemeral,
                 node.expires_at_ms,
+                to_json(&node.approved_routes),
             ),
         )?;
         Ok(())

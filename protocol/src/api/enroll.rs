@@ -36,4 +36,8 @@ pub struct EnrollResponse {
     /// The node token, sealed to the node's public key ([`crate::sealed`]), base64. It authenticates every later
     /// request as `Authorization: Bearer`.
     pub sealed_token: String,
+    /// The token again, a space and the key that verifies maps ([`crate::map_signature`]), sealed in the same way: to put another
+    /// key in takes the token. Absent from a coordinator that signs no maps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sealed_credentials: Option<String>,
 }

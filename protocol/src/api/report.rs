@@ -4,8 +4,10 @@ use std::net::SocketAddr;
 
 use endpoint_selection::nat::NatProfile;
 use endpoint_selection::{Candidate, CandidateKind, Realm, Snapshot};
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+use super::route::{InvalidRoute, ROUTES_MAX, check_route};
 use crate::key::PublicKey;
 use crate::relay_token::SignedToken;
 
@@ -45,6 +47,9 @@ pub struct Report {
     /// not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub relay: Option<OwnRelay>,
+    /// The networks behind the node that it would route to; absent from an agent that knows of no routes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub routes: Option<Vec<IpNet>>,
     /// Version of the agent, for people.
     #[serde(default)]
     pub agent_version: String,
@@ -165,6 +170,17 @@ pub enum ReportError {
         /// The address.
         address: SocketAddr,
     },
+    /// Too many routes.
+    #[error("routes: {0} given, at most {ROUTES_MAX} allowed")]
+    TooManyRoutes(usize),
+    /// A network that can never be routed to a node.
+    #[error("routes[{index}]: {why}")]
+    InvalidRoute {
+        /// Its place in the list.
+        index: usize,
+        /// What is wrong with it.
+        why: InvalidRoute,
+    },
     /// A text that is too long.
     #[error("agent_version: at most 64 characters allowed")]
     LongVersion,
@@ -201,7 +217,17 @@ impl Report {
                 return Err(ReportError::UnusableCandidate { index, address: candidate.address });
             }
         }
-        self.relay.as_ref().map_or(Ok(()), OwnRelay::validate)
+        self.relay.as_ref().map_or(Ok(()), OwnRelay::validate)?;
+        let routes = self.routes.as_deref().unwrap_or_default();
+        if routes.len() > ROUTES_MAX {
+            return Err(ReportError::TooManyRoutes(routes.len()));
+        }
+        // Whether it overlaps the mesh is decided where it is approved: a network's range may change.
+        let mut checked = routes.iter().enumerate().map(|(index, prefix)| (index, check_route(prefix, &[])));
+        match checked.find_map(|(index, checked)| checked.err().map(|why| (index, why))) {
+            Some((index, why)) => Err(ReportError::InvalidRoute { index, why }),
+            None => Ok(()),
+        }
     }
 }
 
@@ -285,5 +311,18 @@ mod tests {
             let expected = format!("relay.addresses[1]: {bad} is no address of the internet");
             assert_eq!(why(&["198.51.100.1:1", bad]), expected);
         }
+    }
+
+    #[test]
+    fn too_many_routes_and_one_that_cannot_be_are_refused_by_name() {
+        let report = |routes: Vec<&str>| Report {
+            routes: Some(routes.iter().map(|prefix| prefix.parse().unwrap()).collect()),
+            ..Report::default()
+        };
+        assert_eq!(report(vec!["192.168.5.0/24"; ROUTES_MAX]).validate(), Ok(()));
+        let error = report(vec!["192.168.5.0/24"; ROUTES_MAX + 1]).validate();
+        assert_eq!(error, Err(ReportError::TooManyRoutes(ROUTES_MAX + 1)));
+        let error = report(vec!["10.0.0.0/8", "0.0.0.0/0"]).validate().unwrap_err();
+        assert!(error.to_string().starts_with("routes[1]: 0.0.0.0/0 is a default route"), "{error}");
     }
 }

@@ -31,6 +31,7 @@ mod peer_relays;
 mod reboot;
 mod relays;
 mod roaming;
+mod routes;
 mod rules;
 mod seed_effect;
 mod suspend;
@@ -78,6 +79,7 @@ fn cases() -> Vec<Case> {
         relays::cases(),
         clock::cases(),
         access_rules::cases(),
+        routes::cases(),
     ];
     all.into_iter().flatten().collect()
 }

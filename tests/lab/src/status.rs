@@ -17,6 +17,9 @@ pub(crate) struct Status {
     /// The relays.
     #[serde(default)]
     pub(crate) relays: Vec<Relay>,
+    /// The networks behind other nodes.
+    #[serde(default)]
+    pub(crate) routes: Vec<Route>,
     /// Everybody it may talk to.
     #[serde(default)]
     pub(crate) peers: Vec<Peer>,
@@ -83,6 +86,16 @@ pub(crate) struct Relay {
     /// How it is reached: `udp` or `web-socket`.
     #[serde(default)]
     pub(crate) transport: String,
+}
+
+/// A network behind other nodes.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Route {
+    pub(crate) prefix: String,
+    /// The name of the peer that its traffic goes to.
+    pub(crate) through: Option<String>,
+    /// Why it is not used.
+    pub(crate) why: Option<String>,
 }
 
 /// One peer.

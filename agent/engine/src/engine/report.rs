@@ -11,7 +11,6 @@ use crate::output::Output;
 use crate::relay_client::RelayClient;
 use crate::reported_paths::Paths;
 use crate::status::Status;
-use crate::wanted_tunnel;
 
 /// Paths in a report: they serve people who look at a dashboard, and must not make a report too large to be taken.
 const REPORTED_PATHS_MAX: usize = 1_000;
@@ -43,7 +42,7 @@ impl Engine {
                 paths: None,
             },
             peer: NodeView::default(),
-            mesh: self.map.as_ref().map(wanted_tunnel::mesh_prefixes).unwrap_or_default(),
+            mesh: self.inside.clone(),
             relays: self.relays.values().map(relay_name).collect(),
         };
         let mut peers: Vec<_> = self.peers.values().map(|peer| peer.status(&scene)).collect();
@@ -56,6 +55,8 @@ impl Engine {
             relays: self.relays.values().map(RelayClient::status).collect(),
             own_relay: self.own_relay.clone(),
             stun: self.discovery.stun_status(),
+            routes: self.routing.status(),
+            advertised: self.routing.advertised().to_vec(),
             peers,
         }
     }
@@ -80,6 +81,7 @@ impl Engine {
             paths,
             changed_paths_only: changed_only,
             relay: self.own_relay.clone(),
+            routes: Some(self.routing.advertised().to_vec()),
             agent_version: self.config.agent_version.clone(),
         }));
     }

@@ -70,6 +70,9 @@ impl Peer {
         let before =
             self.traffic.replace(traffic).unwrap_or(PeerTraffic { rx_bytes: 0, tx_bytes: 0, ..traffic });
         let (is_sent, is_received) = (traffic.tx_bytes > before.tx_bytes, traffic.rx_bytes > before.rx_bytes);
+        if is_received {
+            self.reach.note_heard(now);
+        }
         let is_woken = (is_sent || is_received) && self.note_use(now);
         if is_sent {
             self.data.on_sent(now);

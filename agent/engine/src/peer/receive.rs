@@ -27,6 +27,7 @@ impl Peer {
             self.on_new_life(context);
         }
         if freshness != Freshness::Replayed {
+            self.reach.note_heard(context.now);
             self.claimed_epoch = probe.sender_epoch;
             if let Route::Relay(relay) = route {
                 // It came through, so the peer is at that relay.

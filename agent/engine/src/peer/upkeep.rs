@@ -225,7 +225,14 @@ impl Peer {
         self.upkeep.at = Some(context.now + INTERVAL);
         let (Route::Direct(_, remote) | Route::Relay(remote)) = asked.route;
         let is_relayed = matches!(asked.route, Route::Relay(_));
+        if !asked.is_long {
+            self.reach.note_unanswered();
+        }
         if is_relayed && !self.selector.has_relay_beside(remote) {
+            if self.is_router() && self.reach.is_in_doubt() {
+                // Another node may have the networks behind it.
+                self.upkeep.at = Some(context.now);
+            }
             return;
         }
         // It is judged now, and not again with those of rounds.

@@ -6,8 +6,15 @@ use super::*;
 
 fn config() -> impl Strategy<Value = TunnelConfig> {
     let peer = (proptest::collection::vec(0_u8..8, 0..3), proptest::option::of(Just(25)));
-    (1_u8..3, 0_u8..3, proptest::collection::btree_map(0_u8..6, peer, 0..5)).prop_map(
-        |(key, address, peers)| TunnelConfig {
+    let nets = || proptest::collection::btree_set(0_u8..4, 0..3);
+    let peers = proptest::collection::btree_map(0_u8..6, peer, 0..5);
+    let to_nets = |numbers: std::collections::BTreeSet<u8>| {
+        numbers.iter().map(|number| format!("10.{number}.0.0/16").parse().unwrap()).collect()
+    };
+    (1_u8..3, 0_u8..3, peers, nets(), nets()).prop_map(move |(key, address, peers, routes, forwarded)| {
+        TunnelConfig {
+            routes: to_nets(routes),
+            forwarded: to_nets(forwarded),
             private_key: PrivateKey::from_random([key; 32]),
             addresses: vec![format!("100.92.0.{address}/16").parse().unwrap()],
             mtu: 1280,
@@ -26,8 +33,8 @@ fn config() -> impl Strategy<Value = TunnelConfig> {
                     )
                 })
                 .collect(),
-        },
-    )
+        }
+    })
 }
 
 #[test]
@@ -37,6 +44,8 @@ fn a_changed_peer_is_one_change_and_the_interface_is_left_alone() {
         private_key: PrivateKey::from_random([1; 32]),
         addresses: Vec::new(),
         mtu: 1280,
+        routes: Vec::new(),
+        forwarded: Vec::new(),
         peers: BTreeMap::from([(key, PeerConfig::default())]),
     };
     let mut wanted = current.clone();

@@ -144,6 +144,7 @@ impl World {
                 | Output::AwaitPacket { .. }
                 | Output::RenewSession { .. }
                 | Output::SetOwnRelay(_)
+                | Output::SetForwarding(_)
                 | Output::SaveMap
                 | Output::RequestSnapshot
                 | Output::Pinged { .. }
@@ -245,6 +246,7 @@ fn map(relays: Vec<RelayInfo>) -> NetworkMap {
             relay: None,
             standing: protocol::api::Standing::Admitted,
             access: None,
+            routes: Vec::new(),
         },
         peers: vec![Peer {
             id: Uuid::from_bytes([2; 16]),
@@ -256,6 +258,7 @@ fn map(relays: Vec<RelayInfo>) -> NetworkMap {
             nat: NatProfile::default(),
             plain_endpoint: None,
             tags: Vec::new(),
+            routes: Vec::new(),
         }],
         relays,
         stun_servers: Vec::new(),

@@ -2,9 +2,10 @@
 
 use engine::Input;
 use protocol::api::{MapEvent, Report};
+use protocol::map_signature::MapVerifyingKey;
 use tokio::time::sleep;
 
-use super::{Connection, Node};
+use super::Node;
 use crate::coordinator_client::CallError;
 use crate::map_stream::{StreamNews, StreamWish};
 
@@ -13,17 +14,36 @@ impl Node {
         match news {
             StreamNews::Connected => {
                 tracing::info!(coordinator = %self.identity.coordinator, "map stream open");
-                self.connection = Connection { is_open: true, error: None };
+                (self.connection.is_open, self.connection.error) = (true, None);
             }
-            StreamNews::Event(event) => self.on_map(*event),
+            StreamNews::Event(event) => {
+                self.connection.refusal = None;
+                self.on_map(*event);
+            }
+            StreamNews::FirstKey(key) => self.remember_map_key(key),
+            StreamNews::Refused(why) => {
+                if self.connection.refusal.as_ref() != Some(&why) {
+                    tracing::error!(%why, "the coordinator's map is refused: keeping the last good one");
+                }
+                self.connection.refusal = Some(why);
+            }
             StreamNews::ReportRequested(peers) => self.input(Input::ReportRequested(peers)),
             StreamNews::Lost(why) => {
                 if self.connection.is_open || self.connection.error.as_ref() != Some(&why) {
                     tracing::warn!(%why, "no map stream: working from the last map, trying again");
                 }
-                self.connection = Connection { is_open: false, error: Some(why) };
+                (self.connection.is_open, self.connection.error) = (false, Some(why));
             }
             StreamNews::Deleted(why) => self.deletion = Some(why),
+        }
+    }
+
+    /// This node was enrolled when coordinators signed no maps: it holds to the first key that it sees.
+    fn remember_map_key(&mut self, key: MapVerifyingKey) {
+        tracing::warn!(%key, "the coordinator signs its maps: trusting this key on first use, as none came with the enrollment");
+        self.identity.map_key = Some(key);
+        if let Err(error) = self.identity.save(&self.state) {
+            tracing::warn!(%error, "the key is not remembered: the next start takes the first one again");
         }
     }
 

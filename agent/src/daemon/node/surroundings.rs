@@ -95,6 +95,7 @@ impl Node {
 
     /// Tells the engine the machine's addresses where they changed; says whether they did.
     pub(super) fn look_at_interfaces(&mut self) -> bool {
+        self.look_at_networks();
         let addresses = match net::local_addresses(&self.interface, &self.rules) {
             Ok(addresses) => addresses,
             Err(error) => {

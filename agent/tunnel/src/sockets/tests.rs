@@ -52,6 +52,10 @@ impl Interface for Mute {
         self.0.as_fd()
     }
 
+    fn set_routes(&self, _routes: &[IpNet]) -> Result<(), TunnelError> {
+        Ok(())
+    }
+
     fn configure(&self, _: &[IpNet], _: u16) -> Result<(), TunnelError> {
         Ok(())
     }

@@ -59,6 +59,10 @@ impl Interface for SocketInterface {
         self.0.as_fd()
     }
 
+    fn set_routes(&self, _routes: &[IpNet]) -> Result<(), TunnelError> {
+        Ok(())
+    }
+
     fn configure(&self, _addresses: &[IpNet], _mtu: u16) -> Result<(), TunnelError> {
         Ok(())
     }

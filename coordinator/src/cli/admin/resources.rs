@@ -91,6 +91,8 @@ impl Admin {
             tags: args.tags.clone().map(|tags| tags.0.into_iter().collect()),
             expires_at_ms: args.expires.map(|expiry| expiry.0.map(|ms| self.now_ms.saturating_add(ms))),
             network: args.network.as_deref().map(|network| self.network_id(network)).transpose()?,
+            approve_routes: args.approve_route.clone(),
+            withdraw_routes: args.withdraw_route.clone(),
             ..NodeChange::default()
         };
         self.change_node(&args.node, change, "changed")
@@ -166,7 +168,7 @@ impl Admin {
                 let made = self.call(|call| Ok(call.create_invitation(wanted)?))?;
                 let link = format!("{url}/invitation/{}", made.token);
                 let expires_at = time(made.invitation.expires_at_ms);
-                let by = self.membership()?.caller.person.name.clone();
+                let by = self.call(|call| Ok(call.caller.person.name.clone()))?;
                 let send = |(to, mailer): (&String, &Mailer)| {
                     let mail = InvitationMail { to, link: &link, by: &by, until: &expires_at };
                     Ok::<_, CliError>(runtime()?.block_on(mailer.invite(mail)))

@@ -1,11 +1,13 @@
 //! `admin` commands on what people administer; each does what the API's call of the same name does.
 
 use clap::{Args, Subcommand, ValueEnum};
+use ipnet::IpNet;
 use protocol::access::{IpProtocol, PortRange, Verdict};
-use protocol::api::{NodeName, Tag};
+use protocol::api::{NodeName, ROUTE_PRIORITY_DEFAULT, Tag};
 
 use super::super::mail::MailArgs;
 use super::parse_lifetime_ms;
+use crate::service::resources::nodes::RouteApproval;
 use crate::store::{Admission, Role};
 
 /// What becomes of traffic.
@@ -203,6 +205,22 @@ pub(in crate::cli) struct NodeSetArgs {
     /// Move it to another network of the organization, by name or id
     #[arg(long)]
     pub(in crate::cli) network: Option<String>,
+    /// Let it route to this network, which it offers or will; the lowest priority (100 where none is given) is preferred where
+    /// several nodes have one
+    #[arg(long, value_name = "PREFIX[=PRIORITY]", value_parser = parse_approval)]
+    pub(in crate::cli) approve_route: Vec<RouteApproval>,
+    /// Let it route to this network no longer
+    #[arg(long, value_name = "PREFIX")]
+    pub(in crate::cli) withdraw_route: Vec<IpNet>,
+}
+
+fn parse_approval(text: &str) -> Result<RouteApproval, String> {
+    let (prefix, priority) =
+        text.split_once('=').map_or((text, None), |(prefix, priority)| (prefix, Some(priority)));
+    let prefix = prefix.parse().map_err(|_| format!("{prefix:?} is no network such as 192.168.5.0/24"))?;
+    let priority = priority.map_or(Ok(ROUTE_PRIORITY_DEFAULT), str::parse);
+    let priority = priority.map_err(|_| "a priority is a number from 0 to 65535".to_owned())?;
+    Ok(RouteApproval { prefix, priority })
 }
 
 /// A list of tags that may be empty.

@@ -59,7 +59,7 @@ pub(crate) async fn create(
     Ok(HttpResponse::Created().json(made.await?))
 }
 
-/// Changes a node: admit, rename, tag, expire, disable, let it relay, move; what is not named stays.
+/// Changes a node: admit, rename, tag, expire, disable, let it relay or route, move; what is not named stays.
 #[utoipa::path(patch, path = "/api/v1/organizations/{organization}/nodes/{node}", tag = "nodes", params(("organization" = Uuid, Path, description = "The organization's id"), ("node" = Uuid, Path, description = "Its id")), request_body = NodeChange, responses(
     (status = 204, description = "Done, and told to all whom it concerns"),
     Refusal,

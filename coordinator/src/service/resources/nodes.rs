@@ -1,10 +1,10 @@
 //! Nodes of an organization: add plain ones, admit, rename, tag, expire, disable, move, delete.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 use ipnet::IpNet;
-use protocol::api::{NodeName, Standing, Tag};
+use protocol::api::{NodeName, ROUTE_PRIORITY_DEFAULT, ROUTES_MAX, Route, Standing, Tag, check_route};
 use protocol::key::{PrivateKey, PublicKey};
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
@@ -48,12 +48,45 @@ pub struct Node {
     pub is_ephemeral: bool,
     /// Whether it may be a relay for its network.
     pub may_relay: bool,
+    /// The networks behind it that it offers to route to, and those that it may.
+    pub routes: Vec<NodeRoute>,
     /// Whether it holds a map stream open.
     pub online: bool,
     /// When it last reported, Unix milliseconds.
     pub reported_at_ms: Option<i64>,
     /// Version of its agent.
     pub agent_version: String,
+}
+
+/// A network behind a node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct NodeRoute {
+    /// The network.
+    #[schema(value_type = String)]
+    pub prefix: IpNet,
+    /// Whether the node offers it, as of its last report; absent where it has not reported since the coordinator started, or
+    /// runs no agent that could.
+    pub advertised: Option<bool>,
+    /// Whether an administrator approved it. Traffic goes there where both are true.
+    pub approved: bool,
+    /// Which node is preferred where several have the network: the lowest.
+    pub priority: u16,
+}
+
+/// A network to approve.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RouteApproval {
+    /// The network, such as `192.168.5.0/24`.
+    #[schema(value_type = String)]
+    pub prefix: IpNet,
+    /// Its priority; 100 where absent.
+    #[serde(default = "default_priority")]
+    pub priority: u16,
+}
+
+const fn default_priority() -> u16 {
+    ROUTE_PRIORITY_DEFAULT
 }
 
 /// What is to be another way; the rest stays.
@@ -81,9 +114,16 @@ pub struct NodeChange {
     /// Lets it be a relay for its network.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub may_relay: Option<bool>,
-    /// Moves it to another network of the organization, where it gets other mesh addresses.
+    /// Moves it to another network of the organization, where it gets other mesh addresses and no routes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub network: Option<Uuid>,
+    /// Networks that it may route to from now on, or with another priority; at most 32 in all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub approve_routes: Vec<RouteApproval>,
+    /// Networks that it may route to no longer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<String>)]
+    pub withdraw_routes: Vec<IpNet>,
 }
 
 /// Tells a `null` from a field that is absent.
@@ -149,6 +189,7 @@ fn node(network: &NetworkRow, state: &NodeState) -> Node {
         expires_at_ms: row.expires_at_ms,
         is_ephemeral: row.is_ephemeral,
         may_relay: row.may_relay,
+        routes: routes(state),
         online: state.is_online(),
         reported_at_ms: state.reported_at_ms(),
         agent_version: state
@@ -157,6 +198,28 @@ fn node(network: &NetworkRow, state: &NodeState) -> Node {
             .map(|reported| reported.agent_version.clone())
             .unwrap_or_default(),
     }
+}
+
+/// What a node offers, and what it may, by prefix.
+fn routes(state: &NodeState) -> Vec<NodeRoute> {
+    let offered = state.reported.as_ref().and_then(|reported| reported.routes.as_ref());
+    let approved = state.row.approved_routes.iter().map(|route| NodeRoute {
+        prefix: route.prefix,
+        advertised: offered.map(|offered| offered.contains(&route.prefix)),
+        approved: true,
+        priority: route.priority,
+    });
+    let mut routes: Vec<NodeRoute> = approved.collect();
+    let is_new = |prefix: &&IpNet| state.row.approved_routes.iter().all(|route| route.prefix != **prefix);
+    routes.extend(offered.into_iter().flatten().filter(is_new).map(|prefix| NodeRoute {
+        prefix: *prefix,
+        advertised: Some(true),
+        approved: false,
+        priority: ROUTE_PRIORITY_DEFAULT,
+    }));
+    routes.sort_by_key(|route| route.prefix);
+    routes.dedup();
+    routes
 }
 
 impl Call<'_> {
@@ -203,10 +266,12 @@ impl Call<'_> {
         self.store.write(move |tx| {
             let (before, network) = node_of(&tx.reading(), organization, id)?;
             entry.subject = before.name.to_string();
-            let mut node = before.clone();
+            let (mut node, mut network) = (before.clone(), network);
             if let Some(target) = wanted.network.filter(|target| *target != network.id) {
-                move_node(tx, &mut node, &network_of(&tx.reading(), organization, target)?)?;
+                network = network_of(&tx.reading(), organization, target)?;
+                move_node(tx, &mut node, &network)?;
             }
+            node.approved_routes = approve(&node, &network, &wanted)?;
             apply(&mut node, wanted)?;
             check(&tx.reading(), &before, &node)?;
             tx.update_node(&node)?;
@@ -240,6 +305,8 @@ fn node_of(tx: &ReadTx<'_>, organization: Uuid, id: Uuid) -> Result<(NodeRow, Ne
 
 fn move_node(tx: &WriteTx<'_>, node: &mut NodeRow, target: &NetworkRow) -> Result<(), ResourceError> {
     node.network_id = target.id;
+    // Who is behind it was approved for the others of the network that it leaves.
+    node.approved_routes.clear();
     node.host_index = free_host_index(tx, target)?.ok_or_else(full)?;
     Ok(())
 }
@@ -253,6 +320,28 @@ fn check_free_name(tx: &ReadTx<'_>, network: Uuid, name: &NodeName) -> Result<()
         return Err(ResourceError::Conflict(format!("the name `{name}` is taken in that network")));
     }
     Ok(())
+}
+
+/// The routes of a node after a change, by prefix.
+fn approve(node: &NodeRow, network: &NetworkRow, wanted: &NodeChange) -> Result<Vec<Route>, ResourceError> {
+    let mut routes: BTreeMap<IpNet, u16> =
+        node.approved_routes.iter().map(|route| (route.prefix, route.priority)).collect();
+    for (index, prefix) in wanted.withdraw_routes.iter().enumerate() {
+        if routes.remove(prefix).is_none() {
+            let why = format!("{prefix} is not approved");
+            return Err(ResourceError::Conflict(format!("withdraw_routes[{index}]: {why}")));
+        }
+    }
+    let mesh = [network.ipv4.into(), network.ipv6.into()];
+    for RouteApproval { prefix, priority } in &wanted.approve_routes {
+        check_route(prefix, &mesh)
+            .map_err(|error| ResourceError::invalid("approve_routes", error.to_string()))?;
+        routes.insert(*prefix, *priority);
+    }
+    if routes.len() > ROUTES_MAX {
+        return Err(ResourceError::invalid("approve_routes", format!("at most {ROUTES_MAX} in all")));
+    }
+    Ok(routes.into_iter().map(|(prefix, priority)| Route { prefix, priority }).collect())
 }
 
 fn apply(node: &mut NodeRow, wanted: NodeChange) -> Result<(), ResourceError> {

@@ -106,7 +106,10 @@ impl World {
             }
             // The simulated tunnel has no sessions.
             Output::RenewSession { .. } => {}
-            Output::SetTunnel(_) | Output::SetOwnRelay(_) | Output::CloseWebSocket { .. } => {}
+            Output::SetTunnel(_)
+            | Output::SetOwnRelay(_)
+            | Output::SetForwarding(_)
+            | Output::CloseWebSocket { .. } => {}
             Output::Report(report) => {
                 let life = self.nodes[index].life;
                 self.transcript

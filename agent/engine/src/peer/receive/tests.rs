@@ -47,6 +47,7 @@ impl End {
             nat,
             plain_endpoint: None,
             tags: Vec::new(),
+            routes: Vec::new(),
         };
         let session = RelaySession { id: SessionId([own; 8]), server: relay(), node: None };
         Self {

@@ -11,7 +11,7 @@ CREATE INDEX enrollment_keys_copy ON enrollment_keys (
 );
 CREATE INDEX nodes_copy ON nodes (
     name, public_key, enrollment_key_id, token_hash, pending_token_hash, plain_endpoint, created_at, deleted_at, may_relay,
-    tags, is_waiting, is_disabled, is_ephemeral, expires_at
+    tags, is_waiting, is_disabled, is_ephemeral, expires_at, approved_routes
 );
 CREATE INDEX sign_in_links_copy ON sign_in_links (person_id, created_at, expires_at, used_at);
 CREATE INDEX sessions_copy ON sessions (browser, created_at, expires_at);

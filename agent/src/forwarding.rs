@@ -1,0 +1,195 @@
+//! A node as a router to networks behind it: the kernel forwards, and gives what comes from the mesh an address of this machine, so
+//! that hosts there need no route back. In a table of nft rules of its own.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use ipnet::IpNet;
+use nix::errno::Errno;
+
+use crate::state::StateFolder;
+
+/// Names the table of ours that may be in the kernel, also after a crash and under another interface's name.
+const MARK: &str = "forwarding";
+
+/// An interface's name has 15 bytes at most.
+const MARK_BYTES_MAX: usize = 64;
+
+/// The kernel's switches. What they are set to stays on: others may rely on it by then.
+const SWITCHES: [(bool, &str); 2] =
+    [(false, "/proc/sys/net/ipv4/ip_forward"), (true, "/proc/sys/net/ipv6/conf/all/forwarding")];
+
+/// What this machine passes on.
+#[derive(Debug)]
+pub(crate) struct Forwarding {
+    state: StateFolder,
+    table: String,
+    prefixes: Vec<IpNet>,
+    trouble: Option<String>,
+}
+
+impl Forwarding {
+    /// Nothing; what a killed agent left is taken away.
+    pub(crate) fn new(state: StateFolder, interface: &str) -> Self {
+        let table = format!("warren_{}", interface.replace(|c: char| !c.is_ascii_alphanumeric(), "_"));
+        let mut forwarding = Self { state, table, prefixes: Vec::new(), trouble: None };
+        forwarding.stop();
+        forwarding
+    }
+
+    /// Passes packets on from these addresses of the mesh to these networks, and to no others.
+    pub(crate) fn set(&mut self, mesh: &[IpNet], prefixes: Vec<IpNet>) {
+        if prefixes.is_empty() {
+            self.prefixes.clear();
+            return self.stop();
+        }
+        let marked = self.state.write(MARK, self.table.as_bytes()).map_err(|error| error.to_string());
+        let applied = marked
+            .and_then(|()| {
+                SWITCHES.iter().try_for_each(|(is_ipv6, path)| switch_on(*is_ipv6, path, &prefixes))
+            })
+            .and_then(|()| nft(&rules(&self.table, mesh, &prefixes)));
+        match &applied {
+            Ok(()) => tracing::info!(?prefixes, "routing to networks behind this node"),
+            Err(why) => tracing::error!(why, ?prefixes, "cannot route to networks behind this node"),
+        }
+        (self.prefixes, self.trouble) = (prefixes, applied.err());
+    }
+
+    /// Why the networks are not reached through this node; `None` where they are.
+    pub(crate) fn trouble(&self) -> Option<&str> {
+        self.trouble.as_deref()
+    }
+
+    /// Takes the rules away.
+    pub(crate) fn stop(&mut self) {
+        self.trouble = None;
+        let Ok(Some(mark)) = self.state.read(MARK, MARK_BYTES_MAX) else { return };
+        let table = std::str::from_utf8(&mark).ok().filter(|table| is_table_of_ours(table));
+        if let Some(table) = table
+            && let Err(why) = nft(&removal(table))
+        {
+            tracing::warn!(why, table, "rules of nft stay behind");
+            return;
+        }
+        if let Err(error) = self.state.remove(MARK) {
+            tracing::warn!(%error, "a mark stays behind");
+        }
+    }
+}
+
+fn switch_on(is_ipv6: bool, path: &str, prefixes: &[IpNet]) -> Result<(), String> {
+    if prefixes.iter().all(|prefix| prefix.addr().is_ipv6() != is_ipv6) {
+        return Ok(());
+    }
+    let is_on = || std::fs::read_to_string(path).is_ok_and(|text| text.trim() == "1");
+    if is_on() {
+        return Ok(());
+    }
+    if is_ipv6 {
+        keep_router_advertisements();
+    }
+    std::fs::write(path, "1").map_err(|error| {
+        let advice = if error.raw_os_error() == Some(Errno::EROFS as i32) {
+            "; set it where this container is started"
+        } else {
+            ""
+        };
+        format!("cannot set {path} to 1: {error}{advice}")
+    })
+}
+
+/// A machine that forwards IPv6 heeds router advertisements no more, and loses its own default route, unless they are asked for in
+/// particular (2 in place of 1; Documentation/networking/ip-sysctl of the kernel, `accept_ra`).
+fn keep_router_advertisements() {
+    for interface in std::fs::read_dir("/proc/sys/net/ipv6/conf").into_iter().flatten().flatten() {
+        let path = interface.path().join("accept_ra");
+        let is_usual = std::fs::read_to_string(&path).is_ok_and(|text| text.trim() == "1");
+        if is_usual && let Err(error) = std::fs::write(&path, "2") {
+            tracing::warn!(path = %path.display(), %error, "IPv6 routes may be lost: cannot set it to 2");
+        }
+    }
+}
+
+fn is_table_of_ours(name: &str) -> bool {
+    name.starts_with("warren_") && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
+/// Adding the table first makes its removal succeed whether or not it was there.
+fn removal(table: &str) -> String {
+    format!("table inet {table}\ndelete table inet {table}\n")
+}
+
+fn rules(table: &str, mesh: &[IpNet], prefixes: &[IpNet]) -> String {
+    let family = |is_ipv6: bool| {
+        let of = |nets: &[IpNet]| {
+            let nets = nets.iter().filter(|net| net.addr().is_ipv6() == is_ipv6);
+            nets.map(|net| net.trunc().to_string()).collect::<Vec<_>>().join(", ")
+        };
+        let (word, from, to) = (if is_ipv6 { "ip6" } else { "ip" }, of(mesh), of(prefixes));
+        if from.is_empty() || to.is_empty() {
+            return String::new();
+        }
+        format!("\t\t{word} saddr {{ {from} }} {word} daddr {{ {to} }} masquerade\n")
+    };
+    format!(
+        "{}table inet {table} {{\n\tchain after_routing {{\n\t\ttype nat hook postrouting priority srcnat; policy accept;\n{}{}\t}}\n}}\n",
+        removal(table),
+        family(false),
+        family(true)
+    )
+}
+
+fn nft(script: &str) -> Result<(), String> {
+    let mut command = Command::new("nft");
+    command.args(["-f", "-"]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = command.spawn().map_err(|error| {
+        if error.kind() == std::io::ErrorKind::NotFound {
+            "the program `nft` is missing: install nftables".to_owned()
+        } else {
+            format!("cannot run `nft`: {error}")
+        }
+    })?;
+    if let Some(mut input) = child.stdin.take() {
+        // One that ends without reading says why below.
+        let _ = input.write_all(script.as_bytes());
+    }
+    let output = child.wait_with_output().map_err(|error| format!("cannot wait for `nft`: {error}"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    Err(format!("`nft` refuses: {}", said.lines().next().unwrap_or_default().trim()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn nets(texts: &[&str]) -> Vec<IpNet> {
+        texts.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn the_rules_name_the_mesh_and_the_networks_of_each_family() {
+        let mesh = nets(&["100.92.0.7/16", "fd00:1::7/48"]);
+        let text = rules("warren_warren0", &mesh, &nets(&["192.168.5.0/24", "10.9.0.0/16", "fd12::/64"]));
+        assert!(text.starts_with("table inet warren_warren0\ndelete table inet warren_warren0\ntable inet"));
+        assert!(
+            text.contains("ip saddr { 100.92.0.0/16 } ip daddr { 192.168.5.0/24, 10.9.0.0/16 } masquerade"),
+            "{text}"
+        );
+        assert!(text.contains("ip6 saddr { fd00:1::/48 } ip6 daddr { fd12::/64 } masquerade"), "{text}");
+        let only_ipv4 = rules("t", &mesh, &nets(&["192.168.5.0/24"]));
+        assert!(!only_ipv4.contains("ip6"), "{only_ipv4}");
+    }
+
+    #[test]
+    fn a_table_is_named_after_the_interface_in_letters_that_nft_takes() {
+        let outer = tempfile::tempdir().unwrap();
+        let forwarding = Forwarding::new(StateFolder::new(outer.path()), "wg-0.x");
+        assert_eq!((forwarding.table.as_str(), forwarding.trouble()), ("warren_wg_0_x", None));
+        assert!(is_table_of_ours(&forwarding.table) && !is_table_of_ours("filter"));
+        assert!(!is_table_of_ours("warren_x\ndelete table inet filter"));
+    }
+}

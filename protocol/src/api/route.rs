@@ -1,0 +1,135 @@
+//! Networks behind nodes: what a node may offer to route, and what an administrator let it.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use serde::{Deserialize, Serialize};
+
+/// The most routes of one node.
+pub const ROUTES_MAX: usize = 32;
+
+/// The priority of a route of which nobody says another.
+pub const ROUTE_PRIORITY_DEFAULT: u16 = 100;
+
+/// A network that is reached through a node, as an administrator approved it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Route {
+    /// The network.
+    pub prefix: IpNet,
+    /// Which node is preferred where several have the network: the lowest.
+    pub priority: u16,
+}
+
+/// Why a network cannot be routed to a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidRoute {
+    /// An address and not a network.
+    #[error("{0} has bits behind its length; the network is {net}", net = .0.trunc())]
+    HostBits(IpNet),
+    /// Everything.
+    #[error("{0} is a default route, and no network behind a node")]
+    Default(IpNet),
+    /// It covers addresses that mean something else on every machine.
+    #[error("{prefix} overlaps {special}, which is on no network behind a node")]
+    Special {
+        /// The network.
+        prefix: IpNet,
+        /// What it overlaps.
+        special: IpNet,
+    },
+    /// It covers addresses of the mesh.
+    #[error("{prefix} overlaps {mesh}, the network's own range")]
+    Mesh {
+        /// The network.
+        prefix: IpNet,
+        /// The range.
+        mesh: IpNet,
+    },
+}
+
+/// "This" network, loopback, link-local, multicast and reserved addresses (RFC 6890).
+const SPECIAL_V4: [(Ipv4Addr, u8); 4] = [
+    (Ipv4Addr::UNSPECIFIED, 8),
+    (Ipv4Addr::new(127, 0, 0, 0), 8),
+    (Ipv4Addr::new(169, 254, 0, 0), 16),
+    (Ipv4Addr::new(224, 0, 0, 0), 3),
+];
+
+/// The same of IPv6: unspecified and loopback, IPv4 in IPv6, link-local, multicast.
+const SPECIAL_V6: [(Ipv6Addr, u8); 4] = [
+    (Ipv6Addr::UNSPECIFIED, 127),
+    (Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0, 0), 96),
+    (Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10),
+    (Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0), 8),
+];
+
+/// Whether two networks have an address in common.
+#[must_use]
+pub fn overlap(one: &IpNet, other: &IpNet) -> bool {
+    one.contains(other) || other.contains(one)
+}
+
+/// Checks that a network may be routed to a node of a mesh with these ranges.
+///
+/// # Errors
+/// Why not.
+pub fn check_route(prefix: &IpNet, mesh: &[IpNet]) -> Result<(), InvalidRoute> {
+    let prefix = *prefix;
+    if prefix.trunc() != prefix {
+        return Err(InvalidRoute::HostBits(prefix));
+    }
+    if prefix.prefix_len() == 0 {
+        return Err(InvalidRoute::Default(prefix));
+    }
+    let v4 = SPECIAL_V4.iter().filter_map(|(address, len)| Ipv4Net::new(*address, *len).ok());
+    let v6 = SPECIAL_V6.iter().filter_map(|(address, len)| Ipv6Net::new(*address, *len).ok());
+    let mut special = v4.map(IpNet::V4).chain(v6.map(IpNet::V6));
+    if let Some(special) = special.find(|special| overlap(special, &prefix)) {
+        return Err(InvalidRoute::Special { prefix, special });
+    }
+    match mesh.iter().find(|mesh| overlap(mesh, &prefix)) {
+        Some(mesh) => Err(InvalidRoute::Mesh { prefix, mesh: mesh.trunc() }),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(prefix: &str) -> Option<String> {
+        let mesh = ["100.92.0.7/16".parse().unwrap(), "fd00:1::7/48".parse().unwrap()];
+        check_route(&prefix.parse().unwrap(), &mesh).err().map(|error| error.to_string())
+    }
+
+    #[test]
+    fn networks_behind_a_node_are_taken() {
+        for prefix in ["192.168.5.0/24", "10.0.0.0/8", "203.0.113.7/32", "fd12::/64", "2001:db8::/32"] {
+            assert_eq!(refusal(prefix), None, "{prefix}");
+        }
+    }
+
+    #[test]
+    fn each_refusal_says_what_is_wrong() {
+        for (prefix, why) in [
+            ("192.168.5.1/24", "192.168.5.1/24 has bits behind its length; the network is 192.168.5.0/24"),
+            ("0.0.0.0/0", "0.0.0.0/0 is a default route"),
+            ("::/0", "::/0 is a default route"),
+            ("0.0.0.0/1", "overlaps 0.0.0.0/8"),
+            ("127.0.0.0/8", "overlaps 127.0.0.0/8"),
+            ("169.254.7.0/24", "overlaps 169.254.0.0/16"),
+            ("224.0.0.0/24", "overlaps 224.0.0.0/3"),
+            ("255.255.255.255/32", "overlaps 224.0.0.0/3"),
+            ("::1/128", "overlaps ::/127"),
+            ("::ffff:10.0.0.0/104", "overlaps ::ffff:0.0.0.0/96"),
+            ("fe80::/64", "overlaps fe80::/10"),
+            ("ff02::/16", "overlaps ff00::/8"),
+            ("100.92.5.0/24", "overlaps 100.92.0.0/16, the network's own range"),
+            ("100.0.0.0/8", "overlaps 100.92.0.0/16"),
+            ("fd00:1::/64", "overlaps fd00:1::/48"),
+        ] {
+            let told = refusal(prefix).unwrap_or_default();
+            assert!(told.contains(why), "{prefix}: {told}");
+        }
+    }
+}
