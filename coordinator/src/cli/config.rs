@@ -177,7 +177,7 @@ impl ServeConfig {
             ("oidc_groups_claim", maybe(oidc.map(|oidc| &oidc.groups_claim))),
             ("oidc_group", maybe(oidc.map(|oidc| oidc.group_texts().join(";")))),
             ("oidc_insecure", maybe(oidc.map(|oidc| oidc.insecure))),
-            ("smtp_url", maybe(mail.map(|mail| &mail.smtp_url))),
+            ("smtp_url", maybe(mail.map(|mail| without_password(&mail.smtp_url)))),
             ("smtp_password_file", file(mail.and_then(|mail| mail.password_file.as_ref()))),
             ("mail_from", maybe(mail.map(|mail| &mail.from))),
             ("stun", list(&self.stun)),
@@ -253,6 +253,16 @@ fn parse_file(text: &str) -> Result<ConfigFile, (usize, String)> {
         let line = text.as_bytes().iter().take(start).filter(|byte| **byte == b'\n').count() + 1;
         (line, error.message().replace('\n', "; "))
     })
+}
+
+/// A URL as people may show it: a password in it, which does not belong there, is left out.
+fn without_password(url: &str) -> String {
+    let after_scheme = url.find("://").map_or(0, |at| at + 3);
+    let (head, rest) = url.split_at(after_scheme);
+    match rest.rsplit_once('@').and_then(|(user, host)| Some((user.split_once(':')?.0, host))) {
+        Some((user, host)) => format!("{head}{user}:…@{host}"),
+        None => url.to_owned(),
+    }
 }
 
 #[cfg(test)]

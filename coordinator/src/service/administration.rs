@@ -14,6 +14,9 @@ pub(super) const NAME_MAX: usize = 63;
 /// The longest name of a person: that of an e-mail address (RFC 5321 §4.5.3.1.3).
 pub(super) const PERSON_MAX: usize = 254;
 
+/// The name that the audit log knows an OpenID provider by. No person may be called so.
+pub(super) const PROVIDER: &str = "OpenID provider";
+
 /// What there is after [`init`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Initialized {
@@ -173,5 +176,5 @@ pub(super) fn is_unseen(c: char) -> bool {
 
 /// Whether a text may be a person's name: no name that the audit log gives to somebody else.
 pub(super) fn is_person_name(text: &str) -> bool {
-    is_name(text, PERSON_MAX) && !text.eq_ignore_ascii_case(COMMAND)
+    is_name(text, PERSON_MAX) && ![COMMAND, PROVIDER].iter().any(|name| text.eq_ignore_ascii_case(name))
 }

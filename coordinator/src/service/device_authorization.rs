@@ -262,7 +262,8 @@ impl DeviceAuthorizations {
     }
 
     fn forget_expired(&mut self, now_ms: i64) {
-        self.0.retain(|_, waiting| waiting.expires_at_ms > now_ms);
+        // A decision that is being written is not forgotten: somebody reads "done" in a moment.
+        self.0.retain(|_, waiting| waiting.expires_at_ms > now_ms || waiting.decision == Decision::UnderWay);
     }
 }
 

@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::administration::{PERSON_MAX, is_name};
+use super::administration::{PERSON_MAX, PROVIDER, is_person_name, is_unseen};
+use super::operator::find_organization;
 use super::resources::invitations::let_in;
 use super::sign_in::Opening;
 use super::{SessionToken, resources::ResourceError};
@@ -115,7 +116,7 @@ pub fn come_in(
             }
             Purpose::Link { person, session } => (arrival.link(known, person, session)?, None),
         };
-        arrival.apply_groups(&person, &wanted)?;
+        apply_groups(tx, now_ms, &person, &wanted)?;
         if opening.is_some() && tx.reading().memberships(person.id)?.is_empty() {
             // No failure of the transaction: what the groups took away stays taken away.
             return Ok(Err(IdentityError::NoAccess));
@@ -137,6 +138,8 @@ pub fn unlink(store: &Store, now_ms: i64, person: &PersonRow) -> Result<(), Reso
             return Err(ResourceError::Conflict(why.to_owned()));
         }
         if tx.delete_identities(person.id)? > 0 {
+            // Nobody asks the provider about them any more, so what it said of them ends.
+            apply_groups(tx, now_ms, &person, &BTreeMap::new())?;
             tx.insert_audit(&entry(now_ms, &person.name, "identity.unlink", &person.name, "{}".to_owned()))?;
         }
         Ok(())
@@ -152,9 +155,7 @@ fn roles_of(
     let organizations = tx.organizations()?;
     let mut roles = BTreeMap::new();
     for wanted in group_roles.iter().filter(|wanted| identity.groups.contains(&wanted.group)) {
-        let named = organizations
-            .iter()
-            .find(|known| known.name == wanted.organization || known.id.to_string() == wanted.organization);
+        let named = find_organization(&organizations, &wanted.organization);
         let Some(organization) = named else {
             tracing::warn!(
                 group = wanted.group,
@@ -211,8 +212,8 @@ impl Arrival<'_, '_> {
     /// The name that the provider tells, or with 2, 3 … behind it.
     fn free_name(&self) -> Result<String, StoreError> {
         let told = self.identity.name.as_deref().unwrap_or_default();
-        let clean: String = told.chars().filter(|letter| !letter.is_control()).take(PERSON_MAX - 6).collect();
-        let stem = if is_name(clean.trim(), PERSON_MAX) { clean.trim() } else { "person" };
+        let clean: String = told.chars().filter(|letter| !is_unseen(*letter)).take(PERSON_MAX - 6).collect();
+        let stem = if is_person_name(clean.trim()) { clean.trim() } else { "person" };
         let mut name = stem.to_owned();
         for number in 2..=NAME_SUFFIX_MAX {
             if self.tx.reading().person_by_name(&name)?.is_none() {
@@ -248,38 +249,42 @@ impl Arrival<'_, '_> {
         let details = json!({"issuer": self.identity.issuer, "subject": self.identity.subject}).to_string();
         self.tx.insert_audit(&entry(self.now_ms, &person.name, action, &person.name, details))
     }
+}
 
-    /// Sets what follows from the groups now, and takes away what followed from them before. The last owner stays one.
-    fn apply_groups(&self, person: &PersonRow, wanted: &BTreeMap<Uuid, Role>) -> Result<(), StoreError> {
-        let before = self.tx.reading().group_roles(person.id)?;
-        let organizations: BTreeSet<Uuid> = before.keys().chain(wanted.keys()).copied().collect();
-        for organization in organizations {
-            let sources = self.tx.reading().role_sources(organization, person.id)?;
-            let now = RoleSources { by_groups: wanted.get(&organization).copied(), ..sources };
-            if now == sources {
-                continue;
-            }
-            let loses_owner =
-                sources.effective() == Some(Role::Owner) && now.effective() != Some(Role::Owner);
-            if loses_owner && self.is_last_owner(organization)? {
-                tracing::warn!(%organization, person = person.name, "the groups take the last owner's role away; it stays");
-                continue;
-            }
-            self.tx.set_role_sources(organization, person.id, now, self.now_ms)?;
-            if now.effective() < sources.effective() {
-                // They might let in whom the new role may not.
-                self.tx.delete_open_invitations(organization, person.id)?;
-            }
-            let details = json!({"role": now.effective(), "by": "groups"}).to_string();
-            let what = ("member.role", person.name.clone(), details);
-            let actor = "OpenID provider".to_owned();
-            self.tx.insert_audit(&AuditRow::new(organization, self.now_ms, actor, what))?;
+/// Sets what follows from the groups now, and takes away what followed from them before. The last owner stays one.
+fn apply_groups(
+    tx: &WriteTx<'_>,
+    now_ms: i64,
+    person: &PersonRow,
+    wanted: &BTreeMap<Uuid, Role>,
+) -> Result<(), StoreError> {
+    let before = tx.reading().group_roles(person.id)?;
+    let organizations: BTreeSet<Uuid> = before.keys().chain(wanted.keys()).copied().collect();
+    for organization in organizations {
+        let sources = tx.reading().role_sources(organization, person.id)?;
+        let now = RoleSources { by_groups: wanted.get(&organization).copied(), ..sources };
+        if now == sources {
+            continue;
         }
-        Ok(())
+        let loses_owner = sources.effective() == Some(Role::Owner) && now.effective() != Some(Role::Owner);
+        if loses_owner && is_last_owner(tx, organization)? {
+            tracing::warn!(%organization, person = person.name, "the groups take the last owner's role away; it stays");
+            continue;
+        }
+        tx.set_role_sources(organization, person.id, now, now_ms)?;
+        if now.effective() < sources.effective() {
+            // They might let in whom the new role may not.
+            tx.delete_open_invitations(organization, person.id)?;
+        }
+        let details = json!({"role": now.effective(), "by": "groups"}).to_string();
+        let what = ("member.role", person.name.clone(), details);
+        let actor = PROVIDER.to_owned();
+        tx.insert_audit(&AuditRow::new(organization, now_ms, actor, what))?;
     }
+    Ok(())
+}
 
-    fn is_last_owner(&self, organization: Uuid) -> Result<bool, StoreError> {
-        let members = self.tx.reading().members(organization)?;
-        Ok(members.iter().filter(|member| member.role == Role::Owner).count() == 1)
-    }
+fn is_last_owner(tx: &WriteTx<'_>, organization: Uuid) -> Result<bool, StoreError> {
+    let members = tx.reading().members(organization)?;
+    Ok(members.iter().filter(|member| member.role == Role::Owner).count() == 1)
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::resources::Membership;
 use super::{AdminError, Caller, Credential};
-use crate::store::{Role, Store};
+use crate::store::{OrganizationRow, Role, Store};
 
 /// The owner of an organization, given by name or id; of the one that was made first where none is given.
 ///
@@ -17,9 +17,7 @@ pub fn operator(store: &Store, organization: Option<&str>) -> Result<Membership,
     let person = owner.ok_or(AdminError::NotInitialized)?;
     let found = match organization {
         None => organizations.iter().min_by_key(|known| (known.created_at_ms, known.id)),
-        Some(wanted) => {
-            organizations.iter().find(|known| known.name == *wanted || known.id.to_string() == *wanted)
-        }
+        Some(wanted) => find_organization(&organizations, wanted),
     };
     let Some(organization) = found.map(|known| known.id) else {
         let given = organization.unwrap_or_default().to_owned();
@@ -29,4 +27,13 @@ pub fn operator(store: &Store, organization: Option<&str>) -> Result<Membership,
     let memberships = BTreeMap::from([(organization, Role::Owner)]);
     let caller = Arc::new(Caller { person, memberships, credential: Credential::Command });
     Ok(Membership { caller, organization, role: Role::Owner })
+}
+
+/// The organization with this id, else the one with this name: a name is somebody's choice, and may be another one's id.
+pub(super) fn find_organization<'a>(
+    organizations: &'a [OrganizationRow],
+    wanted: &str,
+) -> Option<&'a OrganizationRow> {
+    let by_id = organizations.iter().find(|known| known.id.to_string() == wanted);
+    by_id.or_else(|| organizations.iter().find(|known| known.name == wanted))
 }

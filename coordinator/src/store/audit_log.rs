@@ -52,20 +52,22 @@ fn audit_row(row: &Row<'_>) -> rusqlite::Result<AuditRow> {
 }
 
 impl ReadTx<'_> {
-    /// Entries of an organization and of the installation as a whole below number `before`, newest first, at most `count`.
+    /// Entries of an organization, and of the installation as a whole where `with_installation`, below number `before`, newest first,
+    /// at most `count`.
     ///
     /// # Errors
     /// Where the database does not answer.
     pub fn audit_log(
         &self,
-        organization: Uuid,
+        (organization, with_installation): (Uuid, bool),
         before: i64,
         count: u32,
     ) -> Result<Vec<AuditRow>, StoreError> {
         let sql = "SELECT id, organization_id, at, actor, action, subject, details FROM audit_log
-                   WHERE (organization_id = ?1 OR organization_id IS NULL) AND id < ?2 ORDER BY id DESC LIMIT ?3";
+                   WHERE (organization_id = ?1 OR (?4 AND organization_id IS NULL)) AND id < ?2 ORDER BY id DESC LIMIT ?3";
         let mut statement = self.sql().prepare_cached(sql)?;
-        let rows = statement.query_map((organization.to_string(), before, count), audit_row)?;
+        let rows =
+            statement.query_map((organization.to_string(), before, count, with_installation), audit_row)?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use coordinator::service::relays::{self, NewRelay};
 use coordinator::service::sign_in;
-use coordinator::store::{self, DataDir, Store, StoreError};
+use coordinator::store::{self, DataDir, IdentityRow, Role, Store, StoreError};
 use coordinator::{Coordinator, Entropy};
 use protocol::api::Servers;
 use protocol::key::PrivateKey;
@@ -69,6 +69,10 @@ fn administer(fixture: &Fixture) {
         let addresses = vec![format!("198.51.100.{}:3478", number + 1).parse().unwrap()];
         let relay = NewRelay { name, public_key, addresses, stun_servers: Vec::new() };
         relays::add(store, entropy, START, relay).unwrap();
+        let person = fixture.member(Role::Owner).caller.person.id;
+        let (issuer, subject) = ("https://id.example".to_owned(), format!("subject {number}"));
+        let identity = IdentityRow { issuer, subject, created_at_ms: START };
+        store.write(move |tx| tx.insert_identity(&identity, person)).unwrap();
         let link = sign_in::create_link(store, entropy, START).unwrap();
         assert!(sign_in::use_link(store, entropy, START, (&link.token, "a browser")).unwrap().is_some());
     }

@@ -4,6 +4,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{Call, ResourceError};
+use crate::service::Credential;
 use crate::store::AuditRow;
 
 /// Entries of one answer.
@@ -32,7 +33,9 @@ impl Call<'_> {
     /// # Errors
     /// The database's.
     pub fn audit_log(&self, before: Option<i64>) -> Result<Vec<AuditEntry>, ResourceError> {
-        let rows = self.store.read(|tx| tx.audit_log(self.organization, before.unwrap_or(i64::MAX), PAGE))?;
+        // What concerns the whole installation names people of other organizations: only who runs it sees that.
+        let whose = (self.organization, self.caller.credential == Credential::Command);
+        let rows = self.store.read(|tx| tx.audit_log(whose, before.unwrap_or(i64::MAX), PAGE))?;
         let entry = |row: AuditRow| AuditEntry {
             id: row.id,
             at_ms: row.at_ms,

@@ -232,7 +232,8 @@ pub(in crate::service) fn let_in(
     person: &PersonRow,
 ) -> Result<(), StoreError> {
     let (organization, id) = (invitation.organization_id, invitation.id);
-    let has = tx.reading().memberships(person.id)?.get(&organization).copied();
+    // A role by groups ends with the group; what an invitation gives stays.
+    let has = tx.reading().role_sources(organization, person.id)?.given;
     if has.is_none_or(|role| role < invitation.role) {
         tx.set_membership(organization, person.id, invitation.role, now_ms)?;
     }
