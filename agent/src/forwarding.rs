@@ -24,6 +24,7 @@ const SWITCHES: [(bool, &str); 2] =
 pub(crate) struct Forwarding {
     state: StateFolder,
     table: String,
+    interface: String,
     prefixes: Vec<IpNet>,
     trouble: Option<String>,
 }
@@ -32,7 +33,8 @@ impl Forwarding {
     /// Nothing; what a killed agent left is taken away.
     pub(crate) fn new(state: StateFolder, interface: &str) -> Self {
         let table = format!("warren_{}", interface.replace(|c: char| !c.is_ascii_alphanumeric(), "_"));
-        let mut forwarding = Self { state, table, prefixes: Vec::new(), trouble: None };
+        let interface = interface.to_owned();
+        let mut forwarding = Self { state, table, interface, prefixes: Vec::new(), trouble: None };
         forwarding.stop();
         forwarding
     }
@@ -48,7 +50,7 @@ impl Forwarding {
             .and_then(|()| {
                 SWITCHES.iter().try_for_each(|(is_ipv6, path)| switch_on(*is_ipv6, path, &prefixes))
             })
-            .and_then(|()| nft(&rules(&self.table, mesh, &prefixes)));
+            .and_then(|()| nft(&rules(&self.table, &self.interface, mesh, &prefixes)));
         match &applied {
             Ok(()) => tracing::info!(?prefixes, "routing to networks behind this node"),
             Err(why) => tracing::error!(why, ?prefixes, "cannot route to networks behind this node"),
@@ -120,7 +122,9 @@ fn removal(table: &str) -> String {
     format!("table inet {table}\ndelete table inet {table}\n")
 }
 
-fn rules(table: &str, mesh: &[IpNet], prefixes: &[IpNet]) -> String {
+/// Masquerades what comes from the mesh, and lets nobody else use this node as a way in: a host behind it, or another node that is after a
+/// network behind a third one, opens no connection into the tunnel. What answers passes.
+fn rules(table: &str, interface: &str, mesh: &[IpNet], prefixes: &[IpNet]) -> String {
     let family = |is_ipv6: bool| {
         let of = |nets: &[IpNet]| {
             let nets = nets.iter().filter(|net| net.addr().is_ipv6() == is_ipv6);
@@ -133,10 +137,14 @@ fn rules(table: &str, mesh: &[IpNet], prefixes: &[IpNet]) -> String {
         format!("\t\t{word} saddr {{ {from} }} {word} daddr {{ {to} }} masquerade\n")
     };
     format!(
-        "{}table inet {table} {{\n\tchain after_routing {{\n\t\ttype nat hook postrouting priority srcnat; policy accept;\n{}{}\t}}\n}}\n",
+        "{}table inet {table} {{\n\tchain after_routing {{\n\t\ttype nat hook postrouting priority srcnat; policy accept;\n{}{}\t}}\n\
+         \tchain into_tunnel {{\n\t\ttype filter hook forward priority filter; policy accept;\n\
+         \t\toifname \"{}\" ct state new drop\n\t}}\n}}\n",
         removal(table),
         family(false),
-        family(true)
+        family(true),
+        // A quote, which an interface's name may have, would end the word.
+        interface.replace(['"', '\\'], "?")
     )
 }
 
@@ -173,14 +181,19 @@ mod tests {
     #[test]
     fn the_rules_name_the_mesh_and_the_networks_of_each_family() {
         let mesh = nets(&["100.92.0.7/16", "fd00:1::7/48"]);
-        let text = rules("warren_warren0", &mesh, &nets(&["192.168.5.0/24", "10.9.0.0/16", "fd12::/64"]));
+        let text =
+            rules("warren_warren0", "warren0", &mesh, &nets(&["192.168.5.0/24", "10.9.0.0/16", "fd12::/64"]));
         assert!(text.starts_with("table inet warren_warren0\ndelete table inet warren_warren0\ntable inet"));
         assert!(
             text.contains("ip saddr { 100.92.0.0/16 } ip daddr { 192.168.5.0/24, 10.9.0.0/16 } masquerade"),
             "{text}"
         );
         assert!(text.contains("ip6 saddr { fd00:1::/48 } ip6 daddr { fd12::/64 } masquerade"), "{text}");
-        let only_ipv4 = rules("t", &mesh, &nets(&["192.168.5.0/24"]));
+        assert!(
+            text.contains("hook forward") && text.contains("oifname \"warren0\" ct state new drop"),
+            "{text}"
+        );
+        let only_ipv4 = rules("t", "warren0", &mesh, &nets(&["192.168.5.0/24"]));
         assert!(!only_ipv4.contains("ip6"), "{only_ipv4}");
     }
 

@@ -300,10 +300,11 @@ impl Coordinator {
             return MapView::Ended(StreamEnd::ShuttingDown);
         }
         match directory.network_mut(identity.network) {
-            Some(network) => match network.view(identity.node, stream, sent) {
-                MapView::Idle => network.take_request(identity.node).map_or(MapView::Idle, MapView::Request),
-                news => news,
-            },
+            Some(network) => {
+                let view = network.view(identity.node, stream, sent);
+                let is_idle = matches!(view, MapView::Idle);
+                is_idle.then(|| network.take_request(identity.node)).flatten().map_or(view, MapView::Request)
+            }
             None => MapView::Ended(StreamEnd::NodeDeleted),
         }
     }

@@ -83,6 +83,10 @@ impl Routing {
         if !self.settings.is_accepting {
             return Some(RouteSkipped::NotAccepted);
         }
+        // Two routers for one network would send its packets to each other.
+        if self.settings.advertised.iter().any(|own| own.contains(prefix)) {
+            return Some(RouteSkipped::Own);
+        }
         if let Some(attached) = self.settings.attached.iter().find(|attached| attached.contains(prefix)) {
             return Some(RouteSkipped::Attached { network: attached.trunc() });
         }

@@ -92,6 +92,8 @@ pub struct RouteStatus {
 pub enum RouteSkipped {
     /// The user wants none.
     NotAccepted,
+    /// This node offers to route there itself.
+    Own,
     /// This machine is there itself.
     Attached {
         /// The network of an interface.
@@ -152,6 +154,7 @@ impl fmt::Display for RouteSkipped {
             Self::NotAccepted => {
                 f.write_str("this node accepts no routes (`warren set --accept-routes true`)")
             }
+            Self::Own => f.write_str("this node offers to route to it itself"),
             Self::Attached { network } => write!(f, "this machine is attached to {network} itself"),
             Self::Carrier { address } => write!(f, "{address} in it carries the tunnel itself"),
             Self::Unusable => f.write_str("no node may route to it"),

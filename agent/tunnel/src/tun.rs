@@ -241,6 +241,11 @@ impl Interface for Tun {
                 Err(error) if route.addr().is_ipv6() && is_ipv6_off(&error) => {
                     tracing::warn!(%route, %error, "IPv6 is switched off on this host: route left out");
                 }
+                // The machine's own route to the same network counts: whoever set it up knows better.
+                Err(error) if error.raw_os_error() == Some(libc::EEXIST) => {
+                    tracing::warn!(%route, "this host has a route to that network already: it stays, ours is left out");
+                    continue;
+                }
                 added => added.map_err(|source| failed("add", route, source))?,
             }
             current.push(*route);

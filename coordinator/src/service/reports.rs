@@ -69,13 +69,13 @@ impl NetworkState {
         if let Some((since_ms, token)) = &node.relay_token
             && let Some(age_s) = is_young(*since_ms)
         {
-            return Some((token.clone(), RELAY_TOKEN_LIFETIME_S - age_s));
+            return Some((*token, RELAY_TOKEN_LIFETIME_S - age_s));
         }
         let now_s = u64::try_from(now_ms / 1000).unwrap_or(0);
         let expires_unix_s = now_s + u64::from(RELAY_TOKEN_LIFETIME_S);
         let token = RelayToken { node: identity.public_key, network: identity.network, expires_unix_s };
         let token = SignedToken(token.sign(key));
-        node.relay_token = Some((now_ms, token.clone()));
+        node.relay_token = Some((now_ms, token));
         Some((token, RELAY_TOKEN_LIFETIME_S))
     }
 }

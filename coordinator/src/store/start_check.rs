@@ -31,6 +31,15 @@ pub(super) fn start_check(path: &Path, time_max: Duration) -> Result<(), StoreEr
             );
             Ok(())
         }
+        // Rows and indexes are sound. A first start that was cut off left it empty, or somebody added something to it: the former is
+        // finished now, the latter harms nothing that SQLite did not complain of.
+        Err(StoreError::Schema { object, .. }) => {
+            tracing::warn!(
+                object,
+                "the schema is not the one of this version; `warren-coordinator check` says more"
+            );
+            Ok(())
+        }
         Err(error) => Err(error),
     }
 }

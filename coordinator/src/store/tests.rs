@@ -296,3 +296,16 @@ fn every_value_that_decides_something_is_kept_twice() {
         statement.query_map((), |row| row.get(0)).unwrap().map(Result::unwrap).collect();
     assert_eq!(missing, Vec::<String>::new(), "give them an index `TABLE_copy`, as schema.sql says");
 }
+
+#[test]
+fn a_first_start_that_was_cut_off_is_finished_by_the_next() {
+    let directory = tempfile::tempdir().unwrap();
+    let dir = DataDir::new(directory.path());
+    std::fs::write(dir.database(), b"").unwrap();
+    let store = Store::open_to_serve(&dir).unwrap();
+    add_organization(&store, "kept").unwrap();
+    drop(store);
+    let connection = rusqlite::Connection::open(dir.database()).unwrap();
+    connection.execute_batch("ANALYZE; CREATE INDEX of_somebody ON people (name, id)").unwrap();
+    assert_eq!(organization(&Store::open_to_serve(&dir).unwrap()).as_deref(), Some("kept"));
+}

@@ -1,3 +1,5 @@
+//! What is kept of reports.
+
 use super::*;
 
 fn key(byte: u8) -> PublicKey {
