@@ -250,12 +250,16 @@ impl NetworkState {
     ) -> Result<Taken, StreamEnd> {
         let node = self.nodes.get_mut(&id).ok_or(StreamEnd::NodeDeleted)?;
         let is_other_candidates = node.peer.candidates != report.candidates;
+        let is_as_before = !is_other_candidates
+            && node.reported.as_ref().is_some_and(|before| before.says_the_same_to_peers(&report));
         node.looks.answer(&mut report.paths, now_ms);
         let reported = node.reported.get_or_insert_default();
         reported.take(report, now_ms, |key| self.keys.get(key).copied());
         let wants_all_paths = reported.wants_all_paths();
         self.newest_report_ms = self.newest_report_ms.max(now_ms);
-        self.refresh_peer(id);
+        if !is_as_before {
+            self.refresh_peer(id);
+        }
         if !self.peer_relays.is_empty() {
             // Time passed, and this node may be where a relay says it is.
             self.refresh_peer_relays();

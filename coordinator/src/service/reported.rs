@@ -91,6 +91,11 @@ impl Reported {
         (self.relay, self.routes, self.agent_version) = (relay, routes, agent_version);
     }
 
+    /// Whether peers are told nothing new, but for candidates: most reports are of a node where nothing changed.
+    pub(super) fn says_the_same_to_peers(&self, report: &Report) -> bool {
+        (self.nat, &self.relay, &self.routes) == (report.nat, &report.relay, &report.routes)
+    }
+
     /// Whether changes of paths are worth nothing, as the others are not known.
     pub(super) const fn wants_all_paths(&self) -> bool {
         self.paths.is_none()
