@@ -95,6 +95,17 @@ def enrolled(*names, network="default"):
     return arrange
 
 
+def routers(reader):
+    """A node `office-gateway` with an agent on this machine, and a node `office-spare`."""
+    running_coordinator(reader)
+    enrolled("office-spare")(reader)
+    background("warren", "agent")
+    wait_until(Path("/run/warren/warren.sock").exists, "the agent does not answer", Path("/run/warren.log").read_text)
+    create = "warren-coordinator admin --json enrollment-key create --network default"
+    key = json.loads(reader.bash(create))["key"]
+    reader.bash(f"WARREN_ENROLLMENT_KEY={key} warren join http://127.0.0.1:8080 --name office-gateway")
+
+
 def invited(name):
     """Somebody of this name has opened the page's link."""
 

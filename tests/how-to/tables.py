@@ -61,6 +61,7 @@ PAGES = {
     ),
     "behind-a-proxy.md": Page(start=arrange.proxied, variants=(("Caddy",), ("nginx",))),
     "invite-people.md": Page(before={"warren-coordinator admin member set-role ada viewer": arrange.invited("ada")}),
+    "route-to-a-network.md": Page(start=arrange.routers),
     "run-a-coordinator.md": Page(
         start=arrange.nothing,
         words={
