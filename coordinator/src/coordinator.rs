@@ -211,19 +211,18 @@ impl Coordinator {
         let home = directory.home(identity);
         let network = directory.network_mut(home).ok_or(AuthError::NodeDeleted)?;
         let report = service::clean(report, network.row())?;
-        let candidates = report.candidates.clone();
         let taken = network.put_report(identity.node, report, now_ms).map_err(|_| AuthError::NodeDeleted)?;
         let (relay_token, relay_token_lifetime_s) =
             network.relay_token(identity, &self.signing_key, now_ms).ok_or(AuthError::NodeDeleted)?;
         drop(directory);
-        let row = CandidatesRow { node_id: identity.node, candidates, reported_at_ms: now_ms };
+        let row = |candidates| CandidatesRow { node_id: identity.node, candidates, reported_at_ms: now_ms };
         let response = ReportResponse {
             relay_token,
             relay_token_lifetime_s,
             report_interval_s: REPORT_INTERVAL_S,
             wants_all_paths: taken.wants_all_paths,
         };
-        Ok((response, taken.is_other_candidates.then_some(row)))
+        Ok((response, taken.other_candidates.map(row)))
     }
 
     /// `GET /map`: opens the node's stream. With the revision that it has, it gets only what it missed, where that

@@ -140,7 +140,8 @@ pub fn unlink(store: &Store, now_ms: i64, person: &PersonRow) -> Result<(), Reso
         if tx.delete_identities(person.id)? > 0 {
             // Nobody asks the provider about them any more, so what it said of them ends.
             apply_groups(tx, now_ms, &person, &BTreeMap::new())?;
-            tx.insert_audit(&entry(now_ms, &person.name, "identity.unlink", &person.name, "{}".to_owned()))?;
+            let what = ("identity.unlink", person.name.clone(), "{}".to_owned());
+            tx.insert_audit(&AuditRow::new(None, now_ms, person.name, what))?;
         }
         Ok(())
     })
@@ -168,19 +169,6 @@ fn roles_of(
         *role = wanted.role.max(*role);
     }
     Ok(roles)
-}
-
-/// An entry of the audit log for the installation as a whole.
-fn entry(now_ms: i64, actor: &str, action: &str, subject: &str, details: String) -> AuditRow {
-    AuditRow {
-        id: 0,
-        organization_id: None,
-        at_ms: now_ms,
-        actor: actor.to_owned(),
-        action: action.to_owned(),
-        subject: subject.to_owned(),
-        details,
-    }
 }
 
 /// Somebody at the door, in the transaction that lets them in.
@@ -247,7 +235,8 @@ impl Arrival<'_, '_> {
 
     fn log(&self, action: &'static str, person: &PersonRow) -> Result<(), StoreError> {
         let details = json!({"issuer": self.identity.issuer, "subject": self.identity.subject}).to_string();
-        self.tx.insert_audit(&entry(self.now_ms, &person.name, action, &person.name, details))
+        let what = (action, person.name.clone(), details);
+        self.tx.insert_audit(&AuditRow::new(None, self.now_ms, person.name.clone(), what))
     }
 }
 

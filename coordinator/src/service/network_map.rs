@@ -92,8 +92,8 @@ struct OpenStream {
 
 /// How a report was taken.
 pub(crate) struct Taken {
-    /// Its candidates are others than before.
-    pub(crate) is_other_candidates: bool,
+    /// Its candidates, where they are others than before.
+    pub(crate) other_candidates: Option<Vec<Candidate>>,
     /// The paths that it did not name are not known.
     pub(crate) wants_all_paths: bool,
 }
@@ -169,7 +169,7 @@ impl NetworkState {
     /// Adds a node, or takes over its changed row.
     pub(super) fn put(&mut self, row: NodeRow) {
         let id = row.id;
-        let kept = match self.nodes.remove(&id) {
+        let node = match self.nodes.remove(&id) {
             Some(old) if old.row == row => {
                 self.nodes.insert(id, old);
                 return;
@@ -181,21 +181,24 @@ impl NetworkState {
                     self.note_node(id, old.row.public_key, true);
                 }
                 self.note_own_changes(&old, &row);
-                old
+                NodeState {
+                    peer: Arc::new(peer(&self.row, &row, old.reported.as_ref(), old.is_online())),
+                    standing: standing(&row, self.now_ms),
+                    access: access_of(&self.row, &self.rules, &row),
+                    row,
+                    ..old
+                }
             }
-            None => self.new_node(row.clone()),
+            None => self.new_node(row),
         };
-        let peer = Arc::new(peer(&self.row, &row, kept.reported.as_ref(), kept.is_online()));
-        let public_key = row.public_key;
+        let public_key = node.row.public_key;
         self.keys.insert(public_key, id);
-        if row.may_relay {
+        if node.row.may_relay {
             self.may_relay.insert(id);
         } else {
             self.may_relay.remove(&id);
         }
-        let standing = standing(&row, self.now_ms);
-        let access = access_of(&self.row, &self.rules, &row);
-        self.nodes.insert(id, NodeState { row, peer, standing, access, ..kept });
+        self.nodes.insert(id, node);
         self.note_node(id, public_key, true);
         self.refresh_peer_relays();
     }
@@ -249,9 +252,10 @@ impl NetworkState {
         now_ms: i64,
     ) -> Result<Taken, StreamEnd> {
         let node = self.nodes.get_mut(&id).ok_or(StreamEnd::NodeDeleted)?;
-        let is_other_candidates = node.peer.candidates != report.candidates;
-        let is_as_before = !is_other_candidates
-            && node.reported.as_ref().is_some_and(|before| before.says_the_same_to_peers(&report));
+        let is_other = node.peer.candidates != report.candidates;
+        let other_candidates = is_other.then(|| report.candidates.clone());
+        let is_as_before =
+            !is_other && node.reported.as_ref().is_some_and(|before| before.says_the_same_to_peers(&report));
         node.looks.answer(&mut report.paths, now_ms);
         let reported = node.reported.get_or_insert_default();
         reported.take(report, now_ms, |key| self.keys.get(key).copied());
@@ -264,7 +268,7 @@ impl NetworkState {
             // Time passed, and this node may be where a relay says it is.
             self.refresh_peer_relays();
         }
-        Ok(Taken { is_other_candidates, wants_all_paths })
+        Ok(Taken { other_candidates, wants_all_paths })
     }
 
     /// Takes over candidates that were reported before the coordinator started.

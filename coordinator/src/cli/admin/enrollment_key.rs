@@ -60,10 +60,12 @@ impl Admin {
     }
 
     fn list_enrollment_keys(&self) -> Result<(), CliError> {
-        let keys = self.call(|call| Ok(call.enrollment_keys()?))?;
+        let (keys, networks) = self.call(|call| Ok((call.enrollment_keys()?, call.networks()?)))?;
         let (mut listed, mut rows) = (Vec::new(), Vec::new());
         for key in keys {
-            let (network, state) = (self.network_name(key.network)?, state(&key, self.now_ms));
+            let network = networks.iter().find(|network| network.id == key.network);
+            let network = network.map_or_else(|| "?".to_owned(), |network| network.name.clone());
+            let state = state(&key, self.now_ms);
             listed.push(json!({
                 "id": key.id, "network": network, "reusable": !key.single_use, "state": state,
                 "tags": key.tags, "ephemeral": key.is_ephemeral, "description": key.description,
