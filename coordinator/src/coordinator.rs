@@ -293,15 +293,15 @@ impl Coordinator {
     }
 
     /// What a stream sends next.
-    pub(crate) fn map_view(&self, identity: &NodeIdentity, stream: u64, sent: Option<u64>) -> MapView {
+    pub(crate) fn map_view(&self, identity: &NodeIdentity, stream: u64, known: Option<u64>) -> MapView {
         let mut directory = self.directory();
         if directory.is_closing() {
             return MapView::Ended(StreamEnd::ShuttingDown);
         }
         match directory.network_mut(identity.network) {
             Some(network) => {
-                let view = network.view(identity.node, stream, sent);
-                let is_idle = matches!(view, MapView::Idle);
+                let view = network.view(identity.node, stream, known);
+                let is_idle = matches!(view, MapView::Idle { .. });
                 is_idle.then(|| network.take_request(identity.node)).flatten().map_or(view, MapView::Request)
             }
             None => MapView::Ended(StreamEnd::NodeDeleted),

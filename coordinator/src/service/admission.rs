@@ -67,10 +67,10 @@ pub(super) fn standing(node: &NodeRow, now_ms: i64) -> Standing {
     }
 }
 
-/// What a node takes from its peers; `None` for everything.
-pub(super) fn access_of(network: &NetworkRow, rules: &[AccessRuleRow], node: &NodeRow) -> Option<Access> {
+/// What a node with these tags, in order, takes from its peers; `None` for everything.
+pub(super) fn access_of(network: &NetworkRow, rules: &[AccessRuleRow], tags: &[Tag]) -> Option<Access> {
     let concerns =
-        |tags: &[Tag]| tags.is_empty() || tags.iter().any(|tag| node.tags.binary_search(tag).is_ok());
+        |wanted: &[Tag]| wanted.is_empty() || wanted.iter().any(|tag| tags.binary_search(tag).is_ok());
     let rules: Vec<InboundRule> = rules
         .iter()
         .filter(|rule| concerns(&rule.destinations))

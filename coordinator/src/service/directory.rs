@@ -226,7 +226,7 @@ impl Directory {
     /// Ends all streams, now and later.
     pub(crate) fn close(&mut self) {
         self.closing = true;
-        for network in self.networks.values() {
+        for network in self.networks.values_mut() {
             network.wake();
         }
     }

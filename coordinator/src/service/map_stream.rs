@@ -18,7 +18,10 @@ pub struct MapSubscription {
     coordinator: Arc<Coordinator>,
     identity: NodeIdentity,
     stream: u64,
+    /// The revision of the node's map.
     sent: Option<u64>,
+    /// The revision up to which nothing concerned the node since.
+    looked: Option<u64>,
     wakers: StreamWakers,
 }
 
@@ -63,15 +66,20 @@ impl MapSubscription {
         sent: Option<u64>,
         wakers: StreamWakers,
     ) -> Self {
-        Self { coordinator, identity, stream, sent, wakers }
+        Self { coordinator, identity, stream, sent, looked: sent, wakers }
     }
 
     /// What the node must hear now.
     pub fn poll_event(&mut self) -> MapPoll {
+        if self.wakers.open.has_changed().unwrap_or(false) {
+            self.wakers.revisions = self.wakers.open.borrow_and_update().clone();
+        }
         self.wakers.revisions.mark_unchanged();
-        self.wakers.open.mark_unchanged();
-        let event = match self.coordinator.map_view(&self.identity, self.stream, self.sent) {
-            MapView::Idle => return MapPoll::Idle,
+        let event = match self.coordinator.map_view(&self.identity, self.stream, self.looked) {
+            MapView::Idle { revision } => {
+                self.looked = Some(revision);
+                return MapPoll::Idle;
+            }
             MapView::Request(request) => return MapPoll::Request(request),
             MapView::Ended(why) => return MapPoll::Ended(why),
             MapView::Snapshot { revision, own, peers, peer_relays } => {
@@ -89,6 +97,7 @@ impl MapSubscription {
             }),
         };
         self.sent = Some(event.revision());
+        self.looked = self.sent;
         MapPoll::Event(Box::new(event))
     }
 

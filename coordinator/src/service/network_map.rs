@@ -1,9 +1,8 @@
-//! One network as its nodes see it: the nodes, a revision that grows with each change, and the last changes, so that
-//! a node that was away gets only what it missed.
+//! One network as its nodes see it: the nodes, and the changes of them, so that a node that was away gets only what it missed.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 
 use endpoint_selection::Candidate;
 use protocol::access::Access;
@@ -15,13 +14,11 @@ use uuid::Uuid;
 
 use super::StreamEnd;
 use super::admission::{access_of, standing};
+use super::change_log::{ChangeLog, Changed, GroupNumber, Groups};
 use super::peer_record::peer;
 use super::peer_relays::relays_of;
 use super::reported::{Looks, Reported};
 use crate::store::{AccessRuleRow, NetworkRow, NodeRow};
-
-/// Changes that are remembered. A node that missed more gets the whole map.
-const CHANGES_MAX: usize = 1024;
 
 /// Who a token belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,14 +49,7 @@ pub(crate) struct NetworkState {
     pub(super) peer_relays: Vec<RelayInfo>,
     /// When the newest report came: time enough to tell who has been away for long.
     newest_report_ms: i64,
-    /// Gives the next revision, to all networks: one that a node brings from another network is never taken for one of its own.
-    counter: Arc<AtomicU64>,
-    pub(super) revision: u64,
-    /// The oldest revision from which the remembered changes lead to the newest.
-    pub(super) oldest: u64,
-    pub(super) changes: VecDeque<Change>,
-    /// Wakes the streams.
-    revisions: watch::Sender<u64>,
+    pub(super) log: ChangeLog,
 }
 
 /// A node in memory: its row, and what changes by the minute.
@@ -81,13 +71,15 @@ pub(crate) struct NodeState {
     pub(super) offline_since_ms: i64,
     /// What it takes from its peers; absent for everything.
     pub(super) access: Option<Access>,
+    /// The nodes with its tags.
+    pub(super) group: GroupNumber,
 }
 
 /// An open map stream.
 struct OpenStream {
     number: u64,
-    /// Wakes the stream that it belongs to and no other; so does that it is dropped.
-    open: watch::Sender<()>,
+    /// Wakes the stream that it belongs to and no other; so does that it is dropped. Holds what wakes the node's group.
+    open: watch::Sender<watch::Receiver<u64>>,
 }
 
 /// How a report was taken.
@@ -98,31 +90,13 @@ pub(crate) struct Taken {
     pub(crate) wants_all_paths: bool,
 }
 
-/// What changed at a revision.
-pub(super) struct Change {
-    pub(super) revision: u64,
-    pub(super) what: Changed,
-}
-
-pub(super) enum Changed {
-    /// A node changed, came or went. `is_regrouped` where it may have been seen by others than now.
-    Node { id: Uuid, public_key: PublicKey, is_regrouped: bool },
-    /// What a node may see changed.
-    View { id: Uuid },
-    /// What all may see did.
-    Views,
-    /// What a node is told of itself changed.
-    Own { id: Uuid },
-    /// The relays or STUN servers.
-    Servers,
-}
-
 /// What wakes a stream.
 pub(crate) struct StreamWakers {
-    /// Changes with each revision of the network.
+    /// Changes with each revision that may matter to the node's group.
     pub(super) revisions: watch::Receiver<u64>,
-    /// Changes when the node is to be asked something, closes when the stream is no longer the node's open one.
-    pub(super) open: watch::Receiver<()>,
+    /// Changes when the node is in another group or is to be asked something, closes when the stream is no longer the node's open
+    /// one.
+    pub(super) open: watch::Receiver<watch::Receiver<u64>>,
 }
 
 impl NodeState {
@@ -142,7 +116,6 @@ impl NodeState {
 
 impl NetworkState {
     pub(super) fn new(row: NetworkRow, counter: Arc<AtomicU64>, verify_key: TokenVerifyingKey) -> Self {
-        let revision = counter.load(Ordering::Relaxed);
         Self {
             row,
             nodes: BTreeMap::new(),
@@ -153,11 +126,7 @@ impl NetworkState {
             may_relay: BTreeSet::new(),
             peer_relays: Vec::new(),
             newest_report_ms: 0,
-            counter,
-            revision,
-            oldest: revision,
-            changes: VecDeque::new(),
-            revisions: watch::Sender::new(revision),
+            log: ChangeLog::new(counter),
         }
     }
 
@@ -174,21 +143,7 @@ impl NetworkState {
                 self.nodes.insert(id, old);
                 return;
             }
-            Some(mut old) => {
-                if old.row.public_key != row.public_key {
-                    self.keys.remove(&old.row.public_key);
-                    old.relay_token = None;
-                    self.note_node(id, old.row.public_key, true);
-                }
-                self.note_own_changes(&old, &row);
-                NodeState {
-                    peer: Arc::new(peer(&self.row, &row, old.reported.as_ref(), old.is_online())),
-                    standing: standing(&row, self.now_ms),
-                    access: access_of(&self.row, &self.rules, &row),
-                    row,
-                    ..old
-                }
-            }
+            Some(old) => self.changed_node(old, row),
             None => self.new_node(row),
         };
         let public_key = node.row.public_key;
@@ -198,37 +153,65 @@ impl NetworkState {
         } else {
             self.may_relay.remove(&id);
         }
+        let viewers = self.log.viewers(node.group);
         self.nodes.insert(id, node);
-        self.note_node(id, public_key, true);
+        self.log.note(Changed::Node { id, public_key, is_regrouped: true }, viewers);
         self.refresh_peer_relays();
     }
 
-    /// A node that nothing is known of but its row.
-    fn new_node(&self, row: NodeRow) -> NodeState {
+    /// A node with another row than before.
+    fn changed_node(&mut self, mut old: NodeState, row: NodeRow) -> NodeState {
+        let id = row.id;
+        let viewers = self.log.viewers(old.group);
+        if old.row.public_key != row.public_key {
+            self.keys.remove(&old.row.public_key);
+            old.relay_token = None;
+            let public_key = old.row.public_key;
+            self.log.note(Changed::Node { id, public_key, is_regrouped: true }, viewers);
+        }
+        let before = ChangeLog::members(old.group);
+        if old.row.tags != row.tags {
+            let group = self.log.join(&row.tags, |tags| access_of(&self.row, &self.rules, tags));
+            self.log.leave(std::mem::replace(&mut old.group, group));
+            if let Some(stream) = &old.stream {
+                stream.open.send_replace(self.log.subscribe(group));
+            }
+            // Who saw it and does not now is told too.
+            let public_key = row.public_key;
+            self.log.note(Changed::Node { id, public_key, is_regrouped: true }, viewers);
+        }
+        if old.row.tags != row.tags || old.standing != standing(&row, self.now_ms) {
+            self.log.note(Changed::View { id }, before.and(ChangeLog::members(old.group)));
+        }
+        if (old.row.may_relay, &old.row.name, old.row.host_index, &old.row.approved_routes)
+            != (row.may_relay, &row.name, row.host_index, &row.approved_routes)
+        {
+            self.log.note(Changed::Own { id }, ChangeLog::members(old.group));
+        }
         NodeState {
+            peer: Arc::new(peer(&self.row, &row, old.reported.as_ref(), old.is_online())),
+            standing: standing(&row, self.now_ms),
+            access: access_of(&self.row, &self.rules, &row.tags),
+            row,
+            ..old
+        }
+    }
+
+    /// A node that nothing is known of but its row.
+    fn new_node(&mut self, row: NodeRow) -> NodeState {
+        let group = self.log.join(&row.tags, |tags| access_of(&self.row, &self.rules, tags));
+        NodeState {
+            group,
             reported: None,
             looks: Looks::default(),
             relay_token: None,
             stream: None,
             peer: Arc::new(peer(&self.row, &row, None, false)),
             standing: standing(&row, self.now_ms),
-            since_revision: self.counter.load(Ordering::Relaxed),
+            since_revision: self.log.newest_of_all(),
             offline_since_ms: self.now_ms,
-            access: access_of(&self.row, &self.rules, &row),
+            access: access_of(&self.row, &self.rules, &row.tags),
             row,
-        }
-    }
-
-    /// Notes what a node is to be told of itself.
-    fn note_own_changes(&mut self, old: &NodeState, row: &NodeRow) {
-        let id = row.id;
-        if old.row.tags != row.tags || old.standing != standing(row, self.now_ms) {
-            self.note(Changed::View { id });
-        }
-        if (old.row.may_relay, &old.row.name, old.row.host_index, &old.row.approved_routes)
-            != (row.may_relay, &row.name, row.host_index, &row.approved_routes)
-        {
-            self.note(Changed::Own { id });
         }
     }
 
@@ -238,7 +221,9 @@ impl NetworkState {
         if self.keys.get(&removed.row.public_key) == Some(&id) {
             self.keys.remove(&removed.row.public_key);
         }
-        self.note_node(id, removed.row.public_key, true);
+        let public_key = removed.row.public_key;
+        self.log.note(Changed::Node { id, public_key, is_regrouped: true }, self.log.viewers(removed.group));
+        self.log.leave(removed.group);
         self.may_relay.remove(&id);
         self.refresh_peer_relays();
         Some(removed)
@@ -284,10 +269,11 @@ impl NetworkState {
     /// Opens the node's stream; an older one ends.
     pub(crate) fn open_stream(&mut self, id: Uuid, number: u64) -> Result<StreamWakers, StreamEnd> {
         let node = self.nodes.get_mut(&id).ok_or(StreamEnd::NodeDeleted)?;
-        let (sender, open) = watch::channel(());
+        let revisions = self.log.subscribe(node.group);
+        let (sender, open) = watch::channel(revisions.clone());
         node.stream = Some(OpenStream { number, open: sender });
         self.refresh_peer(id);
-        Ok(StreamWakers { revisions: self.revisions.subscribe(), open })
+        Ok(StreamWakers { revisions, open })
     }
 
     /// Asks a node for its evidence on a peer; `true` where that may come soon.
@@ -295,7 +281,7 @@ impl NetworkState {
         let Some(node) = self.nodes.get_mut(&id) else { return false };
         let is_asked = node.looks.ask(peer, now_ms);
         if let Some(stream) = node.stream.as_ref().filter(|_| is_asked) {
-            stream.open.send_replace(());
+            stream.open.send_modify(|_| ());
         }
         is_asked && node.is_online()
     }
@@ -319,7 +305,7 @@ impl NetworkState {
 
     /// The newest revision of any network.
     pub(crate) fn newest_revision(&self) -> u64 {
-        self.counter.load(Ordering::Relaxed)
+        self.log.newest_of_all()
     }
 
     /// Brings a node's standing up to the clock.
@@ -327,8 +313,9 @@ impl NetworkState {
         let Some(node) = self.nodes.get_mut(&id) else { return };
         let (fresh, public_key) = (standing(&node.row, self.now_ms), node.row.public_key);
         if std::mem::replace(&mut node.standing, fresh) != fresh {
-            self.note(Changed::View { id });
-            self.note_node(id, public_key, true);
+            let (own, viewers) = (ChangeLog::members(node.group), self.log.viewers(node.group));
+            self.log.note(Changed::View { id }, own);
+            self.log.note(Changed::Node { id, public_key, is_regrouped: true }, viewers);
             self.refresh_peer_relays();
         }
     }
@@ -337,9 +324,10 @@ impl NetworkState {
     pub(super) fn regroup(&mut self, change: impl FnOnce(&mut Self)) {
         change(self);
         for node in self.nodes.values_mut() {
-            node.access = access_of(&self.row, &self.rules, &node.row);
+            node.access = access_of(&self.row, &self.rules, &node.row.tags);
         }
-        self.note(Changed::Views);
+        self.log.regroup(|tags| access_of(&self.row, &self.rules, tags));
+        self.log.note(Changed::Views, Groups::ALL);
     }
 
     /// The peer relays that its maps name.
@@ -348,8 +336,8 @@ impl NetworkState {
     }
 
     /// Wakes all streams.
-    pub(super) fn wake(&self) {
-        self.revisions.send_replace(self.revision);
+    pub(super) fn wake(&mut self) {
+        self.log.wake(Groups::ALL);
     }
 
     /// Rebuilds what peers see of a node and notes a change if it differs.
@@ -359,7 +347,8 @@ impl NetworkState {
         if *node.peer != fresh {
             node.peer = Arc::new(fresh);
             let public_key = node.row.public_key;
-            self.note_node(id, public_key, false);
+            let viewers = self.log.viewers(node.group);
+            self.log.note(Changed::Node { id, public_key, is_regrouped: false }, viewers);
         }
         if self.may_relay.contains(&id) {
             self.refresh_peer_relays();
@@ -376,23 +365,8 @@ impl NetworkState {
         }
     }
 
-    fn note_node(&mut self, id: Uuid, public_key: PublicKey, is_regrouped: bool) {
-        self.note(Changed::Node { id, public_key, is_regrouped });
-    }
-
     /// The relays or STUN servers are others than before.
     pub(super) fn note_servers(&mut self) {
-        self.note(Changed::Servers);
-    }
-
-    fn note(&mut self, what: Changed) {
-        self.revision = self.counter.fetch_add(1, Ordering::Relaxed) + 1;
-        if self.changes.len() == CHANGES_MAX
-            && let Some(forgotten) = self.changes.pop_front()
-        {
-            self.oldest = forgotten.revision;
-        }
-        self.changes.push_back(Change { revision: self.revision, what });
-        self.wake();
+        self.log.note(Changed::Servers, Groups::ALL);
     }
 }

@@ -7,7 +7,8 @@ use protocol::api::{OwnNode, Peer, RelayInfo, RelayPermission, ReportRequest};
 use protocol::key::PublicKey;
 use uuid::Uuid;
 
-use super::network_map::{Changed, NetworkState, NodeState};
+use super::change_log::Changed;
+use super::network_map::{NetworkState, NodeState};
 use super::{StreamEnd, addressing};
 
 /// What a stream sends next. Peers are shared, so that copying them happens outside the lock.
@@ -24,24 +25,23 @@ pub(crate) enum MapView {
     },
     /// No change, but a question to the node.
     Request(ReportRequest),
-    /// Nothing new.
-    Idle,
+    /// Nothing new, up to this revision.
+    Idle { revision: u64 },
     /// The stream is over.
     Ended(StreamEnd),
 }
 
 impl NetworkState {
-    /// What the node sees beyond revision `sent`; `None` is "nothing yet".
-    pub(crate) fn view(&self, viewer: Uuid, stream: u64, sent: Option<u64>) -> MapView {
+    /// What the node sees beyond revision `known`; `None` is "nothing yet".
+    pub(crate) fn view(&self, viewer: Uuid, stream: u64, known: Option<u64>) -> MapView {
         let Some(own) = self.nodes.get(&viewer) else { return MapView::Ended(StreamEnd::NodeDeleted) };
         if !own.has_stream(stream) {
             return MapView::Ended(StreamEnd::Replaced);
         }
-        match sent {
-            Some(sent) if (self.oldest.max(own.since_revision)..=self.revision).contains(&sent) => {
-                self.delta(own, sent)
-            }
-            _ => self.snapshot(own),
+        let known = known.filter(|known| *known >= own.since_revision);
+        match known.and_then(|known| self.log.since(own.group, known)) {
+            Some(changes) => self.delta(own, changes),
+            None => self.snapshot(own),
         }
     }
 
@@ -50,7 +50,7 @@ impl NetworkState {
         let mut peers: Vec<_> = others.map(|node| Arc::clone(&node.peer)).collect();
         peers.sort_by_key(|peer| peer.public_key);
         let peer_relays = self.peer_relays_for(own);
-        MapView::Snapshot { revision: self.revision, own: Box::new(self.own(own)), peers, peer_relays }
+        MapView::Snapshot { revision: self.log.revision(), own: Box::new(self.own(own)), peers, peer_relays }
     }
 
     /// The peer relays, for those who are part of the network.
@@ -73,12 +73,12 @@ impl NetworkState {
         }
     }
 
-    fn delta(&self, viewer: &NodeState, sent: u64) -> MapView {
-        let first_new = self.changes.partition_point(|change| change.revision <= sent);
+    fn delta<'a>(&self, viewer: &NodeState, changes: impl Iterator<Item = &'a Changed>) -> MapView {
+        let revision = self.log.revision();
         let (mut upserts, mut removals) = (BTreeMap::new(), BTreeSet::new());
         let (mut is_own, mut is_servers) = (false, false);
-        for change in self.changes.range(first_new..) {
-            match change.what {
+        for change in changes {
+            match *change {
                 Changed::Node { id, .. } if id == viewer.row.id => {}
                 Changed::Node { id, public_key, is_regrouped } => {
                     let now = self.nodes.get(&id);
@@ -100,13 +100,13 @@ impl NetworkState {
             }
         }
         if upserts.is_empty() && removals.is_empty() && !is_servers && !is_own {
-            return MapView::Idle;
+            return MapView::Idle { revision };
         }
         let own = is_own.then(|| Box::new(self.own(viewer)));
         let peer_relays = is_servers.then(|| self.peer_relays_for(viewer));
         let upserts = upserts.into_values().collect();
         let removals = removals.into_iter().collect();
-        MapView::Delta { revision: self.revision, own, upserts, removals, peer_relays }
+        MapView::Delta { revision, own, upserts, removals, peer_relays }
     }
 }
 

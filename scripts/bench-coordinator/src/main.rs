@@ -1,4 +1,4 @@
-//! `scripts/bench coordinator [--quick] [--agents N] [--json FILE]`: what the coordinator costs and how fast it is, with up to 10,000
+//! `scripts/bench coordinator [--quick] [--part NAME] [--agents N] [--json FILE]`: what the coordinator costs and how fast it is, with up to 10,000
 //! agents.
 //!
 //! The program itself runs as it does for a user, on loopback; this process plays the agents. Both share the machine's
@@ -8,6 +8,7 @@ mod agent;
 mod change;
 mod connection;
 mod enrollment;
+mod hub;
 mod mesh;
 mod process;
 mod report;
@@ -26,7 +27,8 @@ use serde_json::json;
 
 use self::row::Rows;
 
-const USAGE: &str = "usage: scripts/bench coordinator [--quick] [--agents N] [--json FILE]";
+const USAGE: &str =
+    "usage: scripts/bench coordinator [--quick] [--part rest|wide|hub|mesh] [--agents N] [--json FILE]";
 
 /// How much is played.
 #[derive(Debug, Clone, Copy)]
@@ -37,6 +39,8 @@ pub(crate) struct Scale {
     pub(crate) network: usize,
     /// Nodes of the one wide network, after each of which is measured.
     pub(crate) wide: &'static [usize],
+    /// Nodes of the network with a hub, after each of which is measured.
+    pub(crate) hub: &'static [usize],
     /// Changes of which the delays are told.
     pub(crate) changes: usize,
     /// Seconds of a measurement that takes time to be exact.
@@ -50,15 +54,22 @@ impl Scale {
             let count = steps.iter().filter(|step| **step <= agents).count();
             steps.get(..count.max(1)).unwrap_or(steps)
         };
-        Self { steps: until(self.steps), wide: until(self.wide), ..self }
+        Self { steps: until(self.steps), wide: until(self.wide), hub: until(self.hub), ..self }
     }
 }
 
 /// All of it: some four minutes.
-const FULL: Scale =
-    Scale { steps: &[10, 100, 1_000, 10_000], network: 200, wide: &[1_000, 3_000], changes: 40, seconds: 10 };
+const FULL: Scale = Scale {
+    steps: &[10, 100, 1_000, 10_000],
+    network: 200,
+    wide: &[1_000, 3_000],
+    hub: &[1_000, 10_000],
+    changes: 40,
+    seconds: 10,
+};
 /// Whether it works at all: some twenty seconds.
-const QUICK: Scale = Scale { steps: &[10, 100], network: 50, wide: &[100], changes: 5, seconds: 2 };
+const QUICK: Scale =
+    Scale { steps: &[10, 100], network: 50, wide: &[100], hub: &[100], changes: 5, seconds: 2 };
 
 fn main() -> ExitCode {
     match run() {
@@ -73,11 +84,12 @@ fn main() -> ExitCode {
 fn run() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
     let program = arguments.next().context(USAGE)?;
-    let (mut scale, mut file) = (FULL, None);
+    let (mut scale, mut file, mut part) = (FULL, None, None);
     while let Some(word) = arguments.next() {
         match word.as_str() {
             "--quick" => scale = QUICK,
             "--agents" => scale = scale.at_most(arguments.next().context(USAGE)?.parse().context(USAGE)?),
+            "--part" => part = Some(arguments.next().context(USAGE)?),
             "--json" => file = Some(PathBuf::from(arguments.next().context(USAGE)?)),
             _ => bail!(USAGE),
         }
@@ -86,7 +98,7 @@ fn run() -> Result<()> {
     // One thread: the other processor is the coordinator's.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut rows = Rows::default();
-    let measured = runtime.block_on(measure(Path::new(&program), scale, &mut rows));
+    let measured = runtime.block_on(measure(Path::new(&program), part.as_deref(), scale, &mut rows));
     if let Some(file) = file {
         let report =
             json!({ "bench": "coordinator", "machine": lab::runner::machine(), "rows": rows.to_json() });
@@ -96,10 +108,21 @@ fn run() -> Result<()> {
     measured
 }
 
-async fn measure(program: &Path, scale: Scale, rows: &mut Rows) -> Result<()> {
-    rest::measure(program, scale, rows).await.context("at rest")?;
-    wide::measure(program, scale, rows).await.context("one wide network")?;
-    mesh::measure(program, scale, rows).await.context("many networks")
+async fn measure(program: &Path, part: Option<&str>, scale: Scale, rows: &mut Rows) -> Result<()> {
+    let is_wanted = |name: &str| part.is_none_or(|part| part == name);
+    if is_wanted("rest") {
+        rest::measure(program, scale, rows).await.context("at rest")?;
+    }
+    if is_wanted("wide") {
+        wide::measure(program, scale, rows).await.context("one wide network")?;
+    }
+    if is_wanted("hub") {
+        hub::measure(program, scale, rows).await.context("a hub")?;
+    }
+    if is_wanted("mesh") {
+        mesh::measure(program, scale, rows).await.context("many networks")?;
+    }
+    Ok(())
 }
 
 /// An agent is one open file here and one there; the coordinator inherits the limit.
