@@ -10,9 +10,11 @@ use protocol::api::{
     API_PREFIX, DeviceAuthorizationRequest, DeviceAuthorizationResponse, DeviceKeyRequest, DeviceKeyResponse,
     EnrollRequest, EnrollResponse, Problem, ProblemCode, REPORT_BYTES_MAX, Report, ReportResponse,
 };
+use protocol::map_signature::{MapSignature, MapVerifyingKey};
 use reqwest::header::{ACCEPT, HeaderMap, RETRY_AFTER};
 use reqwest::{RequestBuilder, Response, StatusCode};
 use serde::de::DeserializeOwned;
+use uuid::Uuid;
 
 pub(crate) use call_error::CallError;
 pub(crate) use url::CoordinatorUrl;
@@ -20,7 +22,7 @@ pub(crate) use web_socket::WebSocket;
 
 use crate::net::through_nat64;
 use crate::printable::printable;
-use crate::state::Token;
+use crate::state::{Identity, Token};
 
 /// How long a connection may take: TCP and TLS over a slow satellite link take about 3 s.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -41,6 +43,8 @@ pub(crate) struct CoordinatorClient {
     http: reqwest::Client,
     url: CoordinatorUrl,
     token: Option<Token>,
+    /// This node and the key that its coordinator signs with: that it was deleted is believed with a signature only.
+    signer: Option<(Uuid, MapVerifyingKey)>,
 }
 
 impl CoordinatorClient {
@@ -59,7 +63,16 @@ impl CoordinatorClient {
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .map_err(|error| CallError::from_reqwest(&url, &error))?;
-        Ok(Self { http, url, token })
+        Ok(Self { http, url, token, signer: None })
+    }
+
+    /// A client for a node, which believes that it was deleted only where its coordinator signed that.
+    ///
+    /// # Errors
+    /// Where the system's certificate store cannot be used.
+    pub(crate) fn of_node(identity: &Identity) -> Result<Self, CallError> {
+        let client = Self::new(identity.coordinator.clone(), Some(identity.token.clone()))?;
+        Ok(Self { signer: identity.map_key.map(|key| (identity.node_id, key)), ..client })
     }
 
     /// Where the coordinator is.
@@ -184,6 +197,12 @@ impl CoordinatorClient {
             return CallError::Unavailable { url: self.url.to_string(), why, retry_after };
         }
         match problem {
+            Some(Problem { code: ProblemCode::NodeDeleted, signature, .. })
+                if !self.is_proof(signature.as_deref()) =>
+            {
+                let why = "it says that this node was deleted, without a signature of the coordinator that this node knows";
+                CallError::Unavailable { url: self.url.to_string(), why: why.to_owned(), retry_after }
+            }
             Some(Problem { code, title, detail, .. }) => {
                 let advice = call_error::advice(code, detail.as_deref());
                 CallError::Refused { code, why: printable(&format!("{title}; {advice}")), retry_after }
@@ -193,6 +212,12 @@ impl CoordinatorClient {
                 why: format!("it answers with status {status} and no problem document"),
             },
         }
+    }
+
+    fn is_proof(&self, signature: Option<&MapSignature>) -> bool {
+        self.signer.is_none_or(|(node, key)| {
+            signature.is_some_and(|signature| signature.key() == key && signature.is_deletion_of(node))
+        })
     }
 
     async fn body(&self, mut answer: Response) -> Result<Vec<u8>, CallError> {
@@ -243,6 +268,27 @@ mod tests {
         assert!(matches!(error, CallError::Unavailable { retry_after: Some(_), .. }), "{error:?}");
         let error = client().refusal(StatusCode::NOT_FOUND, None, b"<html>");
         assert!(matches!(error, CallError::Malformed { .. }), "{error:?}");
+    }
+
+    #[test]
+    fn a_deletion_is_believed_with_the_coordinators_signature_only() {
+        let (node, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let [ours, theirs] = [1, 2]
+            .map(|byte| protocol::map_signature::MapSigningKey::derive(&zeroize::Zeroizing::new([byte; 32])));
+        let answer = |signature: Option<MapSignature>| {
+            let mut problem = Problem::new(ProblemCode::NodeDeleted, 410, "gone", None);
+            problem.signature = signature.map(Box::new);
+            serde_json::to_vec(&problem).unwrap()
+        };
+        let is_believed = |client: CoordinatorClient, signature| {
+            client.refusal(StatusCode::GONE, None, &answer(signature)).is_node_deleted()
+        };
+        let signing = || CoordinatorClient { signer: Some((node, ours.verifying_key())), ..client() };
+        assert!(is_believed(signing(), Some(ours.sign_deletion(node))));
+        for signature in [None, Some(ours.sign_deletion(other)), Some(theirs.sign_deletion(node))] {
+            assert!(!is_believed(signing(), signature), "{signature:?}");
+        }
+        assert!(is_believed(client(), None), "who knows no key has to believe it");
     }
 
     #[tokio::test]

@@ -163,7 +163,7 @@ impl Coordinator {
                 // Not in memory: deleted, or written by another process a moment ago.
                 let row = self.store.read(|tx| tx.node_by_token(hash))?.ok_or(AuthError::Unauthenticated)?;
                 if row.deleted_at_ms.is_some() {
-                    return Err(AuthError::NodeDeleted);
+                    return Err(AuthError::NodeDeleted(Some(self.map_key.sign_deletion(row.id))));
                 }
                 self.refresh(row.id);
                 self.directory().identify(hash).ok_or(AuthError::Unauthenticated)?
@@ -209,11 +209,12 @@ impl Coordinator {
     ) -> Result<(ReportResponse, Option<CandidatesRow>), ReportRefused> {
         let mut directory = self.directory();
         let home = directory.home(identity);
-        let network = directory.network_mut(home).ok_or(AuthError::NodeDeleted)?;
+        let network = directory.network_mut(home).ok_or(AuthError::NodeDeleted(None))?;
         let report = service::clean(report, network.row())?;
-        let taken = network.put_report(identity.node, report, now_ms).map_err(|_| AuthError::NodeDeleted)?;
+        let taken =
+            network.put_report(identity.node, report, now_ms).map_err(|_| AuthError::NodeDeleted(None))?;
         let (relay_token, relay_token_lifetime_s) =
-            network.relay_token(identity, &self.signing_key, now_ms).ok_or(AuthError::NodeDeleted)?;
+            network.relay_token(identity, &self.signing_key, now_ms).ok_or(AuthError::NodeDeleted(None))?;
         drop(directory);
         let row = |candidates| CandidatesRow { node_id: identity.node, candidates, reported_at_ms: now_ms };
         let response = ReportResponse {
@@ -238,8 +239,8 @@ impl Coordinator {
         let mut directory = self.directory();
         let stream = directory.next_stream();
         let home = directory.home(identity);
-        let network = directory.network_mut(home).ok_or(AuthError::NodeDeleted)?;
-        let wakers = network.open_stream(identity.node, stream).map_err(|_| AuthError::NodeDeleted)?;
+        let network = directory.network_mut(home).ok_or(AuthError::NodeDeleted(None))?;
+        let wakers = network.open_stream(identity.node, stream).map_err(|_| AuthError::NodeDeleted(None))?;
         let newest = network.newest_revision();
         drop(directory);
         if let Some(revision) = revision.filter(|revision| *revision > newest) {

@@ -12,6 +12,7 @@ use coordinator::service::resources::networks::NetworkChange;
 use coordinator::service::resources::nodes::NodeChange;
 use coordinator::store::{Admission, Role};
 use fixture::{Fixture, HOUR, Machine, START, report};
+use futures_util::FutureExt;
 use protocol::access::Verdict;
 use protocol::api::{MapEvent, NetworkMap, NodeName, Standing};
 use serde_json::json;
@@ -227,4 +228,112 @@ fn an_ephemeral_node_is_deleted_when_it_has_been_offline_for_ten_minutes() {
     assert_eq!(nodes().len(), 1);
     fixture.coordinator.tick(START + HOUR + 600_001).unwrap();
     assert!(nodes().is_empty());
+}
+
+/// One rule of a network whose default is to deny, and where it is found.
+struct Rule {
+    id: uuid::Uuid,
+    from: Option<usize>,
+    to: Option<usize>,
+}
+
+/// The nodes, rules and tags of a network at random, and who must see whom by them.
+struct World {
+    fixture: Fixture,
+    viewers: Vec<Viewer>,
+    tags: Vec<Option<usize>>,
+    disabled: Vec<bool>,
+    rules: Vec<Rule>,
+}
+
+const TAGS: [&str; 3] = ["red", "green", "blue"];
+
+impl World {
+    fn new(seed: u64) -> Self {
+        let fixture = Fixture::new(seed);
+        deny_by_default(&fixture);
+        let viewers: Vec<_> = (0..6).map(|number| Viewer::new(&fixture, &format!("n{number}"))).collect();
+        let count = viewers.len();
+        look(&fixture.coordinator);
+        Self { fixture, viewers, tags: vec![None; count], disabled: vec![false; count], rules: Vec::new() }
+    }
+
+    fn step(&mut self, mut next: impl FnMut(usize) -> usize) {
+        let chosen = next(self.viewers.len());
+        let member = self.fixture.member(Role::Admin);
+        let call = self.fixture.coordinator.call(START, &member);
+        let tag = |number: usize| number.checked_sub(1);
+        let name = |tag: Option<usize>| tag.map(|tag| TAGS[tag]).into_iter().collect::<Vec<_>>();
+        match next(6) {
+            0 => {
+                let (from, to) = (tag(next(4)), tag(next(4)));
+                let rule = json!({"verdict": "allow", "protocol": "any", "sources": name(from), "destinations": name(to)});
+                let rule = serde_json::from_value(rule).unwrap();
+                let id = call.create_access_rule(self.fixture.network.id, rule).unwrap().id;
+                self.rules.push(Rule { id, from, to });
+            }
+            1 if !self.rules.is_empty() => {
+                let gone = self.rules.swap_remove(next(self.rules.len()));
+                call.delete_access_rule(self.fixture.network.id, gone.id).unwrap();
+            }
+            2 => {
+                self.disabled[chosen] = !self.disabled[chosen];
+                change(&self.fixture, &self.viewers[chosen], json!({"disabled": self.disabled[chosen]}));
+            }
+            3 => {
+                self.tags[chosen] = tag(next(4));
+                change(&self.fixture, &self.viewers[chosen], json!({"tags": name(self.tags[chosen])}));
+            }
+            _ => {
+                let told = report(&[&format!("10.0.0.{}:{}", chosen + 1, 1 + next(3))]);
+                self.fixture.coordinator.report(START, &self.viewers[chosen].machine.identity, told).unwrap();
+            }
+        }
+        look(&self.fixture.coordinator);
+    }
+
+    /// By the rules alone.
+    fn must_see(&self, viewer: usize) -> Vec<String> {
+        let has = |wanted: Option<usize>, node: usize| wanted.is_none_or(|tag| self.tags[node] == Some(tag));
+        let reaches = |from, to| self.rules.iter().any(|rule| has(rule.from, from) && has(rule.to, to));
+        let seen = (0..self.viewers.len()).filter(|other| {
+            *other != viewer
+                && !self.disabled[viewer]
+                && !self.disabled[*other]
+                && (reaches(viewer, *other) || reaches(*other, viewer))
+        });
+        seen.map(|other| format!("n{other}")).collect()
+    }
+}
+
+/// Streams are read only when they are woken, as a connection does: a change that wakes too few shows here.
+#[test]
+fn however_tags_rules_and_standing_change_each_map_shows_whom_the_rules_let_it_see() {
+    for seed in 1..=10 {
+        let mut world = World::new(seed);
+        let mut random = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let mut next = move |below: usize| {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            usize::try_from(random % below as u64).unwrap()
+        };
+        for viewer in &mut world.viewers {
+            viewer.map();
+        }
+        for step in 0..80 {
+            world.step(&mut next);
+            for number in 0..world.viewers.len() {
+                let expected = world.must_see(number);
+                let viewer = &mut world.viewers[number];
+                if viewer.stream.changed().now_or_never().is_some() {
+                    viewer.map();
+                }
+                let map = viewer.map.as_ref().unwrap();
+                let mut seen: Vec<_> = map.peers.iter().map(|peer| peer.name.to_string()).collect();
+                seen.sort();
+                assert_eq!(seen, expected, "seed {seed}, step {step}, n{number}");
+            }
+        }
+    }
 }

@@ -150,7 +150,7 @@ fn a_deleted_node_is_told_so_and_may_come_back_with_a_new_key() {
     let node = fixture.node("web");
     assert!(fixture.coordinator.delete_node(START, node.response.node_id).unwrap());
     let refused = fixture.coordinator.authenticate(&node.token);
-    assert!(matches!(refused, Err(AuthError::NodeDeleted)), "{refused:?}");
+    assert!(matches!(refused, Err(AuthError::NodeDeleted(Some(_)))), "{refused:?}");
     let key = fixture.new_key(true).key;
     let back = fixture.enroll(START, &key, node.private_key.clone(), "web").unwrap();
     assert_ne!(back.response.node_id, node.response.node_id);

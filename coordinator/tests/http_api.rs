@@ -169,7 +169,8 @@ fn a_node_that_leaves_is_gone_for_itself_and_for_the_others() {
     let server = server();
     let (a, b) = (node(&server, 1), node(&server, 2));
     let (mut of_a, mut of_b) = (server.map(&a, None), server.map(&b, None));
-    assert!(of_a.next().is_some() && of_b.next().is_some());
+    assert!(of_a.next().is_some());
+    let Some(MapEvent::Snapshot(map)) = of_b.next() else { panic!("no map") };
     let token = bearer(&b);
     let headers = [("Authorization", token.as_str())];
     assert_eq!(server.send("DELETE", "/api/v1/node", &headers, b"").status, 204);
@@ -182,6 +183,7 @@ fn a_node_that_leaves_is_gone_for_itself_and_for_the_others() {
     assert!(removed);
     let answer = server.send("POST", "/api/v1/report", &headers, b"{}");
     assert_eq!((answer.status, answer.problem().code), (410, ProblemCode::NodeDeleted));
+    assert!(answer.problem().signature.is_some_and(|signature| signature.is_deletion_of(map.own.id)));
 }
 
 #[test]

@@ -110,7 +110,7 @@ impl Node {
         clock: Clock,
     ) -> Result<Self, Failure> {
         let opener = TunInterface::new(&options.interface).map_err(|error| failure(&error))?;
-        let client = CoordinatorClient::new(identity.coordinator.clone(), Some(identity.token.clone()))?;
+        let client = CoordinatorClient::of_node(&identity)?;
         let (paths, datagrams) = open_paths(&state)?;
         let config = EngineConfig {
             private_key: identity.private_key.clone(),

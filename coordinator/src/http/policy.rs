@@ -88,7 +88,7 @@ async fn admit(policy: Policy, limit: Limit, request: &ServiceRequest) -> Result
 async fn caller(site: &web::Data<Site>, request: &ServiceRequest) -> Result<Caller, ApiError> {
     let not_believed = |error| match error {
         AuthError::Store(error) => error.into(),
-        AuthError::Unauthenticated | AuthError::NodeDeleted => ApiError::not_signed_in(),
+        AuthError::Unauthenticated | AuthError::NodeDeleted(_) => ApiError::not_signed_in(),
     };
     if let Some(token) = bearer::<ApiToken>(request) {
         return site

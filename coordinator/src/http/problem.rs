@@ -227,9 +227,11 @@ impl From<AuthError> for ApiError {
                 let detail = Some("enroll the node again with a new enrollment key");
                 Self::new(ProblemCode::Unauthenticated, StatusCode::UNAUTHORIZED, error, detail)
             }
-            AuthError::NodeDeleted => {
+            AuthError::NodeDeleted(signature) => {
                 let detail = Some("enroll again with a new enrollment key if that was a mistake");
-                Self::new(ProblemCode::NodeDeleted, StatusCode::GONE, error, detail)
+                let mut gone = Self::new(ProblemCode::NodeDeleted, StatusCode::GONE, error, detail);
+                gone.problem.signature = signature.map(Box::new);
+                gone
             }
         }
     }

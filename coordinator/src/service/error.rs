@@ -1,6 +1,7 @@
 //! Why a service refuses. Whoever shows it decides the status.
 
 use protocol::api::ReportError;
+use protocol::map_signature::MapSignature;
 
 use crate::store::StoreError;
 
@@ -45,9 +46,9 @@ pub enum AuthError {
     /// Token unknown.
     #[error("the bearer token is not known here")]
     Unauthenticated,
-    /// The node was deleted.
+    /// The node was deleted; with the signature that says so, where it is not just happening.
     #[error("this node has been deleted")]
-    NodeDeleted,
+    NodeDeleted(Option<MapSignature>),
     /// The database failed: nothing is known about the caller.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -71,9 +71,6 @@ impl MapSubscription {
 
     /// What the node must hear now.
     pub fn poll_event(&mut self) -> MapPoll {
-        if self.wakers.open.has_changed().unwrap_or(false) {
-            self.wakers.revisions = self.wakers.open.borrow_and_update().clone();
-        }
         self.wakers.revisions.mark_unchanged();
         let event = match self.coordinator.map_view(&self.identity, self.stream, self.looked) {
             MapView::Idle { revision } => {
@@ -116,7 +113,8 @@ impl MapSubscription {
         // An error means that the stream or its network is gone from memory; the next poll says so.
         tokio::select! {
             _ = self.wakers.revisions.changed() => {}
-            _ = self.wakers.open.changed() => {}
+            // The node may be in another group now.
+            _ = self.wakers.open.changed() => self.wakers.revisions = self.wakers.open.borrow().clone(),
         }
     }
 }

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::map_signature::MapSignature;
+
 /// The media type of a problem (RFC 9457 §3).
 pub const PROBLEM_CONTENT_TYPE: &str = "application/problem+json";
 
@@ -67,13 +69,17 @@ pub struct Problem {
     pub detail: Option<String>,
     /// The code itself.
     pub code: ProblemCode,
+    /// With `node_deleted`: the coordinator's signature that the node was deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<Box<MapSignature>>,
 }
 
 impl Problem {
     /// A problem document.
     #[must_use]
     pub fn new(code: ProblemCode, status: u16, title: impl Into<String>, detail: Option<String>) -> Self {
-        Self { kind: format!("urn:warren:problem:{code}"), title: title.into(), status, detail, code }
+        let kind = format!("urn:warren:problem:{code}");
+        Self { kind, title: title.into(), status, detail, code, signature: None }
     }
 }
 
