@@ -25,6 +25,8 @@ pub(crate) struct Forwarding {
     state: StateFolder,
     table: String,
     interface: String,
+    /// The addresses that packets come from.
+    mesh: Vec<IpNet>,
     prefixes: Vec<IpNet>,
     trouble: Option<String>,
 }
@@ -34,7 +36,8 @@ impl Forwarding {
     pub(crate) fn new(state: StateFolder, interface: &str) -> Self {
         let table = format!("warren_{}", interface.replace(|c: char| !c.is_ascii_alphanumeric(), "_"));
         let interface = interface.to_owned();
-        let mut forwarding = Self { state, table, interface, prefixes: Vec::new(), trouble: None };
+        let mut forwarding =
+            Self { state, table, interface, mesh: Vec::new(), prefixes: Vec::new(), trouble: None };
         forwarding.stop();
         forwarding
     }
@@ -45,17 +48,38 @@ impl Forwarding {
             self.prefixes.clear();
             return self.stop();
         }
+        (self.mesh, self.prefixes) = (mesh.to_vec(), prefixes);
+        self.apply();
+    }
+
+    /// Sets the rules again where somebody took them away (a firewall that was loaded anew flushes all tables), or where that failed.
+    pub(crate) fn look(&mut self) {
+        if self.prefixes.is_empty() {
+            return;
+        }
+        let is_there = self.trouble.is_none()
+            && nft(&format!("list table inet {}\n", self.table)).is_ok()
+            && SWITCHES.iter().all(|(is_ipv6, path)| is_on(*is_ipv6, path, &self.prefixes));
+        if !is_there {
+            self.apply();
+        }
+    }
+
+    fn apply(&mut self) {
+        let prefixes = &self.prefixes;
         let marked = self.state.write(MARK, self.table.as_bytes()).map_err(|error| error.to_string());
         let applied = marked
             .and_then(|()| {
-                SWITCHES.iter().try_for_each(|(is_ipv6, path)| switch_on(*is_ipv6, path, &prefixes))
+                SWITCHES.iter().try_for_each(|(is_ipv6, path)| switch_on(*is_ipv6, path, prefixes))
             })
-            .and_then(|()| nft(&rules(&self.table, &self.interface, mesh, &prefixes)));
+            .and_then(|()| nft(&rules(&self.table, &self.interface, &self.mesh, prefixes)));
         match &applied {
             Ok(()) => tracing::info!(?prefixes, "routing to networks behind this node"),
+            // Again and again: said once.
+            Err(why) if self.trouble.as_ref() == Some(why) => {}
             Err(why) => tracing::error!(why, ?prefixes, "cannot route to networks behind this node"),
         }
-        (self.prefixes, self.trouble) = (prefixes, applied.err());
+        self.trouble = applied.err();
     }
 
     /// Why the networks are not reached through this node; `None` where they are.
@@ -80,12 +104,14 @@ impl Forwarding {
     }
 }
 
+/// Whether the kernel's switch is on, or not needed.
+fn is_on(is_ipv6: bool, path: &str, prefixes: &[IpNet]) -> bool {
+    prefixes.iter().all(|prefix| prefix.addr().is_ipv6() != is_ipv6)
+        || std::fs::read_to_string(path).is_ok_and(|text| text.trim() == "1")
+}
+
 fn switch_on(is_ipv6: bool, path: &str, prefixes: &[IpNet]) -> Result<(), String> {
-    if prefixes.iter().all(|prefix| prefix.addr().is_ipv6() != is_ipv6) {
-        return Ok(());
-    }
-    let is_on = || std::fs::read_to_string(path).is_ok_and(|text| text.trim() == "1");
-    if is_on() {
+    if is_on(is_ipv6, path, prefixes) {
         return Ok(());
     }
     if is_ipv6 {
@@ -148,7 +174,8 @@ fn rules(table: &str, interface: &str, mesh: &[IpNet], prefixes: &[IpNet]) -> St
     )
 }
 
-fn nft(script: &str) -> Result<(), String> {
+/// Runs `nft` on a script.
+pub(crate) fn nft(script: &str) -> Result<(), String> {
     let mut command = Command::new("nft");
     command.args(["-f", "-"]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(|error| {

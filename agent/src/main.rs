@@ -1,5 +1,6 @@
 //! `warren`: the node's command line and daemon, the only IO shell around the engine.
 
+mod address_guard;
 mod cli;
 mod clock;
 mod control;

@@ -2,6 +2,7 @@
 
 mod verifier;
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use protocol::api::{MAP_EVENT_BYTES_MAX, MapEvent, REPORT_EVIDENCE_MAX, ReportRequest};
@@ -31,7 +32,7 @@ const HEALTHY_AFTER: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(crate) enum StreamNews {
     /// It is open.
-    Connected,
+    Connected(Option<SocketAddr>),
     /// The coordinator said something about the map.
     Event(Box<MapEvent>),
     /// The coordinator asks for a report with evidence on these peers.
@@ -190,7 +191,8 @@ impl MapStream {
             Ok(answer) => answer,
             Err(error) => return error.into(),
         };
-        if self.news.send(StreamNews::Connected).await.is_err() {
+        let remote = answer.remote_addr();
+        if self.news.send(StreamNews::Connected(remote)).await.is_err() {
             return End::Unheard;
         }
         let mut parser = SseParser::new(MAP_EVENT_BYTES_MAX);

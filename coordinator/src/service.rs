@@ -4,6 +4,7 @@ pub mod addressing;
 pub mod administration;
 mod admission;
 mod caller;
+mod change_budget;
 mod change_log;
 mod counts;
 pub mod device_authorization;

@@ -6,7 +6,7 @@ mod fixture;
 use coordinator::service::{MapPoll, RELAY_TOKEN_LIFETIME_S, ReportRefused};
 use endpoint_selection::CandidateSource;
 use fixture::{Fixture, START, report};
-use protocol::api::{PathKind, PathReport, Report, ReportRequest};
+use protocol::api::{MapEvent, PathKind, PathReport, Report, ReportRequest};
 use protocol::key::PublicKey;
 use protocol::relay_token::{RelayToken, TokenError};
 
@@ -129,4 +129,24 @@ fn who_looks_at_a_pair_makes_both_nodes_tell_what_they_know() {
     fixture.coordinator.report(START + 10_050, &a.identity, sent).unwrap();
     let (pair, may_come) = look(START + 10_060);
     assert!(!may_come && pair.pair.own.paths.is_some());
+}
+
+#[test]
+fn a_node_that_changes_without_pause_is_told_of_once_a_second_and_at_last_as_it_is() {
+    let fixture = Fixture::new(1);
+    let [watcher, restless] = ["watcher", "restless"].map(|name| fixture.node(name));
+    let mut stream = fixture.coordinator.open_map(&watcher.identity, None).unwrap();
+    stream.poll_event();
+    let mut told = 0;
+    for port in 1..=200 {
+        let address = format!("10.0.0.9:{port}");
+        fixture.coordinator.report(START, &restless.identity, report(&[&address])).unwrap();
+        told += u32::from(matches!(stream.poll_event(), MapPoll::Event(_)));
+    }
+    assert!((20..=40).contains(&told), "{told}");
+    fixture.coordinator.tick(START + 2_000).unwrap();
+    let map = fixture.coordinator.open_map(&watcher.identity, None).unwrap().poll_event();
+    let MapPoll::Event(event) = map else { panic!("no map") };
+    let MapEvent::Snapshot(map) = *event else { panic!("no snapshot") };
+    assert_eq!(map.peers[0].candidates[0].address, "10.0.0.9:200".parse().unwrap());
 }

@@ -74,13 +74,24 @@ pub struct RouteSettings {
     pub advertised: Vec<IpNet>,
     /// Whether it uses those behind other nodes.
     pub is_accepting: bool,
+    /// Whether it can: without it offers none, so that peers take another router.
+    pub can_forward: bool,
     /// The networks that it is directly attached to, which no other node's may take the place of.
     pub attached: Vec<IpNet>,
+    /// Where its coordinator answers, as far as it is known. A network that holds it is not reached through a tunnel that the
+    /// coordinator's map makes.
+    pub coordinator: Option<IpAddr>,
 }
 
 impl Default for RouteSettings {
     fn default() -> Self {
-        Self { advertised: Vec::new(), is_accepting: true, attached: Vec::new() }
+        Self {
+            advertised: Vec::new(),
+            is_accepting: true,
+            can_forward: true,
+            attached: Vec::new(),
+            coordinator: None,
+        }
     }
 }
 

@@ -46,9 +46,9 @@ impl Routing {
         is_news
     }
 
-    /// The networks behind this node that it offers.
-    pub(crate) fn advertised(&self) -> &[IpNet] {
-        &self.settings.advertised
+    /// The networks behind this node that it offers: those that it wants to, where it can.
+    pub(crate) fn offered_here(&self) -> &[IpNet] {
+        if self.settings.can_forward { &self.settings.advertised } else { &[] }
     }
 
     /// The networks behind this node that it offers and may.
@@ -94,7 +94,8 @@ impl Routing {
         let relays = map.relays.iter().map(|relay| relay.address.ip());
         let servers = map.stun_servers.iter().map(std::net::SocketAddr::ip);
         let plain = map.peers.iter().filter_map(|peer| peer.plain_endpoint.map(|endpoint| endpoint.ip()));
-        let address = relays.chain(servers).chain(plain).find(|address| prefix.contains(address));
+        let carriers = relays.chain(servers).chain(plain).chain(self.settings.coordinator);
+        let address = carriers.into_iter().find(|address| prefix.contains(address));
         address.map(|address| RouteSkipped::Carrier { address })
     }
 
@@ -103,9 +104,11 @@ impl Routing {
         self.offered.values().flatten().map(|(_, key)| *key)
     }
 
-    /// The networks that are used: no peer is reached at an address in one, or its tunnel would go through a tunnel.
+    /// The networks that are used: no peer is reached at an address in one, or its tunnel would go through a tunnel. But for what
+    /// this machine is attached to, which the kernel prefers to a wider network.
     pub(crate) fn used(&self) -> impl Iterator<Item = (IpAddr, u8)> {
-        self.offered.keys().map(|prefix| (prefix.network(), prefix.prefix_len()))
+        let left = |prefix: &IpNet| without(*prefix, &self.settings.attached);
+        self.offered.keys().flat_map(left).map(|prefix| (prefix.network(), prefix.prefix_len()))
     }
 
     /// Chooses the routers anew; says whether any is another one.
@@ -162,6 +165,28 @@ impl Routing {
         });
         used.chain(skipped).collect()
     }
+}
+
+/// What is left of a network without others: each narrower one halves it once per bit, to 128 pieces at most.
+fn without(network: IpNet, others: &[IpNet]) -> Vec<IpNet> {
+    let mut left = vec![network];
+    for other in others.iter().filter(|other| network.contains(*other) && **other != network) {
+        let mut pieces = Vec::new();
+        for piece in left {
+            let mut rest = Some(piece).filter(|piece| piece.contains(other));
+            if rest.is_none() && !other.contains(&piece) {
+                pieces.push(piece);
+            }
+            while let Some(whole) = rest.filter(|whole| whole != other) {
+                let halves = whole.subnets(whole.prefix_len() + 1).into_iter().flatten();
+                let (inside, outside): (Vec<_>, Vec<_>) = halves.partition(|half| half.contains(other));
+                pieces.extend(outside);
+                rest = inside.first().copied();
+            }
+        }
+        left = pieces;
+    }
+    left
 }
 
 /// The router for one network.

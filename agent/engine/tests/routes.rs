@@ -78,6 +78,19 @@ impl Node {
         std::iter::from_fn(|| self.engine.poll_output()).collect()
     }
 
+    /// The networks that the next report offers.
+    fn reported(&mut self) -> Vec<IpNet> {
+        let mut now = START;
+        loop {
+            now = now + Duration::from_millis(100);
+            self.engine.handle_timeout(now);
+            let report = |output| if let Output::Report(report) = output { Some(report) } else { None };
+            if let Some(report) = self.outputs().into_iter().find_map(report) {
+                return report.routes.unwrap();
+            }
+        }
+    }
+
     /// The last tunnel that was asked for.
     fn tunnel(&mut self) -> TunnelConfig {
         let wish = |output| if let Output::SetTunnel(tunnel) = output { Some(tunnel) } else { None };
@@ -119,18 +132,29 @@ fn only_what_is_offered_and_approved_is_passed_on_and_all_that_is_offered_is_rep
     node.set(RouteSettings { advertised: advertised.clone(), ..RouteSettings::default() });
     let outputs = node.outputs();
     assert!(outputs.contains(&Output::SetForwarding(vec![net(LAN)])), "{outputs:?}");
-    let mut reported = None;
-    let mut now = START;
-    while reported.is_none() {
-        now = now + Duration::from_millis(100);
-        node.engine.handle_timeout(now);
-        reported = node
-            .outputs()
-            .into_iter()
-            .find_map(|output| if let Output::Report(report) = output { Some(report) } else { None });
-    }
-    assert_eq!(reported.unwrap().routes, Some(advertised));
+    assert_eq!(node.reported(), advertised);
     node.map.own.routes.clear();
-    node.engine.handle_input(now, Input::Map(MapEvent::Snapshot(node.map.clone())));
+    node.engine
+        .handle_input(START + Duration::from_secs(9), Input::Map(MapEvent::Snapshot(node.map.clone())));
     assert!(node.outputs().contains(&Output::SetForwarding(Vec::new())), "the approval is withdrawn");
+}
+
+#[test]
+fn a_router_that_cannot_forward_offers_nothing_and_goes_on_trying() {
+    let mut node = Node::new(vec![route(LAN, 1)], Vec::new());
+    node.set(RouteSettings { advertised: vec![net(LAN)], can_forward: false, ..RouteSettings::default() });
+    assert!(node.outputs().contains(&Output::SetForwarding(vec![net(LAN)])));
+    assert_eq!(node.reported(), []);
+    node.set(RouteSettings { advertised: vec![net(LAN)], ..RouteSettings::default() });
+    assert_eq!(node.reported(), [net(LAN)]);
+}
+
+#[test]
+fn a_network_that_holds_the_coordinator_is_kept_out_of_the_tunnel() {
+    let mut node = Node::new(Vec::new(), vec![peer(3, vec![route(LAN, 1)])]);
+    assert_eq!(node.tunnel().routes, [net(LAN)]);
+    let address = net(LAN).hosts().next().unwrap();
+    node.set(RouteSettings { coordinator: Some(address), ..RouteSettings::default() });
+    assert!(node.tunnel().routes.is_empty());
+    assert_eq!(node.engine.status().routes[0].skipped, Some(RouteSkipped::Carrier { address }));
 }

@@ -1,6 +1,7 @@
 //! A working node: the engine, and everything that it asks for done for real.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +16,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tunnel::{Embedded, Path, PathLayer, Received, TunInterface, TunnelError};
 
+use crate::address_guard::AddressGuard;
 use crate::clock::Clock;
 use crate::coordinator_client::{CallError, CoordinatorClient};
 use crate::entropy;
@@ -69,6 +71,7 @@ pub(crate) struct Node {
     choices: Choices,
     attached: Vec<IpNet>,
     forwarding: Forwarding,
+    guard: AddressGuard,
     datagrams: mpsc::Receiver<Received>,
     news: mpsc::Receiver<StreamNews>,
     wishes: mpsc::Sender<StreamWish>,
@@ -96,6 +99,8 @@ pub(crate) struct Connection {
     pub(crate) error: Option<String>,
     /// Why the coordinator's newest map is not used; `None` where it is.
     pub(crate) refusal: Option<String>,
+    /// The address that last answered; a proxy's where one is between.
+    pub(crate) remote: Option<IpAddr>,
 }
 
 impl Node {
@@ -123,8 +128,8 @@ impl Node {
         let (wishes, wishes_receiver) = mpsc::channel(4);
         let (reports_sender, reports) = mpsc::channel(1);
         let map = state.network_map(&identity);
-        let newest = map.as_ref().map(|map| map.revision);
-        let verifier = Verifier::new(identity.node_id, identity.map_key, newest);
+        let known = map.as_ref().map(|map| map.revision);
+        let verifier = Verifier::new(identity.node_id, identity.map_key, known);
         let port_mapper = NonZeroU16::new(paths.local_port())
             .filter(|_| options.offer.port_mapping)
             .map(|port| PortMapper::start(port, &identity.private_key, clock));
@@ -143,6 +148,7 @@ impl Node {
             choices: state.choices(),
             attached: Vec::new(),
             forwarding: Forwarding::new(state.clone(), &options.interface),
+            guard: AddressGuard::new(state.clone(), &options.interface),
             saver: MapSaver::new(state.clone(), identity.private_key.clone()),
             state,
             identity,
@@ -171,11 +177,8 @@ impl Node {
         };
         node.look_at_interfaces();
         if let Some(map) = map {
-            tracing::info!(
-                revision = map.revision,
-                peers = map.peers.len(),
-                "starting from the saved network map"
-            );
+            let (revision, peers) = (map.revision, map.peers.len());
+            tracing::info!(revision, peers, "starting from the saved network map");
             node.input(Input::Map(MapEvent::Snapshot(map)));
         }
         Ok(node)
@@ -321,7 +324,7 @@ impl Node {
                 Output::SetOwnRelay(permission) => self.own_relay.set_permission(permission),
                 Output::OpenWebSocket { relay, url } => self.web_sockets.open(relay, url),
                 Output::CloseWebSocket { relay } => self.web_sockets.close(relay),
-                Output::SetTunnel(config) => self.tunnel.want(config, self.clock.now())?,
+                Output::SetTunnel(config) => self.want_tunnel(config)?,
                 Output::Report(report) => self.report(report),
                 Output::SetForwarding(prefixes) => self.forward(prefixes),
                 Output::SaveMap => self.saver.touch(),
@@ -345,6 +348,7 @@ impl Node {
         self.tasks.shutdown().await;
         self.tunnel.remove();
         self.forwarding.stop();
+        self.guard.stop();
         let give_back = async {
             if let Some(mapper) = self.port_mapper.take() {
                 mapper.stop().await;

@@ -136,7 +136,7 @@ impl Fixture {
     }
 
     async fn expect_event(&mut self, expected: &MapEvent) {
-        assert!(matches!(self.news.recv().await, Some(StreamNews::Connected)));
+        assert!(matches!(self.news.recv().await, Some(StreamNews::Connected(Some(_)))));
         match self.news.recv().await {
             Some(StreamNews::Event(event)) => assert_eq!(*event, *expected),
             other => panic!("{other:?}"),
@@ -162,7 +162,7 @@ async fn a_stream_begins_after_the_saved_map_and_anew_after_an_unreadable_event(
     let mut fixture = Fixture::start(Some(5)).await;
     let (head, _stream) = fixture.answer(&ok("event: delta\nid: 6\ndata: {\"half\"\n\n")).await;
     assert!(head.contains("last-event-id: 5\r\n"), "{head}");
-    assert!(matches!(fixture.news.recv().await, Some(StreamNews::Connected)));
+    assert!(matches!(fixture.news.recv().await, Some(StreamNews::Connected(Some(_)))));
     match fixture.news.recv().await {
         Some(StreamNews::Lost(why)) => assert!(why.contains("not as agreed"), "{why}"),
         other => panic!("{other:?}"),
@@ -225,7 +225,7 @@ async fn a_refused_event_is_told_and_not_used_and_the_next_stream_begins_with_a_
     let mut fixture = Fixture::start_with(Verifier::new(NODE, Some(key), Some(5))).await;
     let (head, _stream) = fixture.answer(&ok(&signed(2, &snapshot(7)))).await;
     assert!(head.contains("last-event-id: 5\r\n"), "{head}");
-    assert!(matches!(fixture.news.recv().await, Some(StreamNews::Connected)));
+    assert!(matches!(fixture.news.recv().await, Some(StreamNews::Connected(Some(_)))));
     match fixture.news.recv().await {
         Some(StreamNews::Refused(why)) => assert!(why.contains("signed by the key"), "{why}"),
         other => panic!("{other:?}"),
@@ -240,7 +240,7 @@ async fn a_refused_event_is_told_and_not_used_and_the_next_stream_begins_with_a_
 async fn a_node_that_knew_no_key_tells_the_first_one_before_its_map() {
     let mut fixture = Fixture::start(None).await;
     let (_, _stream) = fixture.answer(&ok(&signed(1, &snapshot(7)))).await;
-    assert!(matches!(fixture.news.recv().await, Some(StreamNews::Connected)));
+    assert!(matches!(fixture.news.recv().await, Some(StreamNews::Connected(Some(_)))));
     let first = MapSigningKey::derive(&Zeroizing::new([1; 32])).verifying_key();
     assert!(matches!(fixture.news.recv().await, Some(StreamNews::FirstKey(key)) if key == first));
     assert!(matches!(fixture.news.recv().await, Some(StreamNews::Event(event)) if *event == snapshot(7)));
@@ -254,6 +254,6 @@ async fn data_that_names_another_revision_than_its_signature_is_refused() {
     let signature = key.sign(&snapshot(7).place(NODE), &data);
     let event = format!("event: snapshot\nid: 7\nsignature: {signature}\ndata: {data}\n\n");
     let (_, _stream) = fixture.answer(&ok(&event)).await;
-    assert!(matches!(fixture.news.recv().await, Some(StreamNews::Connected)));
+    assert!(matches!(fixture.news.recv().await, Some(StreamNews::Connected(Some(_)))));
     assert!(matches!(fixture.news.recv().await, Some(StreamNews::Refused(_))));
 }

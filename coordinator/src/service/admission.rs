@@ -28,6 +28,7 @@ impl NetworkState {
     /// Takes over the clock; who has expired since then goes.
     pub(super) fn advance(&mut self, now_ms: i64) {
         let before_ms = std::mem::replace(&mut self.now_ms, now_ms);
+        self.refresh_held_back();
         // Both ways: a clock that was wrong is put right.
         let passed = before_ms.min(now_ms)..before_ms.max(now_ms);
         let is_other =

@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use super::StreamEnd;
 use super::admission::{access_of, standing};
+use super::change_budget::ChangeBudget;
 use super::change_log::{ChangeLog, Changed, GroupNumber, Groups};
 use super::peer_record::peer;
 use super::peer_relays::relays_of;
@@ -45,6 +46,8 @@ pub(crate) struct NetworkState {
     pub(super) verify_key: TokenVerifyingKey,
     /// The nodes that may be relays for the others.
     may_relay: BTreeSet<Uuid>,
+    /// Nodes whose peers hear of their last changes when they may change again.
+    held_back: BTreeSet<Uuid>,
     /// The peer relays that its maps name, by the node's id.
     pub(super) peer_relays: Vec<RelayInfo>,
     /// When the newest report came: time enough to tell who has been away for long.
@@ -73,6 +76,7 @@ pub(crate) struct NodeState {
     pub(super) access: Option<Access>,
     /// The nodes with its tags.
     pub(super) group: GroupNumber,
+    budget: ChangeBudget,
 }
 
 /// An open map stream.
@@ -124,6 +128,7 @@ impl NetworkState {
             keys: BTreeMap::new(),
             verify_key,
             may_relay: BTreeSet::new(),
+            held_back: BTreeSet::new(),
             peer_relays: Vec::new(),
             newest_report_ms: 0,
             log: ChangeLog::new(counter),
@@ -202,6 +207,7 @@ impl NetworkState {
         let group = self.log.join(&row.tags, |tags| access_of(&self.row, &self.rules, tags));
         NodeState {
             group,
+            budget: ChangeBudget::full(self.now_ms),
             reported: None,
             looks: Looks::default(),
             relay_token: None,
@@ -340,11 +346,22 @@ impl NetworkState {
         self.log.wake(Groups::ALL);
     }
 
-    /// Rebuilds what peers see of a node and notes a change if it differs.
+    /// Tells what was held back, as far as that may be told now.
+    pub(super) fn refresh_held_back(&mut self) {
+        for id in std::mem::take(&mut self.held_back) {
+            self.refresh_peer(id);
+        }
+    }
+
+    /// Rebuilds what peers see of a node and notes a change if it differs; later, where the node changes too often.
     fn refresh_peer(&mut self, id: Uuid) {
         let Some(node) = self.nodes.get_mut(&id) else { return };
         let fresh = peer(&self.row, &node.row, node.reported.as_ref(), node.stream.is_some());
         if *node.peer != fresh {
+            if !node.budget.take(self.now_ms) {
+                self.held_back.insert(id);
+                return;
+            }
             node.peer = Arc::new(fresh);
             let public_key = node.row.public_key;
             let viewers = self.log.viewers(node.group);

@@ -56,7 +56,7 @@ impl Engine {
             own_relay: self.own_relay.clone(),
             stun: self.discovery.stun_status(),
             routes: self.routing.status(),
-            advertised: self.routing.advertised().to_vec(),
+            advertised: self.routing.offered_here().to_vec(),
             peers,
         }
     }
@@ -81,7 +81,7 @@ impl Engine {
             paths,
             changed_paths_only: changed_only,
             relay: self.own_relay.clone(),
-            routes: Some(self.routing.advertised().to_vec()),
+            routes: Some(self.routing.offered_here().to_vec()),
             agent_version: self.config.agent_version.clone(),
         }));
     }

@@ -12,11 +12,11 @@ use crate::wanted_tunnel;
 impl Engine {
     /// What this machine wants of networks behind nodes.
     pub(super) fn on_route_settings(&mut self, now: Timestamp, settings: RouteSettings) {
-        let is_other_offer = self.routing.advertised() != settings.advertised;
+        let before = self.routing.offered_here().to_vec();
         if !self.routing.set_settings(settings) {
             return;
         }
-        if is_other_offer {
+        if self.routing.offered_here() != before {
             self.reporter.touch(now);
         }
         if let Some(map) = self.map.clone() {

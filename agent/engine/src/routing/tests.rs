@@ -148,5 +148,37 @@ fn a_wider_network_than_the_attached_one_is_used_beside_it() {
     let mut routing = Routing::default();
     routing.set_settings(RouteSettings { attached: vec![net("192.168.5.0/24")], ..RouteSettings::default() });
     routing.set_map(&map(&[(1, "192.168.0.0/16", 1)]));
-    assert_eq!(routing.used().count(), 1);
+    let is_used = |address: &str| {
+        let address: IpAddr = address.parse().unwrap();
+        routing.used().any(|(start, bits)| IpNet::new(start, bits).unwrap().contains(&address))
+    };
+    assert!(is_used("192.168.6.1") && !is_used("192.168.5.1"));
+}
+
+#[test]
+fn a_network_without_a_narrower_one_is_the_rest_of_it_and_nothing_else() {
+    let texts = |nets: Vec<IpNet>| nets.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(texts(without(net("10.0.0.0/8"), &[])), ["10.0.0.0/8"]);
+    assert_eq!(
+        texts(without(net("10.0.0.0/8"), &[net("192.168.0.0/24"), net("10.0.0.0/8")])),
+        ["10.0.0.0/8"]
+    );
+    assert_eq!(
+        texts(without(net("10.0.0.0/8"), &[net("10.64.0.0/10"), net("10.64.7.0/24")])),
+        ["10.128.0.0/9", "10.0.0.0/10"]
+    );
+    let attached = [net("10.1.2.0/24"), net("10.9.0.0/16"), net("10.9.8.0/24")];
+    let left = without(net("10.0.0.0/8"), &attached);
+    let covers =
+        |text: &str| left.iter().filter(|piece| piece.contains(&text.parse::<IpAddr>().unwrap())).count();
+    for (address, expected) in [
+        ("10.1.2.3", 0),
+        ("10.1.3.3", 1),
+        ("10.0.0.0", 1),
+        ("10.9.8.7", 0),
+        ("10.9.255.255", 0),
+        ("10.10.0.0", 1),
+    ] {
+        assert_eq!(covers(address), expected, "{address}");
+    }
 }

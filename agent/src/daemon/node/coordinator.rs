@@ -12,9 +12,11 @@ use crate::map_stream::{StreamNews, StreamWish};
 impl Node {
     pub(super) fn on_news(&mut self, news: StreamNews) {
         match news {
-            StreamNews::Connected => {
+            StreamNews::Connected(remote) => {
                 tracing::info!(coordinator = %self.identity.coordinator, "map stream open");
                 (self.connection.is_open, self.connection.error) = (true, None);
+                self.connection.remote = remote.map(|remote| remote.ip()).or(self.connection.remote);
+                self.tell_routes();
             }
             StreamNews::Event(event) => {
                 self.connection.refusal = None;

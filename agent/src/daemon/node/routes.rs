@@ -1,9 +1,11 @@
 //! Networks behind this node and others: what the user chose, and what the engine asks of the kernel for them.
 
+use engine::tunnel_config::TunnelConfig;
 use engine::{Input, RouteSettings};
 use ipnet::IpNet;
 
 use super::Node;
+use crate::exit::Failure;
 use crate::net;
 use crate::state::Choices;
 
@@ -19,7 +21,9 @@ impl Node {
         let settings = RouteSettings {
             advertised: self.choices.advertise_routes.clone(),
             is_accepting: self.choices.accept_routes,
+            can_forward: self.forwarding.trouble().is_none(),
             attached: self.attached.clone(),
+            coordinator: self.connection.remote,
         };
         self.input(Input::Routes(settings));
     }
@@ -35,6 +39,19 @@ impl Node {
                 tracing::warn!(%error, "cannot read the machine's networks: keeping the known ones")
             }
         }
+    }
+
+    /// Makes good what somebody else took away of the kernel's rules, and tries again what failed.
+    pub(super) fn look_at_forwarding(&mut self) {
+        self.forwarding.look();
+        self.tell_routes();
+    }
+
+    /// Brings the tunnel to this state, and keeps what only pretends to come through it out.
+    pub(super) fn want_tunnel(&mut self, config: TunnelConfig) -> Result<(), Failure> {
+        let mesh = self.engine.network_map().map(|map| map.own.addresses.clone()).unwrap_or_default();
+        self.guard.set(&mesh);
+        self.tunnel.want(config, self.clock.now())
     }
 
     /// Passes packets on to these networks, and to no others.

@@ -25,6 +25,12 @@ const REST_TICKS: u32 = 40;
 const INTERFACE_TICKS: u32 = 40;
 const INTERFACE_TICKS_UNTOLD: u32 = 4;
 
+/// What the node set in the kernel to forward packets is looked at each so many ticks, by running `nft` once: 10 s.
+const FORWARDING_TICKS: u32 = 40;
+
+/// And the rules that every node has each so many: 10 min.
+const GUARD_TICKS: u32 = 2_400;
+
 /// No look for the sake of one packet within this time after another look.
 const LOOK_SPACING: Duration = Duration::from_millis(10);
 
@@ -52,6 +58,12 @@ impl Node {
             self.wish(StreamWish::Reconnect);
         }
         self.slept = slept;
+        if self.ticks.is_multiple_of(FORWARDING_TICKS) {
+            self.look_at_forwarding();
+        }
+        if self.ticks.is_multiple_of(GUARD_TICKS) {
+            self.guard.look();
+        }
         self.saver.tick(self.engine.network_map());
         // Finished report tasks; the set must not grow.
         while self.tasks.try_join_next().is_some() {}

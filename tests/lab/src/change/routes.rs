@@ -23,6 +23,9 @@ const NAMES: [&str; 3] = ["subnet-away", "subnet-a", "subnet-b"];
 /// The host without an agent.
 const HOST: &str = "subnet-host";
 
+/// Looked at each 10 s.
+const HEALED_MAX: Duration = Duration::from_secs(15);
+
 const INTERVAL: Duration = Duration::from_millis(50);
 /// The coordinator looks for commands once a second; a map, and the first packet of an idle pair.
 const REACHED_MAX_MS: f64 = 5_000.0;
@@ -73,16 +76,56 @@ fn set(node: &Node, arguments: &[&str]) -> Result<(), LabError> {
     }
 }
 
-fn play(stage: &Stage<'_>, outcome: Outcome) -> Result<Outcome, LabError> {
+/// Packets of a host on the same link that says it is a node of the mesh, as the rule that keeps them out has counted them.
+fn pretended(stage: &Stage<'_>, claimed: &Node, node: &Node) -> Result<u64, LabError> {
+    let (from, to) = (claimed.mesh_address(false)?, node.mesh_address(false)?);
+    let unknown = || LabError::Description(format!("`{}` has no address", node.name));
+    let lan = *stage.internet.addresses(&node.name)?.first().ok_or_else(unknown)?;
+    let host = stage.internet.host(HOST)?;
+    host.configure(&[
+        format!("addr add {from}/32 dev eth0"),
+        format!("route add {to}/32 via {lan} src {from}"),
+    ])?;
+    ping(&host, to, 5, Duration::from_millis(100)).ok();
+    let table = node.namespace.command("nft").args(["list", "ruleset"]).output();
+    let table = table.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+    let counted =
+        table.split("counter packets ").filter_map(|rest| rest.split(' ').next()?.parse::<u64>().ok());
+    Ok(counted.sum())
+}
+
+/// A firewall that is loaded anew takes all rules away; gives how long the node takes to set its own again.
+fn flushed(node: &Node) -> Result<Duration, LabError> {
+    let flushed = node.namespace.command("nft").args(["flush", "ruleset"]).status();
+    if !flushed.is_ok_and(|status| status.success()) {
+        return Err(LabError::Unmet("`nft flush ruleset` fails".to_owned()));
+    }
+    let (_, taken) = wait_for("the rules are set again", HEALED_MAX, || {
+        std::thread::sleep(Duration::from_millis(500));
+        let tables = node.namespace.command("nft").args(["list", "ruleset"]).output();
+        let has_ours =
+            |output: std::process::Output| String::from_utf8_lossy(&output.stdout).contains("masquerade");
+        Ok(tables.is_ok_and(has_ours).then_some(()))
+    })?;
+    Ok(taken)
+}
+
+/// Joins and starts the three, and waits until they are up.
+fn start(stage: &Stage<'_>) -> Result<[Node; 3], LabError> {
     let key = stage.coordinator.new_network(NAMES[0])?;
-    let [mut away, mut a, mut b] = [stage.node(NAMES[0])?, stage.node(NAMES[1])?, stage.node(NAMES[2])?];
-    for node in [&mut away, &mut a, &mut b] {
+    let mut nodes = [stage.node(NAMES[0])?, stage.node(NAMES[1])?, stage.node(NAMES[2])?];
+    for node in &mut nodes {
         node.join(&stage.coordinator.url(), &key)?;
         node.start()?;
     }
-    for node in [&mut away, &mut a, &mut b] {
+    for node in &mut nodes {
         node.wait_until_up(PATIENCE)?;
     }
+    Ok(nodes)
+}
+
+fn play(stage: &Stage<'_>, outcome: Outcome) -> Result<Outcome, LabError> {
+    let [mut away, mut a, mut b] = start(stage)?;
     let host = stage.internet.host(HOST)?;
     host.configure(&[format!("addr add {HOST_IPV6}/64 dev eth0 nodad")])?;
     a.namespace.configure(&["addr add fd77:7::1/64 dev eth0 nodad".to_owned()])?;
@@ -104,6 +147,10 @@ fn play(stage: &Stage<'_>, outcome: Outcome) -> Result<Outcome, LabError> {
     let reached_ipv6 = first_reply(&away.namespace, ipv6, approved, PATIENCE)?;
     until_through(&away, &a.name, PATIENCE)?;
     let attached = b.status()?.routes.iter().any(|route| route.prefix == PREFIX && route.why.is_some());
+
+    let healed = flushed(&a)?;
+    first_reply(&away.namespace, address, Instant::now(), PATIENCE)?;
+    let kept_out = pretended(stage, &away, &b)?;
 
     let row = Echoes::start(&stage.context, &away.namespace, address, INTERVAL, 56)?;
     std::thread::sleep(Duration::from_secs(2));
@@ -130,17 +177,18 @@ fn play(stage: &Stage<'_>, outcome: Outcome) -> Result<Outcome, LabError> {
     }
     let left = a.namespace.command("nft").args(["list", "tables"]).output();
     let is_clean = left.is_ok_and(|output| !String::from_utf8_lossy(&output.stdout).contains("warren"));
-    let verdict = match (unapproved, withdrawn, attached, returned >= RETURN_MIN, is_clean) {
+    let verdict = match (unapproved, withdrawn, attached, returned >= RETURN_MIN, is_clean && kept_out >= 5) {
         (0, 0, true, true, true) => Ok("through one router, then the other, then the first again".to_owned()),
         _ => Err(format!(
             "replies while unapproved: {unapproved}, when withdrawn: {withdrawn}; the attached node says so: {attached}; \
-             back after {} s; no rules left: {is_clean}",
+             back after {} s; no rules left: {is_clean}; packets that pretended kept out: {kept_out} of 5",
             returned.as_secs()
         )),
     };
     Ok(outcome
         .limited("reached_ms", reached.as_secs_f64() * 1000.0, REACHED_MAX_MS)
         .figure("reached_ipv6_ms", reached_ipv6.as_secs_f64() * 1000.0)
+        .figure("rules_set_again_s", healed.as_secs_f64())
         .limited("gap_killed_ms", row.gap_ms(killed - 0.5, row_over), GAP_MAX_MS)
         .figure("returned_s", returned.as_secs_f64())
         .limited("gap_returned_ms", row.gap_ms(row_over, end), GAP_MAX_MS)

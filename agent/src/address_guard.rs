@@ -1,0 +1,127 @@
+//! Keeps packets that only say that they come from the mesh out: the kernel takes one from any interface, and a program that trusts the
+//! mesh's addresses would believe whoever is on the same link (compare CVE-2019-14899). In a table of nft rules of its own.
+
+use ipnet::IpNet;
+
+use crate::forwarding::nft;
+use crate::state::StateFolder;
+
+/// Names the table of ours that may be in the kernel, also after a crash and under another interface's name.
+const MARK: &str = "address-guard";
+
+/// An interface's name has 15 bytes at most.
+const MARK_BYTES_MAX: usize = 64;
+
+const TABLE_PREFIX: &str = "warren_guard_";
+
+/// What keeps them out.
+#[derive(Debug)]
+pub(crate) struct AddressGuard {
+    state: StateFolder,
+    table: String,
+    interface: String,
+    mesh: Vec<IpNet>,
+    trouble: Option<String>,
+}
+
+impl AddressGuard {
+    /// Nothing; what a killed agent left is taken away.
+    pub(crate) fn new(state: StateFolder, interface: &str) -> Self {
+        let letters = interface.replace(|c: char| !c.is_ascii_alphanumeric(), "_");
+        let (table, interface) = (format!("{TABLE_PREFIX}{letters}"), interface.to_owned());
+        let mut guard = Self { state, table, interface, mesh: Vec::new(), trouble: None };
+        guard.stop();
+        guard
+    }
+
+    /// Lets what comes from these ranges in through the tunnel only.
+    pub(crate) fn set(&mut self, mesh: &[IpNet]) {
+        if self.mesh != mesh {
+            self.mesh = mesh.to_vec();
+            self.apply();
+        }
+    }
+
+    /// Sets the rules again where somebody took them away, or where that failed.
+    pub(crate) fn look(&mut self) {
+        let is_there = self.trouble.is_none() && nft(&format!("list table inet {}\n", self.table)).is_ok();
+        if !self.mesh.is_empty() && !is_there {
+            self.apply();
+        }
+    }
+
+    fn apply(&mut self) {
+        let marked = self.state.write(MARK, self.table.as_bytes()).map_err(|error| error.to_string());
+        let applied = marked.and_then(|()| nft(&rules(&self.table, &self.interface, &self.mesh)));
+        if let Err(why) = &applied
+            && self.trouble.as_ref() != Some(why)
+        {
+            tracing::warn!(
+                why,
+                "packets that pretend to come from the mesh are not kept out of other interfaces"
+            );
+        }
+        self.trouble = applied.err();
+    }
+
+    /// Takes the rules away.
+    pub(crate) fn stop(&mut self) {
+        self.mesh.clear();
+        self.trouble = None;
+        let Ok(Some(mark)) = self.state.read(MARK, MARK_BYTES_MAX) else { return };
+        let is_ours = |name: &&str| {
+            name.starts_with(TABLE_PREFIX)
+                && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        };
+        if let Some(table) = std::str::from_utf8(&mark).ok().filter(is_ours)
+            && let Err(why) = nft(&format!("table inet {table}\ndelete table inet {table}\n"))
+        {
+            tracing::warn!(why, table, "rules of nft stay behind");
+            return;
+        }
+        if let Err(error) = self.state.remove(MARK) {
+            tracing::warn!(%error, "a mark stays behind");
+        }
+    }
+}
+
+/// What this machine sends to its own addresses comes from the mesh's range too, over the loopback interface.
+fn rules(table: &str, interface: &str, mesh: &[IpNet]) -> String {
+    let ranges = mesh.iter().map(|net| {
+        let word = if net.addr().is_ipv6() { "ip6" } else { "ip" };
+        // A quote, which an interface's name may have, would end the word.
+        let interface = interface.replace(['"', '\\'], "?");
+        format!(
+            "\t\tiifname != \"{interface}\" {word} saddr {} fib saddr type != local counter drop\n",
+            net.trunc()
+        )
+    });
+    let ranges: String = ranges.collect();
+    format!(
+        "table inet {table}\ndelete table inet {table}\ntable inet {table} {{\n\tchain from_elsewhere {{\n\
+         \t\ttype filter hook prerouting priority raw; policy accept;\n{ranges}\t}}\n}}\n"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_range_of_the_mesh_is_taken_from_the_tunnel_and_from_this_machine_only() {
+        let mesh: Vec<IpNet> = ["100.92.0.7/16", "fd00:1::7/48"].map(|text| text.parse().unwrap()).to_vec();
+        let text = rules("warren_guard_warren0", "warren0", &mesh);
+        let expected = "iifname != \"warren0\" ip saddr 100.92.0.0/16 fib saddr type != local counter drop";
+        assert!(text.contains(expected) && text.contains("ip6 saddr fd00:1::/48 fib"), "{text}");
+    }
+
+    #[test]
+    fn a_mark_that_somebody_else_wrote_removes_no_table() {
+        let outer = tempfile::tempdir().unwrap();
+        let state = StateFolder::new(outer.path());
+        state.write(MARK, b"filter\ndelete table inet filter").unwrap();
+        let guard = AddressGuard::new(state.clone(), "wg-0.x");
+        assert_eq!((guard.table.as_str(), guard.trouble), ("warren_guard_wg_0_x", None));
+        assert_eq!(state.read(MARK, MARK_BYTES_MAX).unwrap(), None);
+    }
+}
