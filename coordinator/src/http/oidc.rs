@@ -176,8 +176,8 @@ pub(super) async fn unlink(site: Data<Site>, caller: ReqData<Arc<Caller>>) -> Re
     if caller.is_api_token() {
         return Err(ApiError::forbidden("an account is unlinked at a browser"));
     }
-    let person = caller.person.clone();
-    site.call(move |coordinator, now_ms| identities::unlink(coordinator.store(), now_ms, &person)).await?;
+    let caller = caller.into_inner();
+    site.call(move |coordinator, now_ms| identities::unlink(coordinator.store(), now_ms, &caller)).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 

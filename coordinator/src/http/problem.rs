@@ -244,7 +244,7 @@ impl From<ResourceError> for ApiError {
             }
             ResourceError::Invalid { .. } => Self::invalid(error),
             ResourceError::Conflict(_) => Self::new(ProblemCode::Conflict, StatusCode::CONFLICT, error, None),
-            ResourceError::Forbidden(_) => Self::forbidden(error),
+            ResourceError::Forbidden(_) | ResourceError::SignedOut => Self::forbidden(error),
         }
     }
 }

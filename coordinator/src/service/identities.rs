@@ -10,7 +10,7 @@ use super::administration::{PERSON_MAX, PROVIDER, is_person_name, is_unseen};
 use super::operator::find_organization;
 use super::resources::invitations::let_in;
 use super::sign_in::Opening;
-use super::{SessionToken, resources::ResourceError};
+use super::{Caller, SessionToken, resources::ResourceError};
 use crate::Entropy;
 use crate::store::{
     AuditRow, IdentityRow, PersonRow, ReadTx, Role, RoleSources, SecretHash, Store, StoreError, WriteTx,
@@ -129,9 +129,13 @@ pub fn come_in(
 ///
 /// # Errors
 /// A person without a password, or the database's.
-pub fn unlink(store: &Store, now_ms: i64, person: &PersonRow) -> Result<(), ResourceError> {
-    let person = person.clone();
+pub fn unlink(store: &Store, now_ms: i64, caller: &Caller) -> Result<(), ResourceError> {
+    let caller = caller.clone();
     store.write(move |tx| {
+        if !caller.is_signed_in(&tx.reading(), now_ms)? {
+            return Err(ResourceError::SignedOut);
+        }
+        let person = caller.person;
         let known = tx.reading().person_by_name(&person.name)?;
         if known.is_none_or(|(_, password)| password.is_none()) {
             let why = "set a password first: you sign in by this alone";

@@ -154,7 +154,7 @@ impl Call<'_> {
             "address": waiting.address, "enrollment_key": row.id,
         });
         let entry = self.audit("device-authorization.approve", &request.name, &details);
-        self.store.write(move |tx| {
+        self.write(move |tx| {
             network_of(&tx.reading(), organization, row.network_id)?;
             tx.insert_enrollment_key(&row, hash)?;
             Ok::<_, ResourceError>(tx.insert_audit(&entry)?)
@@ -170,6 +170,6 @@ impl Call<'_> {
         let request = &waiting.request;
         let details = json!({"public_key": request.public_key, "os": request.os, "address": waiting.address});
         let entry = self.audit("device-authorization.refuse", &request.name, &details);
-        self.store.write(move |tx| Ok(tx.insert_audit(&entry)?))
+        self.write(move |tx| Ok(tx.insert_audit(&entry)?))
     }
 }

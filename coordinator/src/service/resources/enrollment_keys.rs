@@ -156,7 +156,7 @@ impl Call<'_> {
             public_key: None,
         };
         let (entry, stored) = (self.audit("enrollment-key.create", row.id, &wanted), row.clone());
-        self.store.write(move |tx| {
+        self.write(move |tx| {
             network_of(&tx.reading(), organization, stored.network_id)?;
             tx.insert_enrollment_key(&stored, hash)?;
             Ok::<_, ResourceError>(tx.insert_audit(&entry)?)
@@ -171,7 +171,7 @@ impl Call<'_> {
     pub fn revoke_enrollment_key(&self, id: Uuid) -> Result<(), ResourceError> {
         let (organization, now_ms) = (self.organization, self.now_ms);
         let entry = self.audit("enrollment-key.revoke", id, &());
-        self.store.write(move |tx| {
+        self.write(move |tx| {
             let missing = || ResourceError::NotFound("enrollment key");
             let key = tx.reading().enrollment_key_by_id(id)?.ok_or_else(missing)?;
             network_of(&tx.reading(), organization, key.network_id).map_err(|_| missing())?;

@@ -141,7 +141,7 @@ impl Call<'_> {
         let token = InvitationToken::from_random(self.entropy.secret());
         let (hash, entry) = (token.hash(), self.audit("invitation.create", row.id, &wanted));
         let (stored, now_ms) = (row.clone(), self.now_ms);
-        self.store.write(move |tx| {
+        self.write(move |tx| {
             let known = tx.reading().invitations(stored.organization_id)?;
             let is_open =
                 |known: &&InvitationRow| known.accepted_at_ms.is_none() && known.expires_at_ms > now_ms;
@@ -162,7 +162,7 @@ impl Call<'_> {
     /// No such invitation, or the database's.
     pub fn delete_invitation(&self, id: Uuid) -> Result<(), ResourceError> {
         let (organization, entry) = (self.organization, self.audit("invitation.delete", id, &()));
-        self.store.write(move |tx| {
+        self.write(move |tx| {
             if !tx.delete_invitation(organization, id)? {
                 return Err(ResourceError::NotFound("invitation"));
             }
@@ -211,11 +211,14 @@ pub fn accept_as(store: &Store, now_ms: i64, caller: &Caller, token: &str) -> Re
     if caller.is_api_token() {
         return Err(ResourceError::Forbidden("an invitation is accepted at a browser"));
     }
-    let (person, link) = (caller.person.clone(), link_hash(token)?);
+    let (caller, link) = (caller.clone(), link_hash(token)?);
     store.write(move |tx| {
+        if !caller.is_signed_in(&tx.reading(), now_ms)? {
+            return Err(ResourceError::SignedOut);
+        }
         let invitation =
             tx.reading().open_invitation(link, now_ms)?.ok_or(ResourceError::InvitationUnusable)?;
-        Ok(let_in(tx, now_ms, &invitation, &person)?)
+        Ok(let_in(tx, now_ms, &invitation, &caller.person)?)
     })
 }
 

@@ -73,7 +73,7 @@ impl Call<'_> {
         // A token that may only read does not end the membership of its person.
         let is_self = person == self.caller.person.id && !self.caller.is_api_token();
         let mut entry = self.audit(action, "", &wanted.map(|role| MemberRole { role }));
-        self.store.write(move |tx| {
+        self.write(move |tx| {
             let members = tx.reading().members(organization)?;
             let member = members.iter().find(|member| member.person.id == person);
             let member = member.ok_or(ResourceError::NotFound("member"))?;

@@ -70,7 +70,14 @@ pub fn create(
         return Err(ResourceError::Conflict(format!("you own {owned} organizations, which is the most")));
     }
     let (id, person, actor) = (entropy.id(now_ms), caller.person.id, caller.actor());
+    let caller = caller.clone();
     store.write(move |tx| {
+        if !caller.is_signed_in(&tx.reading(), now_ms)? {
+            return Err(ResourceError::SignedOut);
+        }
+        if !tx.reading().memberships(person)?.values().any(|role| *role == Role::Owner) {
+            return Err(ResourceError::Forbidden("you own no organization any more"));
+        }
         if tx.reading().organizations()?.iter().any(|known| known.name == wanted.name) {
             return Err(taken(&wanted.name));
         }
@@ -90,7 +97,7 @@ impl Call<'_> {
     pub fn rename_organization(&self, wanted: OrganizationName) -> Result<(), ResourceError> {
         check_name("name", &wanted.name, NAME_MAX)?;
         let (id, entry) = (self.organization, self.audit("organization.rename", &wanted.name, &wanted));
-        self.store.write(move |tx| {
+        self.write(move |tx| {
             let known = tx.reading().organizations()?;
             if known.iter().any(|known| known.name == wanted.name && known.id != id) {
                 return Err(taken(&wanted.name));
