@@ -190,3 +190,38 @@ fn exit_codes_tell_usage_from_failure_and_errors_are_one_line() {
     }
     assert_eq!(run(directory.path(), &["serve", "--listen", "nowhere"]).status.code(), Some(2));
 }
+
+#[cfg(feature = "oidc")]
+#[test]
+fn a_group_that_leads_into_no_organization_is_told_at_the_start() {
+    let directory = tempfile::tempdir().unwrap();
+    admin(directory.path(), &["init"]);
+    let flags = [
+        "--public-url",
+        "http://127.0.0.1:1",
+        "--oidc-issuer",
+        "http://127.0.0.1:9",
+        "--oidc-client-id",
+        "warren",
+        "--oidc-group",
+        "staff=default:member",
+        "--oidc-group",
+        "ops=renamed:admin",
+    ];
+    let mut served = Served::start_with(directory.path(), &flags);
+    let event = served.logged("a group leads into an organization that does not exist");
+    assert_eq!((&event["group"], &event["organization"]), (&"ops".into(), &"renamed".into()));
+    assert_eq!(served.stop(), Some(0));
+}
+
+#[test]
+fn an_organization_has_no_name_that_could_be_an_id() {
+    let directory = tempfile::tempdir().unwrap();
+    for name in ["67e55044-10b1-426f-9247-bb680e5fe0c8", "67E5504410B1426F9247BB680E5FE0C8"] {
+        let output = run(directory.path(), &["admin", "init", "--organization", name]);
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains("has the form of an id"), "{output:?}");
+    }
+    let output = run(directory.path(), &["admin", "init", "--organization", "67e55044"]);
+    assert!(output.status.success(), "{output:?}");
+}

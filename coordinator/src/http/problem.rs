@@ -273,9 +273,10 @@ impl From<IdentityError> for ApiError {
             IdentityError::InvitationUnusable => {
                 Self::new(ProblemCode::NotFound, StatusCode::NOT_FOUND, error, None)
             }
-            IdentityError::NoAccess | IdentityError::LinkedElsewhere | IdentityError::SignedOut => {
-                Self::forbidden(error)
-            }
+            IdentityError::NoAccess
+            | IdentityError::GroupsUnknown
+            | IdentityError::LinkedElsewhere
+            | IdentityError::SignedOut => Self::forbidden(error),
         }
     }
 }

@@ -19,6 +19,7 @@ use uuid::Uuid;
 
 use super::Caller;
 use super::administration::{is_name, is_unseen};
+use super::identities::GroupMappings;
 use crate::Entropy;
 use crate::store::{AuditRow, NetworkRow, ReadTx, Role, Store, StoreError, WriteTx};
 
@@ -37,6 +38,8 @@ pub struct Call<'a> {
     pub role: Role,
     /// Who calls.
     pub caller: &'a Caller,
+    /// From which groups roles follow, where a provider is known; a command on the coordinator's machine knows of none.
+    pub groups: Option<&'a Arc<GroupMappings>>,
 }
 
 /// A caller in one organization.
@@ -55,7 +58,7 @@ impl Membership {
     #[must_use]
     pub fn call<'a>(&'a self, store: &'a Store, entropy: &'a Entropy, now_ms: i64) -> Call<'a> {
         let Self { caller, organization, role } = self;
-        Call { store, entropy, now_ms, organization: *organization, role: *role, caller }
+        Call { store, entropy, now_ms, organization: *organization, role: *role, caller, groups: None }
     }
 }
 

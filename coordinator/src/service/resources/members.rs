@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{Call, ResourceError};
-use crate::store::{MemberRow, Role, WriteTx};
+use crate::store::{MemberRow, Role, RoleSources, WriteTx};
 
 /// A member.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -44,10 +44,10 @@ impl Call<'_> {
         Ok(rows.into_iter().map(member).collect())
     }
 
-    /// Gives a member another role.
+    /// Gives a member another role. A role that followed from groups which nobody maps any more becomes one that somebody gave.
     ///
     /// # Errors
-    /// No such member, a role above the caller's, the last owner, or the database's.
+    /// No such member, a role below the one that a group gives, a role above the caller's, the last owner, or the database's.
     pub fn set_member_role(&self, person: Uuid, wanted: MemberRole) -> Result<(), ResourceError> {
         self.change_member("member.role", person, Some(wanted.role))
     }
@@ -73,6 +73,7 @@ impl Call<'_> {
         // A token that may only read does not end the membership of its person.
         let is_self = person == self.caller.person.id && !self.caller.is_api_token();
         let mut entry = self.audit(action, "", &wanted.map(|role| MemberRole { role }));
+        let groups = self.groups.cloned();
         self.write(move |tx| {
             let members = tx.reading().members(organization)?;
             let member = members.iter().find(|member| member.person.id == person);
@@ -89,13 +90,22 @@ impl Call<'_> {
                 let why = "this is the last owner: make somebody else an owner first";
                 return Err(ResourceError::Conflict(why.to_owned()));
             }
-            let by_groups = tx.reading().role_sources(organization, person)?.by_groups;
-            if wanted.is_some_and(|wanted| by_groups > Some(wanted)) {
+            let sources = tx.reading().role_sources(organization, person)?;
+            let follows = match (&groups, sources.by_groups) {
+                (Some(groups), Some(role)) => groups.may_give(&tx.reading(), organization, (person, role))?,
+                _ => false,
+            };
+            if follows && wanted.is_some_and(|wanted| sources.by_groups > Some(wanted)) {
                 let why = "a higher role follows from this member's groups at the sign-in provider; change it there";
                 return Err(ResourceError::Conflict(why.to_owned()));
             }
             entry.subject.clone_from(&member.person.name);
-            apply(tx, organization, person, wanted, now_ms)?;
+            let given = wanted.map(|role| RoleSources {
+                given: Some(role),
+                // What no group gives any more is the role that somebody gives now.
+                by_groups: sources.by_groups.filter(|_| follows),
+            });
+            apply(tx, organization, person, given, now_ms)?;
             Ok(tx.insert_audit(&entry)?)
         })
     }
@@ -105,12 +115,12 @@ fn apply(
     tx: &WriteTx<'_>,
     organization: Uuid,
     person: Uuid,
-    wanted: Option<Role>,
+    wanted: Option<RoleSources>,
     now_ms: i64,
 ) -> Result<(), ResourceError> {
     match wanted {
-        Some(role) => {
-            tx.set_membership(organization, person, role, now_ms)?;
+        Some(sources) => {
+            tx.set_role_sources(organization, person, sources, now_ms)?;
             // They might let in whom the new role may not.
             tx.delete_open_invitations(organization, person)?;
         }
