@@ -70,15 +70,17 @@ impl ApiError {
 
     pub(super) fn too_many_requests(retry_after_s: u64) -> Self {
         let title = format!("too many requests from this address; try again in {retry_after_s} s");
-        let mut error = Self::new(ProblemCode::TooManyRequests, StatusCode::TOO_MANY_REQUESTS, title, None);
-        error.retry_after_s = Some(retry_after_s);
-        error
+        Self::later(title, retry_after_s)
     }
 
     pub(super) fn too_many_connections() -> Self {
-        let title = "too many connections to the relay";
+        Self::later("too many connections to the relay", CONNECTIONS_RETRY_S)
+    }
+
+    /// Too much for now.
+    fn later(title: impl fmt::Display, retry_after_s: u64) -> Self {
         let mut error = Self::new(ProblemCode::TooManyRequests, StatusCode::TOO_MANY_REQUESTS, title, None);
-        error.retry_after_s = Some(CONNECTIONS_RETRY_S);
+        error.retry_after_s = Some(retry_after_s);
         error
     }
 
@@ -253,9 +255,7 @@ impl From<DeviceError> for ApiError {
     fn from(error: DeviceError) -> Self {
         // The codes and, but for the first two, the status of RFC 8628 §3.5.
         let (code, detail) = match error {
-            DeviceError::TooMany => {
-                return Self::new(ProblemCode::TooManyRequests, StatusCode::TOO_MANY_REQUESTS, error, None);
-            }
+            DeviceError::TooMany(seconds) => return Self::later(error, seconds.into()),
             DeviceError::InvalidOs => return Self::invalid(error),
             DeviceError::Pending => (ProblemCode::AuthorizationPending, "open the link and let it in"),
             DeviceError::SlowDown(_) => (ProblemCode::SlowDown, "wait longer between two questions"),
