@@ -246,6 +246,7 @@ impl From<ResourceError> for ApiError {
             }
             ResourceError::Invalid { .. } => Self::invalid(error),
             ResourceError::Conflict(_) => Self::new(ProblemCode::Conflict, StatusCode::CONFLICT, error, None),
+            ResourceError::TooMany { why, retry_after_s } => Self::later(why, retry_after_s),
             ResourceError::Forbidden(_) | ResourceError::SignedOut => Self::forbidden(error),
         }
     }

@@ -117,6 +117,12 @@ impl Caller {
         matches!(self.credential, Credential::ApiToken { .. })
     }
 
+    /// Whether it is a command on the coordinator's machine.
+    #[must_use]
+    pub const fn is_command(&self) -> bool {
+        matches!(self.credential, Credential::Command)
+    }
+
     /// The name that the audit log knows the caller by.
     #[must_use]
     pub fn actor(&self) -> String {

@@ -85,6 +85,14 @@ pub enum ResourceError {
     /// It does not fit what there is.
     #[error("{0}")]
     Conflict(String),
+    /// It is too much for now.
+    #[error("{why}")]
+    TooMany {
+        /// Of what.
+        why: String,
+        /// Seconds until there is room again.
+        retry_after_s: u64,
+    },
     /// The caller's role does not suffice.
     #[error("{0}")]
     Forbidden(&'static str),
