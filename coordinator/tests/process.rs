@@ -118,6 +118,30 @@ fn another_start_makes_another_link_only_when_the_first_is_over_and_nobody_came(
 }
 
 #[test]
+fn a_first_start_that_was_killed_before_it_showed_the_link_shows_another_at_the_next() {
+    let file_left = [None, Some(""), Some("http://127.0.0.1/sign-in/wsl_half")];
+    for left in file_left {
+        let directory = tempfile::tempdir().unwrap();
+        let mut served = Served::start(directory.path());
+        served.logged("open the link in this file");
+        let file = link_file(directory.path());
+        let lost = std::fs::read_to_string(&file).unwrap();
+        assert_eq!(served.stop(), Some(0));
+        match left {
+            None => std::fs::remove_file(&file).unwrap(),
+            Some(text) => std::fs::write(&file, text).unwrap(),
+        }
+        let mut served = Served::start(directory.path());
+        served.logged("open the link in this file");
+        assert_eq!(open_link(&served, &file), "303", "{left:?}");
+        let lost_path = lost.trim().rsplit('/').next().unwrap();
+        std::fs::write(&file, format!("http://{}/sign-in/{lost_path}", served.address)).unwrap();
+        assert_eq!(open_link(&served, &file), "403", "nobody knows the lost one, and it works no more");
+        assert_eq!(served.stop(), Some(0));
+    }
+}
+
+#[test]
 fn an_owner_whom_an_administrator_made_gets_no_link_unasked() {
     let directory = tempfile::tempdir().unwrap();
     admin(directory.path(), &["init"]);
