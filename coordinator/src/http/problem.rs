@@ -63,6 +63,11 @@ impl ApiError {
         Self::new(ProblemCode::TooLarge, StatusCode::PAYLOAD_TOO_LARGE, title, None)
     }
 
+    pub(super) fn not_json() -> Self {
+        let title = "the body is not said to be JSON: send it with `Content-Type: application/json`";
+        Self::new(ProblemCode::InvalidRequest, StatusCode::UNSUPPORTED_MEDIA_TYPE, title, None)
+    }
+
     pub(super) fn body_timeout() -> Self {
         let title = "the body did not arrive in time";
         Self::new(ProblemCode::InvalidRequest, StatusCode::REQUEST_TIMEOUT, title, None)
@@ -107,7 +112,8 @@ impl ApiError {
 
     pub(super) fn cross_site() -> Self {
         let title = "this request came from a page of another site";
-        Self::new(ProblemCode::InvalidRequest, StatusCode::FORBIDDEN, title, None)
+        let detail = "where this is the coordinator's own page, tell it by --public-url how browsers reach it";
+        Self::new(ProblemCode::InvalidRequest, StatusCode::FORBIDDEN, title, Some(detail))
     }
 
     pub(super) fn not_found() -> Self {
