@@ -178,12 +178,20 @@ fn a_wrong_network_leaves_the_machine_waiting_and_a_program_decides_nothing() {
 }
 
 #[test]
-fn a_viewer_is_offered_no_network() {
+fn a_viewer_is_offered_no_network_and_a_member_without_one_is_told_so() {
     let fixture = Fixture::new(1);
     let (_, code) = begin(&fixture, &machine(1));
     let shown =
         fixture.coordinator.waiting_machine(START, &fixture.caller(Some(Role::Viewer)), code).unwrap();
-    assert!(shown.networks.is_empty());
+    assert!(shown.networks.is_empty() && !shown.may_let_in);
+    let admin = fixture.member(Role::Admin);
+    fixture.coordinator.call(START, &admin).delete_network(fixture.network.id).unwrap();
+    let shown =
+        fixture.coordinator.waiting_machine(START, &fixture.caller(Some(Role::Member)), code).unwrap();
+    assert!(
+        shown.networks.is_empty() && shown.may_let_in,
+        "there is no network, which is no matter of roles"
+    );
 }
 
 #[test]
