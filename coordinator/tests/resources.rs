@@ -6,7 +6,7 @@ mod fixture;
 use std::sync::Arc;
 
 use coordinator::service::resources::invitations::{self, Acceptance, NewInvitation};
-use coordinator::service::resources::members::MemberRole;
+use coordinator::service::resources::members::{MemberRole, Removal};
 use coordinator::service::resources::organizations::{self, OrganizationName};
 use coordinator::service::resources::{Membership, ResourceError};
 use coordinator::service::{Caller, Credential, MapPoll, sign_in};
@@ -93,7 +93,7 @@ fn nobody_gives_away_more_than_they_have() {
     assert!(matches!(call.create_invitation(invitation), Err(ResourceError::Forbidden(_))));
     let promote = call.set_member_role(ada.id, MemberRole { role: Role::Owner });
     assert!(matches!(promote, Err(ResourceError::Forbidden(_))));
-    assert!(matches!(call.remove_member(bob.id), Err(ResourceError::Forbidden(_))));
+    assert!(matches!(call.remove_member(bob.id, Removal::default()), Err(ResourceError::Forbidden(_))));
     let token = serde_json::from_value(json!({"description": "x", "role": "owner"})).unwrap();
     assert!(matches!(call.create_api_token(token), Err(ResourceError::Forbidden(_))));
 }
@@ -104,7 +104,7 @@ fn an_organization_keeps_its_last_owner() {
     let owner = fixture.member(Role::Owner);
     let call = fixture.coordinator.call(START, &owner);
     let first = call.members().unwrap()[0].id;
-    assert!(matches!(call.remove_member(first), Err(ResourceError::Conflict(_))));
+    assert!(matches!(call.remove_member(first, Removal::default()), Err(ResourceError::Conflict(_))));
     let demote = MemberRole { role: Role::Admin };
     assert!(matches!(call.set_member_role(first, demote), Err(ResourceError::Conflict(_))));
     join(&fixture, Role::Owner, "bob");
@@ -151,7 +151,7 @@ fn an_api_token_acts_in_its_role_and_never_above_its_person() {
     let call = fixture.coordinator.call(START, &owner);
     call.set_member_role(ada.id, MemberRole { role: Role::Viewer }).unwrap();
     assert_eq!(role(START), Some(Role::Viewer));
-    call.remove_member(ada.id).unwrap();
+    call.remove_member(ada.id, Removal::default()).unwrap();
     assert_eq!(role(START), None);
     assert!(call.api_tokens().unwrap().is_empty());
 }
@@ -263,7 +263,7 @@ fn who_is_removed_has_left_no_door_open() {
         .unwrap()
         .token;
     let owner = fixture.member(Role::Owner);
-    fixture.coordinator.call(START, &owner).remove_member(ada.id).unwrap();
+    fixture.coordinator.call(START, &owner).remove_member(ada.id, Removal::default()).unwrap();
     assert!(matches!(accept(&fixture, &token, "ada-again"), Err(ResourceError::InvitationUnusable)));
 }
 
@@ -278,7 +278,7 @@ fn a_token_that_only_reads_ends_nothing() {
     };
     reader.caller = Arc::new(caller);
     let call = fixture.coordinator.call(START, &reader);
-    assert!(matches!(call.remove_member(ada.id), Err(ResourceError::Forbidden(_))));
+    assert!(matches!(call.remove_member(ada.id, Removal::default()), Err(ResourceError::Forbidden(_))));
     assert!(call.api_tokens().unwrap().is_empty());
 }
 

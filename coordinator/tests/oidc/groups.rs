@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use coordinator::service::resources::members::MemberRole;
+use coordinator::service::resources::members::{MemberRole, Removal};
 use coordinator::service::resources::organizations::{self, OrganizationName};
 use coordinator::service::resources::{Membership, ResourceError};
 use coordinator::service::{Caller, Credential};
@@ -123,7 +123,7 @@ fn groups_never_take_the_last_owner_away() {
     stage.sign_in(&provider, claims(&["everybody"])).unwrap();
     assert_eq!(stage.role_of("ada"), Some(Role::Owner));
     let ada = call.members().unwrap().into_iter().find(|member| member.name == "ada").unwrap().id;
-    assert!(call.remove_member(ada).is_err());
+    assert!(call.remove_member(ada, Removal::default()).is_err());
     call.set_member_role(owner.caller.person.id, MemberRole { role: Role::Owner }).unwrap();
     stage.sign_in(&provider, claims(&["everybody"])).unwrap();
     assert_eq!(stage.role_of("ada"), Some(Role::Viewer), "there is another one now");

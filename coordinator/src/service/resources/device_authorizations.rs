@@ -154,6 +154,7 @@ impl Call<'_> {
             tags: Vec::new(),
             is_ephemeral: false,
             public_key: Some(request.public_key),
+            created_by: self.maker().map(|maker| maker.id),
         };
         let details = json!({
             "network": approval.network, "public_key": request.public_key, "os": request.os,
