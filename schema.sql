@@ -12,7 +12,7 @@
 -- served. Only `node_candidates`, `audit_log` and `changes` have none: nodes report the first each minute, the others decide nothing.
 
 PRAGMA application_id = 1467117123; -- 0x57726E43, "WrnC": refuses files of other programs
-PRAGMA user_version = 8;            -- the number of the last migration
+PRAGMA user_version = 9;            -- the number of the last migration
 
 -- The coordinator itself: one row.
 CREATE TABLE coordinator (
@@ -95,12 +95,13 @@ CREATE TABLE enrollment_keys (
     description TEXT NOT NULL DEFAULT '' CHECK (length(description) <= 200), -- for people
     tags TEXT NOT NULL DEFAULT '[]',                                         -- JSON: the tags of the nodes that use it
     is_ephemeral INTEGER NOT NULL DEFAULT 0 CHECK (is_ephemeral IN (0, 1)),  -- whether they are deleted when they go offline
-    public_key TEXT CHECK (length(public_key) = 44)                          -- the only machine that may use it, where it is for one
+    public_key TEXT CHECK (length(public_key) = 44),                         -- the only machine that may use it, where it is for one
+    created_by TEXT REFERENCES people (id) ON DELETE SET NULL                -- null for `admin` commands; it outlives the membership
 ) STRICT;
 CREATE INDEX enrollment_keys_network ON enrollment_keys (network_id);
 CREATE INDEX enrollment_keys_copy ON enrollment_keys (
     single_use, created_at, expires_at, revoked_at, use_count, last_used_at, description, tags, is_ephemeral,
-    public_key
+    public_key, created_by
 );
 
 -- Machines of a network. A deleted node's row stays, so that its token is answered "deleted" and not "unknown".
@@ -230,6 +231,8 @@ CREATE TABLE audit_log (
     details TEXT NOT NULL  -- JSON: the change as it was asked for, without secrets
 ) STRICT;
 CREATE INDEX audit_log_organization ON audit_log (organization_id, id);
+-- How many invitations went out by mail within an hour.
+CREATE INDEX audit_log_invitations ON audit_log (at) WHERE action = 'invitation.create';
 
 -- Relays on machines of their own; every network's map names them, after the coordinator's.
 CREATE TABLE relays (

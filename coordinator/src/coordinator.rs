@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use protocol::api::{EnrollRequest, EnrollResponse, Report, ReportResponse, Servers};
 use protocol::key::PrivateKey;
@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use crate::Entropy;
 use crate::service::device_authorization::DeviceAuthorizations;
+use crate::service::identities::GroupMappings;
 use crate::service::{
     self, AuthError, Caller, Counts, Directory, EnrollError, MapSubscription, MapView, NodeIdentity,
     NodeToken, Overview, PairReport, PairUnknown, REPORT_INTERVAL_S, ReportRefused, StreamEnd,
@@ -45,6 +46,8 @@ pub struct Coordinator {
     unsaved: Arc<Mutex<BTreeMap<Uuid, CandidatesRow>>>,
     /// Machines that wait to be let in.
     devices: Mutex<DeviceAuthorizations>,
+    /// From which groups roles follow, where there is a provider.
+    groups: OnceLock<Arc<GroupMappings>>,
 }
 
 impl std::fmt::Debug for Coordinator {
@@ -82,6 +85,7 @@ impl Coordinator {
             stale: AtomicBool::new(true),
             unsaved: Arc::default(),
             devices: Mutex::default(),
+            groups: OnceLock::new(),
             store,
             entropy,
         };

@@ -62,10 +62,12 @@ fn foreign(fixture: &Fixture) -> Foreign {
             tx.set_membership(organization, stranger, Role::Owner, START)
         })
         .unwrap();
+    let person = PersonRow { id: stranger, name: "stranger".into() };
+    fixture::open_session(coordinator.store(), person.clone(), stranger);
     let caller = Caller {
-        person: PersonRow { id: stranger, name: "stranger".into() },
+        person,
         memberships: [(organization, Role::Owner)].into(),
-        credential: Credential::Session(Uuid::nil()),
+        credential: Credential::Session(stranger),
     };
     let member = Membership { caller: Arc::new(caller), organization, role: Role::Owner };
     let call = coordinator.call(START, &member);

@@ -178,12 +178,20 @@ fn a_wrong_network_leaves_the_machine_waiting_and_a_program_decides_nothing() {
 }
 
 #[test]
-fn a_viewer_is_offered_no_network() {
+fn a_viewer_is_offered_no_network_and_a_member_without_one_is_told_so() {
     let fixture = Fixture::new(1);
     let (_, code) = begin(&fixture, &machine(1));
     let shown =
         fixture.coordinator.waiting_machine(START, &fixture.caller(Some(Role::Viewer)), code).unwrap();
-    assert!(shown.networks.is_empty());
+    assert!(shown.networks.is_empty() && !shown.may_let_in);
+    let admin = fixture.member(Role::Admin);
+    fixture.coordinator.call(START, &admin).delete_network(fixture.network.id).unwrap();
+    let shown =
+        fixture.coordinator.waiting_machine(START, &fixture.caller(Some(Role::Member)), code).unwrap();
+    assert!(
+        shown.networks.is_empty() && shown.may_let_in,
+        "there is no network, which is no matter of roles"
+    );
 }
 
 #[test]
@@ -211,13 +219,49 @@ fn one_address_and_all_together_have_so_many_that_wait() {
     for _ in 0..20 {
         begin(0, &key).unwrap();
     }
-    assert_eq!(begin(0, &key), Err(DeviceError::TooMany));
+    assert_eq!(begin(0, &key), Err(DeviceError::TooMany(60)));
     for host in 1..=49 {
         (0..20).for_each(|_| begin(host, &key).unwrap());
     }
-    assert_eq!(begin(50, &key), Err(DeviceError::TooMany));
+    assert_eq!(begin(50, &key), Err(DeviceError::TooMany(60)));
     let later = fixture.coordinator.begin_device_authorization(START + LIFETIME_MS, wish(&key), None);
     assert!(later.is_ok(), "the old ones make room");
+}
+
+#[test]
+fn one_ipv6_site_keeps_nobody_else_out() {
+    let fixture = Fixture::new(1);
+    let key = machine(1);
+    let begin = |address: String| {
+        let address = address.parse().unwrap();
+        fixture.coordinator.begin_device_authorization(START, wish(&key), Some(address)).map(|_| ())
+    };
+    for subnet in 0..2000 {
+        let _ = begin(format!("2001:db8:1:{subnet:x}::1"));
+    }
+    assert_eq!(begin("2001:db8:1:ffff::1".into()), Err(DeviceError::TooMany(60)), "its /48 has its share");
+    begin("2001:db8:2::1".into()).unwrap();
+    begin("192.0.2.9".into()).unwrap();
+    for _ in 0..20 {
+        begin("2001:db8:3::1".into()).unwrap();
+    }
+    assert_eq!(begin("2001:db8:3::ffff".into()), Err(DeviceError::TooMany(60)), "its /64 has its share");
+    begin("2001:db8:3:1::1".into()).unwrap();
+}
+
+#[test]
+fn a_machine_that_somebody_decided_about_takes_no_place_of_those_that_wait() {
+    let fixture = Fixture::new(1);
+    let codes: Vec<_> = (0..20).map(|_| begin(&fixture, &machine(1)).1).collect();
+    let address = Some("192.0.2.7".parse().unwrap());
+    let again = |now_ms| {
+        fixture.coordinator.begin_device_authorization(now_ms, wish(&machine(2)), address).map(|_| ())
+    };
+    assert_eq!(again(START), Err(DeviceError::TooMany(60)));
+    assert_eq!(again(START + LIFETIME_MS - 1500), Err(DeviceError::TooMany(2)), "when the first one ends");
+    approve(&fixture, START, codes[0]).unwrap();
+    again(START).unwrap();
+    assert_eq!(again(START), Err(DeviceError::TooMany(60)));
 }
 
 #[test]
@@ -264,6 +308,12 @@ fn over_http_a_machine_waits_with_the_codes_of_the_rfc_and_joins_once_a_person_l
     let body = serde_json::to_vec(&request(&answer.enrollment_key, key.public_key(), "web")).unwrap();
     assert_eq!(server.send("POST", "/api/v1/enroll", &[], &body).status, 200);
 
+    for _ in 0..20 {
+        assert_eq!(server.send("POST", "/api/v1/device-authorization", &[], &body).status, 200);
+    }
+    let full = server.send("POST", "/api/v1/device-authorization", &[], &body);
+    assert_eq!((full.status, full.problem().code), (429, ProblemCode::TooManyRequests));
+    assert!(full.head.contains("retry-after: 60"), "{}", full.head);
     let problem = server
         .send("POST", "/api/v1/device-authorization/enrollment-key", &[], br#"{"device_code":"wdc_x"}"#)
         .problem();

@@ -203,6 +203,50 @@ fn addresses_and_methods_that_do_not_exist_are_problems_too() {
     }
 }
 
+/// A server, and the cookie of its owner's session.
+fn signed_in(public_url: Option<&str>) -> (Server, String) {
+    let fixture = Fixture::new(1);
+    let (store, entropy) = (fixture.coordinator.store(), fixture.coordinator.entropy());
+    let owner = store.read(|tx| tx.first_owner()).unwrap().unwrap().id;
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let now_ms = i64::try_from(since.as_millis()).unwrap();
+    let session = sign_in::open_session(store, entropy, now_ms, (owner, "a browser")).unwrap();
+    let cookie = format!("warren_session={}", *session.to_text());
+    (Server::start_with_url(fixture, public_url), cookie)
+}
+
+#[test]
+fn a_form_of_another_sites_page_does_nothing_over_plain_http_where_browsers_tell_no_more_than_the_origin() {
+    let (server, cookie) = signed_in(Some("http://mesh.example"));
+    let own = format!("http://{}", server.address);
+    let sign_out = |headers: &[(&str, &str)]| {
+        let headers = [headers, &[("Cookie", cookie.as_str())]].concat();
+        server.send("POST", "/api/v1/sign-out", &headers, b"").status
+    };
+    for origin in
+        ["http://evil.example", "http://mesh.example.evil.example", "null", "http://mesh.example:81"]
+    {
+        assert_eq!(sign_out(&[("Origin", origin)]), 403, "{origin}");
+    }
+    assert_eq!(sign_out(&[("Origin", &own), ("Sec-Fetch-Site", "cross-site")]), 403);
+    let password = br#"{"new_password":"four words and more"}"#;
+    for (kind, status) in [
+        ("text/plain", 415),
+        ("application/x-www-form-urlencoded", 415),
+        ("multipart/form-data; boundary=x", 415),
+        ("application/json-seq", 415),
+        ("", 415),
+        ("application/json; charset=utf-8", 204),
+        ("Application/JSON", 403),
+    ] {
+        let headers =
+            [("Cookie", cookie.as_str()), ("Content-Type", kind), ("Origin", "http://mesh.example")];
+        let answer = server.send("PUT", "/api/v1/account/password", &headers, password);
+        assert_eq!(answer.status, status, "`{kind}`: {}", answer.body);
+    }
+    assert_eq!(sign_out(&[("Origin", &own)]), 204);
+}
+
 #[test]
 fn every_answer_has_the_security_headers() {
     let server = server();
@@ -214,7 +258,7 @@ fn every_answer_has_the_security_headers() {
         for header in [
             policy,
             "x-content-type-options: nosniff",
-            "referrer-policy: no-referrer",
+            "referrer-policy: same-origin",
             "cross-origin-opener-policy: same-origin",
             "cross-origin-resource-policy: same-origin",
             "permissions-policy: camera=()",

@@ -8,12 +8,16 @@ use std::io::{BufRead, BufReader, Lines};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::Arc;
 
 use coordinator::http::Site;
 use coordinator::mail::{InvitationMail, Mailer};
+use coordinator::service::resources::ResourceError;
 use coordinator::service::sign_in;
-use fixture::Fixture;
+use coordinator::store::Role;
 use fixture::client::{Answer, Server};
+use fixture::{Fixture, START};
+use protocol::api::ProblemCode;
 use serde_json::{Value, json};
 
 const PASSWORD: &str = "a secret: with signs/+&@";
@@ -138,6 +142,76 @@ fn where_a_mail_cannot_be_sent_that_is_said_and_the_invitation_stays() {
         assert!(made["token"].as_str().unwrap().starts_with("wiv_") && !answer.body.contains(PASSWORD));
         assert_eq!(stage.invitations().len(), 1);
     }
+}
+
+#[test]
+fn an_account_and_an_organization_send_so_many_an_hour_and_invite_without_mail_all_the_same() {
+    let fixture = Fixture::new(1);
+    let invite_at = |fixture: &Fixture, name: &str, now_ms: i64, mail: Option<&str>| {
+        let mut member = fixture.member(Role::Owner);
+        let mut caller = (*member.caller).clone();
+        caller.person.name = name.into();
+        member.caller = Arc::new(caller);
+        let wanted = json!({"role": "member", "mail_address": mail});
+        let made = fixture
+            .coordinator
+            .call(now_ms, &member)
+            .create_invitation(serde_json::from_value(wanted).unwrap());
+        made.map(|made| made.invitation.id)
+    };
+    let invite = |name: &str, now_ms: i64, mail: Option<&str>| invite_at(&fixture, name, now_ms, mail);
+    let (mail, owner) = (Some("ada@example.org"), fixture.member(Role::Owner));
+    let call = fixture.coordinator.call(START, &owner);
+    for minute in 0..20 {
+        let id = invite("ada", START + minute * 60_000, mail).unwrap();
+        call.delete_invitation(id).unwrap();
+    }
+    let now = START + 20 * 60_000;
+    let refused = |error: ResourceError| {
+        let ResourceError::TooMany { why, retry_after_s } = error else { panic!("{error:?}") };
+        (why, retry_after_s)
+    };
+    let (why, wait_s) = refused(invite("ada", now, mail).unwrap_err());
+    assert!(why.contains("an account sends at most 20") && why.contains("without an address"), "{why}");
+    assert_eq!(wait_s, 40 * 60 + 1, "until the first one's hour is over; taking it back gives nothing back");
+    invite("ada", now, None).unwrap();
+
+    for _ in 0..20 {
+        invite("bob", now, mail).unwrap();
+    }
+    for _ in 0..20 {
+        invite("eve", now, mail).unwrap();
+    }
+    let (why, _) = refused(invite("tom", now, mail).unwrap_err());
+    assert!(why.contains("an organization sends at most 60"), "{why}");
+    let log = call.audit_log(None).unwrap();
+    assert_eq!(log[0].details["mails_in_an_hour"], 60, "{:?}", log[0]);
+    assert_eq!(log.iter().filter(|entry| entry.actor == "eve").count(), 20);
+    let by_command = fixture.command(now, |call| {
+        call.create_invitation(
+            serde_json::from_value(json!({"role": "member", "mail_address": mail})).unwrap(),
+        )
+    });
+    by_command.unwrap();
+
+    let other = Fixture::new(2);
+    for _ in 0..20 {
+        invite_at(&other, "ada", START, mail).unwrap();
+    }
+    let later = START + 60 * 60 * 1000;
+    assert!(invite_at(&other, "ada", later - 1, mail).is_err());
+    invite_at(&other, "ada", later, mail).unwrap();
+}
+
+#[test]
+fn too_many_mails_are_refused_over_http_with_the_time_to_wait() {
+    let smtp = SmtpServer::start();
+    let stage = Stage::new(smtp.port, Some(PASSWORD));
+    (0..20).for_each(|_| assert_eq!(stage.invite("ada@example.org").status, 201));
+    let answer = stage.invite("ada@example.org");
+    assert_eq!((answer.status, answer.problem().code), (429, ProblemCode::TooManyRequests));
+    assert!(answer.head.contains("retry-after: 3"), "{}", answer.head);
+    assert_eq!(stage.invitations().len(), 20);
 }
 
 #[test]

@@ -118,6 +118,30 @@ fn another_start_makes_another_link_only_when_the_first_is_over_and_nobody_came(
 }
 
 #[test]
+fn a_first_start_that_was_killed_before_it_showed_the_link_shows_another_at_the_next() {
+    let file_left = [None, Some(""), Some("http://127.0.0.1/sign-in/wsl_half")];
+    for left in file_left {
+        let directory = tempfile::tempdir().unwrap();
+        let mut served = Served::start(directory.path());
+        served.logged("open the link in this file");
+        let file = link_file(directory.path());
+        let lost = std::fs::read_to_string(&file).unwrap();
+        assert_eq!(served.stop(), Some(0));
+        match left {
+            None => std::fs::remove_file(&file).unwrap(),
+            Some(text) => std::fs::write(&file, text).unwrap(),
+        }
+        let mut served = Served::start(directory.path());
+        served.logged("open the link in this file");
+        assert_eq!(open_link(&served, &file), "303", "{left:?}");
+        let lost_path = lost.trim().rsplit('/').next().unwrap();
+        std::fs::write(&file, format!("http://{}/sign-in/{lost_path}", served.address)).unwrap();
+        assert_eq!(open_link(&served, &file), "403", "nobody knows the lost one, and it works no more");
+        assert_eq!(served.stop(), Some(0));
+    }
+}
+
+#[test]
 fn an_owner_whom_an_administrator_made_gets_no_link_unasked() {
     let directory = tempfile::tempdir().unwrap();
     admin(directory.path(), &["init"]);
@@ -189,4 +213,39 @@ fn exit_codes_tell_usage_from_failure_and_errors_are_one_line() {
         assert!(error.contains(why) && error.trim_end().lines().count() == 1, "{words:?}: {error}");
     }
     assert_eq!(run(directory.path(), &["serve", "--listen", "nowhere"]).status.code(), Some(2));
+}
+
+#[cfg(feature = "oidc")]
+#[test]
+fn a_group_that_leads_into_no_organization_is_told_at_the_start() {
+    let directory = tempfile::tempdir().unwrap();
+    admin(directory.path(), &["init"]);
+    let flags = [
+        "--public-url",
+        "http://127.0.0.1:1",
+        "--oidc-issuer",
+        "http://127.0.0.1:9",
+        "--oidc-client-id",
+        "warren",
+        "--oidc-group",
+        "staff=default:member",
+        "--oidc-group",
+        "ops=renamed:admin",
+    ];
+    let mut served = Served::start_with(directory.path(), &flags);
+    let event = served.logged("a group leads into an organization that does not exist");
+    assert_eq!((&event["group"], &event["organization"]), (&"ops".into(), &"renamed".into()));
+    assert_eq!(served.stop(), Some(0));
+}
+
+#[test]
+fn an_organization_has_no_name_that_could_be_an_id() {
+    let directory = tempfile::tempdir().unwrap();
+    for name in ["67e55044-10b1-426f-9247-bb680e5fe0c8", "67E5504410B1426F9247BB680E5FE0C8"] {
+        let output = run(directory.path(), &["admin", "init", "--organization", name]);
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains("has the form of an id"), "{output:?}");
+    }
+    let output = run(directory.path(), &["admin", "init", "--organization", "67e55044"]);
+    assert!(output.status.success(), "{output:?}");
 }

@@ -6,7 +6,7 @@ mod fixture;
 use std::sync::Arc;
 
 use coordinator::service::resources::invitations::{self, Acceptance, NewInvitation};
-use coordinator::service::resources::members::MemberRole;
+use coordinator::service::resources::members::{MemberRole, Removal};
 use coordinator::service::resources::organizations::{self, OrganizationName};
 use coordinator::service::resources::{Membership, ResourceError};
 use coordinator::service::{Caller, Credential, MapPoll, sign_in};
@@ -38,6 +38,8 @@ fn accept(fixture: &Fixture, token: &str, name: &str) -> Result<PersonRow, Resou
 fn as_member(fixture: &Fixture, person: &PersonRow, role: Role) -> Membership {
     let mut caller = fixture.caller(Some(role));
     caller.person = person.clone();
+    caller.credential = Credential::Session(person.id);
+    fixture::open_session(fixture.coordinator.store(), person.clone(), person.id);
     Membership { caller: Arc::new(caller), ..fixture.member(role) }
 }
 
@@ -91,7 +93,7 @@ fn nobody_gives_away_more_than_they_have() {
     assert!(matches!(call.create_invitation(invitation), Err(ResourceError::Forbidden(_))));
     let promote = call.set_member_role(ada.id, MemberRole { role: Role::Owner });
     assert!(matches!(promote, Err(ResourceError::Forbidden(_))));
-    assert!(matches!(call.remove_member(bob.id), Err(ResourceError::Forbidden(_))));
+    assert!(matches!(call.remove_member(bob.id, Removal::default()), Err(ResourceError::Forbidden(_))));
     let token = serde_json::from_value(json!({"description": "x", "role": "owner"})).unwrap();
     assert!(matches!(call.create_api_token(token), Err(ResourceError::Forbidden(_))));
 }
@@ -102,7 +104,7 @@ fn an_organization_keeps_its_last_owner() {
     let owner = fixture.member(Role::Owner);
     let call = fixture.coordinator.call(START, &owner);
     let first = call.members().unwrap()[0].id;
-    assert!(matches!(call.remove_member(first), Err(ResourceError::Conflict(_))));
+    assert!(matches!(call.remove_member(first, Removal::default()), Err(ResourceError::Conflict(_))));
     let demote = MemberRole { role: Role::Admin };
     assert!(matches!(call.set_member_role(first, demote), Err(ResourceError::Conflict(_))));
     join(&fixture, Role::Owner, "bob");
@@ -149,7 +151,7 @@ fn an_api_token_acts_in_its_role_and_never_above_its_person() {
     let call = fixture.coordinator.call(START, &owner);
     call.set_member_role(ada.id, MemberRole { role: Role::Viewer }).unwrap();
     assert_eq!(role(START), Some(Role::Viewer));
-    call.remove_member(ada.id).unwrap();
+    call.remove_member(ada.id, Removal::default()).unwrap();
     assert_eq!(role(START), None);
     assert!(call.api_tokens().unwrap().is_empty());
 }
@@ -162,9 +164,9 @@ fn a_new_password_signs_the_other_browsers_out() {
     let open = || sign_in::with_password(store, entropy, START, ("ada", PASSWORD, "")).unwrap();
     let (here, there) = (open().unwrap(), open().unwrap());
     let caller = Caller::of_session(store, START, &here).unwrap();
-    let wrong = sign_in::change_password(store, &caller, Some("something else"), "another good one");
+    let wrong = sign_in::change_password(store, START, &caller, (Some("something else"), "another good one"));
     assert!(matches!(wrong, Err(ResourceError::Forbidden(_))));
-    sign_in::change_password(store, &caller, Some(PASSWORD), "another good one").unwrap();
+    sign_in::change_password(store, START, &caller, (Some(PASSWORD), "another good one")).unwrap();
     assert!(Caller::of_session(store, START, &here).is_ok());
     assert!(Caller::of_session(store, START, &there).is_err());
     assert!(open().is_none());
@@ -179,7 +181,7 @@ fn who_owns_nothing_makes_no_organization() {
     let refused = organizations::create(store, entropy, START, &admin, name("second"));
     assert!(matches!(refused, Err(ResourceError::Forbidden(_))));
     let ada = join(&fixture, Role::Owner, "ada");
-    let caller = Caller { person: ada.clone(), ..fixture.caller(Some(Role::Owner)) };
+    let caller = (*as_member(&fixture, &ada, Role::Owner).caller).clone();
     organizations::create(store, entropy, START, &caller, name("second")).unwrap();
     let again = organizations::create(store, entropy, START, &caller, name("second"));
     assert!(matches!(again, Err(ResourceError::Conflict(_))));
@@ -261,7 +263,7 @@ fn who_is_removed_has_left_no_door_open() {
         .unwrap()
         .token;
     let owner = fixture.member(Role::Owner);
-    fixture.coordinator.call(START, &owner).remove_member(ada.id).unwrap();
+    fixture.coordinator.call(START, &owner).remove_member(ada.id, Removal::default()).unwrap();
     assert!(matches!(accept(&fixture, &token, "ada-again"), Err(ResourceError::InvitationUnusable)));
 }
 
@@ -276,7 +278,7 @@ fn a_token_that_only_reads_ends_nothing() {
     };
     reader.caller = Arc::new(caller);
     let call = fixture.coordinator.call(START, &reader);
-    assert!(matches!(call.remove_member(ada.id), Err(ResourceError::Forbidden(_))));
+    assert!(matches!(call.remove_member(ada.id, Removal::default()), Err(ResourceError::Forbidden(_))));
     assert!(call.api_tokens().unwrap().is_empty());
 }
 
@@ -326,7 +328,7 @@ fn a_node_that_moved_begins_with_the_whole_map_whatever_revision_it_had() {
 }
 
 #[test]
-fn a_role_that_was_taken_away_while_a_body_was_held_back_does_nothing_more() {
+fn a_role_that_was_taken_away_after_the_request_was_let_in_changes_nothing_more() {
     let fixture = Fixture::new(1);
     let store = fixture.coordinator.store();
     let ada = join(&fixture, Role::Admin, "ada");
@@ -336,14 +338,57 @@ fn a_role_that_was_taken_away_while_a_body_was_held_back_does_nothing_more() {
     let caller = Arc::new(Caller::of_session(store, START, &session).unwrap());
     let organization = fixture.network.organization_id;
     let held = Membership { caller, organization, role: Role::Admin };
-    held.check_still(store, START).unwrap();
+    let writes = || {
+        let wanted = serde_json::from_value(json!({"network": fixture.network.id})).unwrap();
+        let made = fixture.coordinator.call(START, &held).create_enrollment_key(wanted).map(drop);
+        let name = OrganizationName { name: "another".into() };
+        let entropy = fixture.coordinator.entropy();
+        (made, organizations::create(store, entropy, START, &held.caller, name).map(drop))
+    };
+    writes().0.unwrap();
     let owner = fixture.member(Role::Owner);
     let call = fixture.coordinator.call(START, &owner);
     call.set_member_role(ada.id, MemberRole { role: Role::Viewer }).unwrap();
-    assert!(matches!(held.check_still(store, START), Err(ResourceError::Forbidden(_))));
+    assert!(matches!(writes().0, Err(ResourceError::Forbidden(_))));
+    let keys = || fixture.coordinator.call(START, &owner).enrollment_keys().unwrap().len();
+    assert_eq!(keys(), 1, "the first one");
     call.set_member_role(ada.id, MemberRole { role: Role::Owner }).unwrap();
-    held.check_still(store, START).unwrap();
+    writes().0.unwrap();
     let id = held.caller.session().unwrap();
     sign_in::end_session(store, ada.id, id).unwrap();
-    assert!(matches!(held.check_still(store, START), Err(ResourceError::Forbidden(_))));
+    assert!(matches!(writes().0, Err(ResourceError::Forbidden(_))));
+    assert_eq!(keys(), 2);
+}
+
+#[test]
+fn a_session_that_ended_meanwhile_makes_no_organization_joins_none_and_sets_no_password() {
+    let fixture = Fixture::new(1);
+    let (store, entropy) = (fixture.coordinator.store(), fixture.coordinator.entropy());
+    let caller = fixture.caller(Some(Role::Owner));
+    let token = invite(&fixture, Role::Owner);
+    sign_in::end_session(store, caller.person.id, caller.session().unwrap()).unwrap();
+    let name = OrganizationName { name: "another".into() };
+    let made = organizations::create(store, entropy, START, &caller, name).map(drop);
+    let joined = invitations::accept_as(store, START, &caller, &token);
+    let set = sign_in::change_password(store, START, &caller, (None, "another good one"));
+    for refused in [made, joined, set] {
+        assert!(matches!(refused, Err(ResourceError::SignedOut)), "{refused:?}");
+    }
+}
+
+#[test]
+fn a_token_that_was_revoked_after_the_request_was_let_in_changes_nothing() {
+    let fixture = Fixture::new(1);
+    let store = fixture.coordinator.store();
+    let owner = fixture.member(Role::Owner);
+    let wanted = json!({"description": "x", "role": "admin"});
+    let call = fixture.coordinator.call(START, &owner);
+    let made = call.create_api_token(serde_json::from_value(wanted).unwrap()).unwrap();
+    let caller = Caller::of_api_token(store, START, &made.token.parse().unwrap()).unwrap();
+    let held = Membership { caller: Arc::new(caller), role: Role::Admin, ..owner.clone() };
+    let name = |name: &str| serde_json::from_value(json!({"name": name})).unwrap();
+    fixture.coordinator.call(START, &held).create_network(name("one")).unwrap();
+    call.delete_api_token(made.api_token.id).unwrap();
+    let refused = fixture.coordinator.call(START, &held).create_network(name("two"));
+    assert!(matches!(refused, Err(ResourceError::Forbidden(_))), "{refused:?}");
 }

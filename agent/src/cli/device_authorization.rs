@@ -27,6 +27,14 @@ const LIFETIME_MAX_S: u64 = 3600;
 /// How much longer than told it waits: somebody may have decided in the last moment.
 const GRACE: Duration = Duration::from_secs(90);
 
+/// How long it waits for a turn to ask at all: those who are before it wait for ten minutes at most.
+const TURN_PATIENCE: Duration = Duration::from_secs(15 * 60);
+
+/// The pause before it asks for its turn again where the coordinator does not say, and the bounds of what it may say.
+const TURN_PAUSE: Duration = Duration::from_secs(30);
+const TURN_PAUSE_MIN: Duration = Duration::from_secs(1);
+const TURN_PAUSE_MAX: Duration = Duration::from_secs(120);
+
 /// The longest code that is shown, in characters; ours have nine.
 const CODE_MAX: usize = 32;
 
@@ -61,7 +69,7 @@ pub(super) async fn obtain(
     (name, public_key): (&NodeName, PublicKey),
 ) -> Result<EnrollmentKey, Failure> {
     let request = DeviceAuthorizationRequest { name: name.clone(), public_key, os: operating_system() };
-    let begun = client.begin_device_authorization(&request).await.map_err(explain)?;
+    let begun = begin(context, client, &request).await?;
     let page = page(client, &begun)?;
     let interval = u64::from(begun.interval).clamp(*INTERVAL_S.start(), *INTERVAL_S.end());
     let lifetime = u64::from(begun.expires_in).min(LIFETIME_MAX_S);
@@ -87,6 +95,35 @@ pub(super) async fn obtain(
     let ask = DeviceKeyRequest { device_code: begun.device_code };
     let give_up = Instant::now() + Duration::from_secs(lifetime) + GRACE;
     wait(client, &ask, interval, give_up).await
+}
+
+/// Asks to wait for a person, again where too many others do.
+async fn begin(
+    context: &Context,
+    client: &CoordinatorClient,
+    request: &DeviceAuthorizationRequest,
+) -> Result<DeviceAuthorizationResponse, Failure> {
+    let mut waited = Duration::ZERO;
+    loop {
+        let error = match client.begin_device_authorization(request).await {
+            Ok(begun) => return Ok(begun),
+            Err(error) => error,
+        };
+        let Some(pause) = turn(&error, waited) else { return Err(explain(error)) };
+        // Not on stdout, whose first line is the link for a script.
+        context.terminal.error(&format!("{error}; trying again in {} s …", pause.as_secs()));
+        tokio::time::sleep(pause).await;
+        waited += pause;
+    }
+}
+
+/// How long to wait for a turn after this error and so much waiting; `None` where waiting does not help, or not any more.
+fn turn(error: &CallError, waited: Duration) -> Option<Duration> {
+    let CallError::Refused { code: ProblemCode::TooManyRequests, retry_after, .. } = error else {
+        return None;
+    };
+    let pause = retry_after.unwrap_or(TURN_PAUSE).clamp(TURN_PAUSE_MIN, TURN_PAUSE_MAX);
+    (waited + pause <= TURN_PATIENCE).then_some(pause)
 }
 
 async fn wait(
@@ -160,4 +197,25 @@ fn operating_system() -> Option<String> {
     let name = printable(named.unwrap_or(std::env::consts::OS).trim_matches(['"', '\'']));
     let name: String = name.chars().take(OS_MAX).collect();
     (!name.is_empty()).then_some(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_waits_for_its_turn_as_it_is_told_within_bounds_and_not_for_ever() {
+        let busy = |retry_after: Option<u64>| CallError::Refused {
+            code: ProblemCode::TooManyRequests,
+            why: "x".into(),
+            retry_after: retry_after.map(Duration::from_secs),
+        };
+        let none = Duration::ZERO;
+        for (told, waits) in [(None, 30), (Some(0), 1), (Some(45), 45), (Some(u64::MAX), 120)] {
+            assert_eq!(turn(&busy(told), none), Some(Duration::from_secs(waits)), "{told:?}");
+        }
+        assert_eq!(turn(&busy(Some(60)), TURN_PATIENCE - Duration::from_secs(59)), None);
+        let unreachable = CallError::TimedOut { url: "x".into() };
+        assert_eq!(turn(&unreachable, none), None);
+    }
 }

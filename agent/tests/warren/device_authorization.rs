@@ -102,6 +102,30 @@ fn a_coordinator_that_does_not_know_its_url_is_shown_by_the_one_that_the_machine
 }
 
 #[test]
+fn where_too_many_wait_a_machine_says_so_and_asks_again_when_it_was_told_to() {
+    let asked = AtomicU32::new(0);
+    let coordinator = Coordinator::start(move |request: &Request| match request.line.as_str() {
+        "POST /api/v1/device-authorization" if asked.fetch_add(1, Ordering::SeqCst) == 0 => {
+            let Answer::Whole(status, mut headers, body) = problem(ProblemCode::TooManyRequests, 429) else {
+                panic!("a problem")
+            };
+            headers.push(("Retry-After", "1".into()));
+            Answer::Whole(status, headers, body)
+        }
+        "POST /api/v1/device-authorization" => begun(None),
+        "POST /api/v1/device-authorization/enrollment-key" => {
+            json(&DeviceKeyResponse { enrollment_key: key() })
+        }
+        _ => enroll(request),
+    });
+    let ran = Machine::new().run(&["join", &coordinator.url, "--json"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(ran.stderr.contains("trying again in 1 s"), "{ran:?}");
+    let first: serde_json::Value = serde_json::from_str(ran.stdout.lines().next().unwrap()).unwrap();
+    assert_eq!(first["user_code"], "WDJB-MJHT", "the link is the first line all the same");
+}
+
+#[test]
 fn an_older_coordinator_leads_to_the_ways_to_give_a_key() {
     let coordinator = Coordinator::start(|_| problem(ProblemCode::NotFound, 404));
     let ran = Machine::new().run(&["join", &coordinator.url]);

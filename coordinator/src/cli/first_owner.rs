@@ -2,6 +2,7 @@
 
 use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
+use std::path::Path;
 
 use super::args::LogFormat;
 use super::config::ServeConfig;
@@ -10,6 +11,7 @@ use super::output::time;
 use super::tls::TlsSource;
 use crate::Coordinator;
 use crate::http::now_ms;
+use crate::service::SignInToken;
 use crate::service::first_owner::{self, FirstOwner};
 use crate::store::DataDir;
 
@@ -17,7 +19,8 @@ use crate::store::DataDir;
 const FILE: &str = "first-sign-in-link";
 
 /// Makes the first owner and their link where there is none, and shows it: on a terminal, else in a file that only the
-/// coordinator's user reads. `public_url` is where browsers reach it; without one, the first of `addresses` is as good as told.
+/// coordinator's user reads. A link on a terminal is made anew at each start until somebody signs in: nobody can tell whether the last
+/// one was seen. `public_url` is where browsers reach it; without one, the first of `addresses` is as good as told.
 pub(super) fn welcome(
     config: &ServeConfig,
     coordinator: &Coordinator,
@@ -26,16 +29,11 @@ pub(super) fn welcome(
 ) -> Result<(), CliError> {
     let dir = DataDir::new(&config.data_dir);
     let file = dir.path().join(FILE);
-    let link = match first_owner::prepare(coordinator.store(), coordinator.entropy(), now_ms())? {
+    let (store, shown) = (coordinator.store(), token_in(&file));
+    let link = match first_owner::prepare(store, coordinator.entropy(), now_ms(), shown.as_ref())? {
         FirstOwner::Known => return Ok(dir.remove_private(FILE)?),
         FirstOwner::Invited => {
-            if file.exists() {
-                tracing::info!(file = %file.display(), "open the link in this file to become the owner; it still works");
-            } else {
-                tracing::info!(
-                    "nobody has signed in yet; the link that was shown still works, and `warren-coordinator admin sign-in-link` makes another"
-                );
-            }
+            tracing::info!(file = %file.display(), "open the link in this file to become the owner; it still works");
             return Ok(());
         }
         FirstOwner::New(link) => link,
@@ -55,6 +53,11 @@ pub(super) fn welcome(
     dir.write_private(FILE, &format!("{url}\n"))?;
     tracing::info!(file = %file.display(), until, "open the link in this file to become the owner");
     Ok(())
+}
+
+/// The secret of the link in the file, where there is a whole one.
+fn token_in(file: &Path) -> Option<SignInToken> {
+    std::fs::read_to_string(file).ok()?.trim().rsplit('/').next()?.parse().ok()
 }
 
 /// Where a browser on this machine reaches it.

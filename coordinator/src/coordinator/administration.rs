@@ -1,10 +1,12 @@
 //! What people administer: a call on the database, and the memory brought up to it.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use uuid::Uuid;
 
 use super::Coordinator;
+use crate::service::identities::GroupMappings;
 use crate::service::resources::nodes::Node;
 use crate::service::resources::{Call, Membership};
 use crate::store::StoreError;
@@ -13,7 +15,16 @@ impl Coordinator {
     /// A call on what people administer.
     #[must_use]
     pub fn call<'a>(&'a self, now_ms: i64, member: &'a Membership) -> Call<'a> {
-        member.call(&self.store, &self.entropy, now_ms)
+        Call { groups: self.groups.get(), ..member.call(&self.store, &self.entropy, now_ms) }
+    }
+
+    /// Notes from which groups roles follow, once, and warns of each that leads into no organization.
+    pub(crate) fn map_groups(&self, mappings: &Arc<GroupMappings>) {
+        let mappings = self.groups.get_or_init(|| Arc::clone(mappings));
+        match self.store.read(|tx| tx.organizations()) {
+            Ok(organizations) => mappings.warn_of_missing(&organizations),
+            Err(error) => tracing::error!(%error, "whether groups lead into organizations cannot be checked"),
+        }
     }
 
     /// The nodes of an organization, by name.

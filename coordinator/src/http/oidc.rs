@@ -28,7 +28,7 @@ use super::problem::ApiError;
 use super::resources::BODY_MAX;
 use super::{Site, body, sign_in as http_sign_in};
 use crate::Entropy;
-use crate::service::identities::{self, GroupRole, IdentityError, Purpose};
+use crate::service::identities::{self, GroupMappings, GroupRole, IdentityError, Purpose};
 use crate::service::{Caller, InvitationToken, OidcBrowserToken, SessionToken};
 use crate::store::{IdentityRow, SecretHash};
 use flows::{Flow, Flows, LIFETIME_MS, local_path};
@@ -46,7 +46,7 @@ const PARAMETER_MAX: usize = 4096;
 pub struct Oidc {
     name: String,
     provider: Provider,
-    group_roles: Vec<GroupRole>,
+    group_roles: Arc<GroupMappings>,
     flows: Mutex<Flows>,
 }
 
@@ -66,6 +66,7 @@ impl Oidc {
         settings: ProviderSettings,
         group_roles: Vec<GroupRole>,
     ) -> Result<Self, String> {
+        let group_roles = Arc::new(GroupMappings { issuer: settings.issuer.clone(), roles: group_roles });
         let provider = Provider::new(settings)?;
         Ok(Self { name, provider, group_roles, flows: Mutex::default() })
     }
@@ -73,6 +74,11 @@ impl Oidc {
     /// The name on the button.
     pub(super) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The roles that follow from groups there.
+    pub(super) const fn group_mappings(&self) -> &Arc<GroupMappings> {
+        &self.group_roles
     }
 
     fn flows(&self) -> MutexGuard<'_, Flows> {
@@ -176,8 +182,8 @@ pub(super) async fn unlink(site: Data<Site>, caller: ReqData<Arc<Caller>>) -> Re
     if caller.is_api_token() {
         return Err(ApiError::forbidden("an account is unlinked at a browser"));
     }
-    let person = caller.person.clone();
-    site.call(move |coordinator, now_ms| identities::unlink(coordinator.store(), now_ms, &person)).await?;
+    let caller = caller.into_inner();
+    site.call(move |coordinator, now_ms| identities::unlink(coordinator.store(), now_ms, &caller)).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -284,7 +290,7 @@ async fn judge(
     let (agent, purpose) = (http_sign_in::browser(request), flow.purpose);
     let come = site.call(move |coordinator, now_ms| {
         let (store, entropy) = (coordinator.store(), coordinator.entropy());
-        let who = (identity, oidc.group_roles.as_slice());
+        let who = (identity, &*oidc.group_roles);
         let come = identities::come_in(store, entropy, now_ms, who, (purpose, &agent));
         match come {
             Err(IdentityError::Store(error)) => Err(error),
@@ -301,6 +307,7 @@ async fn judge(
 const fn word(error: &IdentityError) -> &'static str {
     match error {
         IdentityError::NoAccess => "no-access",
+        IdentityError::GroupsUnknown => "groups-unknown",
         IdentityError::InvitationUnusable => "invitation",
         IdentityError::LinkedElsewhere => "linked-elsewhere",
         IdentityError::SignedOut => "expired",

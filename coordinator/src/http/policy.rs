@@ -7,7 +7,8 @@ use std::sync::Arc;
 use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
-use actix_web::http::header::{AUTHORIZATION, COOKIE};
+use actix_web::http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, TRANSFER_ENCODING};
+use actix_web::http::uri::Authority;
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, ResponseError, web};
 use uuid::Uuid;
@@ -78,10 +79,30 @@ async fn admit(policy: Policy, limit: Limit, request: &ServiceRequest) -> Result
             request.extensions_mut().insert(Membership { caller, organization, role });
         }
     }
-    if policy != Policy::Node && request.method() != Method::GET && is_cross_site(request) {
-        return Err(ApiError::cross_site());
+    if request.method() != Method::GET {
+        if policy != Policy::Node && is_cross_site(site, request) {
+            return Err(ApiError::cross_site());
+        }
+        if has_body(request) && !is_json(request) {
+            return Err(ApiError::not_json());
+        }
     }
     Ok(())
+}
+
+/// Whether a body comes with a request (RFC 9112 §6.3).
+fn has_body(request: &ServiceRequest) -> bool {
+    let length = request.headers().get(CONTENT_LENGTH);
+    request.headers().contains_key(TRANSFER_ENCODING)
+        || length.is_some_and(|length| length.as_bytes() != b"0")
+}
+
+/// Whether the body is said to be JSON. A form of another site's page can send three other types, and no page that type to another
+/// site without being asked first (Fetch, CORS-safelisted request headers).
+fn is_json(request: &ServiceRequest) -> bool {
+    let media_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let essence = media_type.map(|value| value.split(';').next().unwrap_or_default().trim());
+    essence.is_some_and(|essence| essence.eq_ignore_ascii_case("application/json"))
 }
 
 /// Who asks, by API token or session cookie.
@@ -117,9 +138,25 @@ fn session_token(request: &ServiceRequest, https: bool) -> Option<SessionToken> 
     pairs.find(|(found, _)| *found == name).and_then(|(_, value)| value.parse().ok())
 }
 
-/// A browser says which site a request comes from (Fetch Metadata); a program that is no browser says nothing, and
-/// carries no cookie that somebody else could abuse.
-fn is_cross_site(request: &ServiceRequest) -> bool {
-    let site = request.headers().get("sec-fetch-site").map(|value| value.as_bytes());
-    site.is_some_and(|site| !matches!(site, b"same-origin" | b"none"))
+/// A browser says which site a request comes from (Fetch Metadata), and over plain HTTP at least from which origin (RFC 6454 §7); a
+/// program that is no browser says nothing, and carries no cookie that somebody else could abuse.
+fn is_cross_site(site: &Site, request: &ServiceRequest) -> bool {
+    let header = |name: &str| request.headers().get(name).map(|value| value.as_bytes());
+    if let Some(from) = header("sec-fetch-site") {
+        return !matches!(from, b"same-origin" | b"none");
+    }
+    let Some(origin) = header("origin") else { return false };
+    // `null` has no host: a page without an origin is nobody's.
+    let host = str::from_utf8(origin).ok().and_then(|origin| origin.split_once("://")).map(|(_, host)| host);
+    let own =
+        [site.public_url.as_deref().and_then(authority), request.uri().authority().map(Authority::as_str)];
+    let asked = header("host").and_then(|host| str::from_utf8(host).ok());
+    host.is_none_or(|host| {
+        !own.into_iter().chain([asked]).flatten().any(|own| own.eq_ignore_ascii_case(host))
+    })
+}
+
+/// Host and port of a URL, as a browser writes them.
+fn authority(url: &str) -> Option<&str> {
+    url.split_once("://")?.1.split('/').next()
 }

@@ -63,6 +63,11 @@ impl ApiError {
         Self::new(ProblemCode::TooLarge, StatusCode::PAYLOAD_TOO_LARGE, title, None)
     }
 
+    pub(super) fn not_json() -> Self {
+        let title = "the body is not said to be JSON: send it with `Content-Type: application/json`";
+        Self::new(ProblemCode::InvalidRequest, StatusCode::UNSUPPORTED_MEDIA_TYPE, title, None)
+    }
+
     pub(super) fn body_timeout() -> Self {
         let title = "the body did not arrive in time";
         Self::new(ProblemCode::InvalidRequest, StatusCode::REQUEST_TIMEOUT, title, None)
@@ -70,15 +75,17 @@ impl ApiError {
 
     pub(super) fn too_many_requests(retry_after_s: u64) -> Self {
         let title = format!("too many requests from this address; try again in {retry_after_s} s");
-        let mut error = Self::new(ProblemCode::TooManyRequests, StatusCode::TOO_MANY_REQUESTS, title, None);
-        error.retry_after_s = Some(retry_after_s);
-        error
+        Self::later(title, retry_after_s)
     }
 
     pub(super) fn too_many_connections() -> Self {
-        let title = "too many connections to the relay";
+        Self::later("too many connections to the relay", CONNECTIONS_RETRY_S)
+    }
+
+    /// Too much for now.
+    fn later(title: impl fmt::Display, retry_after_s: u64) -> Self {
         let mut error = Self::new(ProblemCode::TooManyRequests, StatusCode::TOO_MANY_REQUESTS, title, None);
-        error.retry_after_s = Some(CONNECTIONS_RETRY_S);
+        error.retry_after_s = Some(retry_after_s);
         error
     }
 
@@ -105,7 +112,8 @@ impl ApiError {
 
     pub(super) fn cross_site() -> Self {
         let title = "this request came from a page of another site";
-        Self::new(ProblemCode::InvalidRequest, StatusCode::FORBIDDEN, title, None)
+        let detail = "where this is the coordinator's own page, tell it by --public-url how browsers reach it";
+        Self::new(ProblemCode::InvalidRequest, StatusCode::FORBIDDEN, title, Some(detail))
     }
 
     pub(super) fn not_found() -> Self {
@@ -246,7 +254,8 @@ impl From<ResourceError> for ApiError {
             }
             ResourceError::Invalid { .. } => Self::invalid(error),
             ResourceError::Conflict(_) => Self::new(ProblemCode::Conflict, StatusCode::CONFLICT, error, None),
-            ResourceError::Forbidden(_) => Self::forbidden(error),
+            ResourceError::TooMany { why, retry_after_s } => Self::later(why, retry_after_s),
+            ResourceError::Forbidden(_) | ResourceError::SignedOut => Self::forbidden(error),
         }
     }
 }
@@ -255,9 +264,7 @@ impl From<DeviceError> for ApiError {
     fn from(error: DeviceError) -> Self {
         // The codes and, but for the first two, the status of RFC 8628 §3.5.
         let (code, detail) = match error {
-            DeviceError::TooMany => {
-                return Self::new(ProblemCode::TooManyRequests, StatusCode::TOO_MANY_REQUESTS, error, None);
-            }
+            DeviceError::TooMany(seconds) => return Self::later(error, seconds.into()),
             DeviceError::InvalidOs => return Self::invalid(error),
             DeviceError::Pending => (ProblemCode::AuthorizationPending, "open the link and let it in"),
             DeviceError::SlowDown(_) => (ProblemCode::SlowDown, "wait longer between two questions"),
@@ -275,9 +282,10 @@ impl From<IdentityError> for ApiError {
             IdentityError::InvitationUnusable => {
                 Self::new(ProblemCode::NotFound, StatusCode::NOT_FOUND, error, None)
             }
-            IdentityError::NoAccess | IdentityError::LinkedElsewhere | IdentityError::SignedOut => {
-                Self::forbidden(error)
-            }
+            IdentityError::NoAccess
+            | IdentityError::GroupsUnknown
+            | IdentityError::LinkedElsewhere
+            | IdentityError::SignedOut => Self::forbidden(error),
         }
     }
 }

@@ -29,11 +29,7 @@ pub(super) async fn call<T: Send + 'static>(
     member: Membership,
     work: impl FnOnce(&Arc<Coordinator>, &Call<'_>) -> Result<T, ResourceError> + Send + 'static,
 ) -> Result<T, ApiError> {
-    site.call(move |coordinator, now_ms| {
-        member.check_still(coordinator.store(), now_ms)?;
-        work(coordinator, &coordinator.call(now_ms, &member))
-    })
-    .await
+    site.call(move |coordinator, now_ms| work(coordinator, &coordinator.call(now_ms, &member))).await
 }
 
 /// An id of the path; what is no id is nothing.

@@ -26,10 +26,11 @@ const CSP: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; sty
                    frame-ancestors 'none'";
 
 /// The rest of what a browser must not do: keep a window of another site's page beside ours, let other sites load our
-/// answers, ask for a camera on our behalf, or believe a file's content more than its type.
+/// answers, ask for a camera on our behalf, or believe a file's content more than its type. Where a page lies is told to us alone;
+/// told to nobody, a form of ours would come without its origin.
 const HARDENING: [(HeaderName, &str); 5] = [
     (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    (REFERRER_POLICY, "no-referrer"),
+    (REFERRER_POLICY, "same-origin"),
     (CROSS_ORIGIN_OPENER_POLICY, "same-origin"),
     (CROSS_ORIGIN_RESOURCE_POLICY, "same-origin"),
     (PERMISSIONS_POLICY, "camera=(), geolocation=(), microphone=(), payment=(), usb=()"),

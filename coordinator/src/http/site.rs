@@ -82,6 +82,9 @@ impl Site {
     /// The same with an OpenID provider to sign in with.
     #[must_use]
     pub fn with_oidc(self, oidc: Option<Oidc>) -> Self {
+        if let Some(oidc) = &oidc {
+            self.coordinator.map_groups(oidc.group_mappings());
+        }
         Self { oidc: oidc.map(Arc::new), ..self }
     }
 

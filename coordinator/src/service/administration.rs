@@ -45,6 +45,9 @@ pub fn init(
         return Err(AdminError::InvalidText { what: "owner", max: PERSON_MAX });
     }
     check_text("organization", organization, NAME_MAX)?;
+    if is_id(organization) {
+        return Err(AdminError::NameIsId(organization.to_owned()));
+    }
     let plan = NetworkPlan::new(entropy, now_ms, network)?;
     let person = PersonRow { id: entropy.id(now_ms), name: owner.to_owned() };
     let (organization_id, organization) = (entropy.id(now_ms), organization.to_owned());
@@ -165,6 +168,11 @@ pub(super) fn check_text(what: &'static str, text: &str, max: usize) -> Result<(
 pub(super) fn is_name(text: &str, max: usize) -> bool {
     let length = text.chars().count();
     (1..=max).contains(&length) && !text.chars().any(is_unseen) && text.trim() == text
+}
+
+/// Whether a text could be an id, in any form: what is found by id or name must not be called so.
+pub(super) fn is_id(text: &str) -> bool {
+    Uuid::parse_str(text).is_ok()
 }
 
 /// Whether a person does not see a character, or sees others in another order for it (Unicode UAX 9): it makes one name look like

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use uuid::Uuid;
 
 use super::{ApiToken, AuthError, SessionToken};
-use crate::store::{PersonRow, Role, Store};
+use crate::store::{PersonRow, ReadTx, Role, Store, StoreError};
 
 /// The name that the audit log knows commands on the coordinator's machine by. No person may be called so.
 pub(crate) const COMMAND: &str = "admin command";
@@ -68,6 +68,34 @@ impl Caller {
         })
     }
 
+    /// Whether whoever asked may still do so now: the session or the token has not ended, and neither has the role. A command is
+    /// whoever may read the database.
+    pub(super) fn still_has(
+        &self,
+        tx: &ReadTx<'_>,
+        now_ms: i64,
+        (organization, role): (Uuid, Role),
+    ) -> Result<bool, StoreError> {
+        let has_role =
+            || Ok::<_, StoreError>(tx.memberships(self.person.id)?.get(&organization) >= Some(&role));
+        match &self.credential {
+            Credential::Session(_) => Ok(self.is_signed_in(tx, now_ms)? && has_role()?),
+            Credential::ApiToken { id, .. } => {
+                let tokens = tx.api_tokens(organization)?;
+                let is_open = |end: Option<i64>| end.is_none_or(|end| end > now_ms);
+                let is_there = tokens.iter().any(|token| token.id == *id && is_open(token.expires_at_ms));
+                Ok(is_there && has_role()?)
+            }
+            Credential::Command => Ok(true),
+        }
+    }
+
+    /// Whether the session has not ended; `false` for who has none.
+    pub(super) fn is_signed_in(&self, tx: &ReadTx<'_>, now_ms: i64) -> Result<bool, StoreError> {
+        let Some(session) = self.session() else { return Ok(false) };
+        Ok(tx.sessions(self.person.id, now_ms)?.iter().any(|open| open.id == session))
+    }
+
     /// The role in an organization, where there is one.
     #[must_use]
     pub fn role_in(&self, organization: Uuid) -> Option<Role> {
@@ -87,6 +115,12 @@ impl Caller {
     #[must_use]
     pub const fn is_api_token(&self) -> bool {
         matches!(self.credential, Credential::ApiToken { .. })
+    }
+
+    /// Whether it is a command on the coordinator's machine.
+    #[must_use]
+    pub const fn is_command(&self) -> bool {
+        matches!(self.credential, Credential::Command)
     }
 
     /// The name that the audit log knows the caller by.

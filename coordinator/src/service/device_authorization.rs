@@ -30,11 +30,21 @@ const INTERVAL_MAX_S: u32 = 60;
 /// How much earlier than its interval a question may arrive: two requests do not take equally long on their way.
 const EARLY_MAX_MS: i64 = 1000;
 
-/// The most requests that are kept, some 500 bytes each.
+/// The most requests that wait, some 500 bytes each.
 const WAITING_MAX: usize = 1000;
 
-/// The most of them from one address: a rack, set up by one person.
+/// The most that are kept, with those that are decided: each of the latter took a person's decision within the last minutes.
+const KEPT_MAX: usize = 2 * WAITING_MAX;
+
+/// The most that wait from one IPv4 address or one IPv6 /64: a rack, set up by one person.
 const PER_ADDRESS_MAX: usize = 20;
+
+/// The most that wait from one IPv6 /48, which is what a site may get (RFC 6177 §2): it has 65,536 networks of its own, and some
+/// seventeen such sites would be needed to keep all others out.
+const PER_SITE_MAX: usize = 60;
+
+/// The longest that somebody is told to wait for room, in seconds: a decision makes some earlier than the end of a request does.
+const RETRY_MAX_S: u32 = 60;
 
 /// Letters of a user code: without vowels, so that no word comes of it, and without what looks like a digit (RFC 8628 §6.1).
 const LETTERS: &[u8; 20] = b"BCDFGHJKLMNPQRSTVWXZ";
@@ -54,9 +64,9 @@ pub struct InvalidUserCode;
 /// Why a machine gets no enrollment key (yet).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum DeviceError {
-    /// Too many machines wait.
-    #[error("too many machines wait to be let in; try again in some minutes")]
-    TooMany,
+    /// Too many machines wait; so many seconds later there may be room.
+    #[error("too many machines wait to be let in; try again in {0} s")]
+    TooMany(u32),
     /// A field is wrong.
     #[error("os: at most {OS_MAX} characters, no control characters")]
     InvalidOs,
@@ -161,6 +171,21 @@ impl fmt::Display for UserCode {
     }
 }
 
+impl Waiting {
+    /// Whether nobody has decided.
+    const fn is_open(&self) -> bool {
+        matches!(self.decision, Decision::Waiting | Decision::UnderWay)
+    }
+}
+
+/// The /48 of an IPv6 address; loopback is no site, and neither is IPv4.
+fn site(address: IpAddr) -> Option<u128> {
+    match address.to_canonical() {
+        IpAddr::V6(ip) if !ip.is_loopback() => Some(ip.to_bits() >> 80),
+        IpAddr::V6(_) | IpAddr::V4(_) => None,
+    }
+}
+
 impl DeviceAuthorizations {
     /// A machine begins to wait.
     ///
@@ -181,11 +206,7 @@ impl DeviceAuthorizations {
             return Err(DeviceError::InvalidOs);
         }
         self.forget_expired(now_ms);
-        let bucket = address.map(limit_key);
-        let neighbours = self.0.values().filter(|known| known.address.map(limit_key) == bucket);
-        if self.0.len() >= WAITING_MAX || neighbours.count() >= PER_ADDRESS_MAX {
-            return Err(DeviceError::TooMany);
-        }
+        self.check_room(now_ms, address)?;
         let device = DeviceCode::from_random(entropy.secret());
         let mut code = UserCode::from_random(entropy);
         while self.0.contains_key(&code) {
@@ -203,6 +224,33 @@ impl DeviceAuthorizations {
         };
         self.0.insert(code, waiting);
         Ok((device, code))
+    }
+
+    /// Whether one more may wait from this address.
+    fn check_room(&self, now_ms: i64, address: Option<IpAddr>) -> Result<(), DeviceError> {
+        let (network, site) = (address.map(limit_key), address.and_then(site));
+        let is_near = |known: &Waiting| known.address.map(limit_key) == network;
+        let is_of_site = |known: &Waiting| site.is_some() && known.address.and_then(self::site) == site;
+        self.check_count(now_ms, KEPT_MAX, |_| true)?;
+        self.check_count(now_ms, WAITING_MAX, Waiting::is_open)?;
+        self.check_count(now_ms, PER_ADDRESS_MAX, |known| known.is_open() && is_near(known))?;
+        self.check_count(now_ms, PER_SITE_MAX, |known| known.is_open() && is_of_site(known))
+    }
+
+    fn check_count(
+        &self,
+        now_ms: i64,
+        most: usize,
+        counts: impl Fn(&Waiting) -> bool,
+    ) -> Result<(), DeviceError> {
+        let ends: Vec<i64> =
+            self.0.values().filter(|known| counts(known)).map(|known| known.expires_at_ms).collect();
+        if ends.len() < most {
+            return Ok(());
+        }
+        let wait_ms = ends.into_iter().min().unwrap_or_default().saturating_sub(now_ms);
+        let wait_s = u32::try_from(wait_ms / 1000).unwrap_or_default().saturating_add(1);
+        Err(DeviceError::TooMany(wait_s.min(RETRY_MAX_S)))
     }
 
     /// A machine asks how it was decided. A repeated question gets the same key: the first answer may have been lost.

@@ -113,6 +113,9 @@ pub enum AdminError {
         /// The longest.
         max: usize,
     },
+    /// An organization that would be taken for another one's id.
+    #[error("`{0}` has the form of an id; give the organization a name")]
+    NameIsId(String),
     /// There is no organization yet.
     #[error("there is no organization yet; run `warren-coordinator admin init` first")]
     NotInitialized,

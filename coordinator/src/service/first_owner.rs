@@ -14,17 +14,24 @@ pub const LINK_LIFETIME_MS: i64 = 24 * 60 * 60 * 1000;
 pub enum FirstOwner {
     /// Somebody has signed in, or an administrator made the owner; nothing is to be done.
     Known,
-    /// Nobody has signed in; a link that was made before still works.
+    /// Nobody has signed in, and the link that was shown still works.
     Invited,
     /// Nobody has signed in, and this link is new.
     New(SignInLink),
 }
 
-/// Makes what `admin init` makes where there is no owner, and a link while nobody has signed in and no link works.
+/// Makes what `admin init` makes where there is no owner, and a link while nobody has signed in and the one that can still be `shown`
+/// does not work. It takes the place of all before it: a process that was killed between making a link and showing it has left one
+/// that nobody knows.
 ///
 /// # Errors
 /// The database's.
-pub fn prepare(store: &Store, entropy: &Entropy, now_ms: i64) -> Result<FirstOwner, AdminError> {
+pub fn prepare(
+    store: &Store,
+    entropy: &Entropy,
+    now_ms: i64,
+    shown: Option<&SignInToken>,
+) -> Result<FirstOwner, AdminError> {
     let owner = store.read(|tx| tx.first_owner())?;
     if owner.is_none() {
         // First, so that a process which is killed after the next line still makes a link at its next start.
@@ -34,15 +41,18 @@ pub fn prepare(store: &Store, entropy: &Entropy, now_ms: i64) -> Result<FirstOwn
     }
     let token = SignInToken::from_random(entropy.secret());
     let (hash, expires_at_ms) = (token.hash(), now_ms.saturating_add(LINK_LIFETIME_MS));
+    let shown = shown.map(SignInToken::hash);
     store.write(move |tx| {
         if !tx.reading().awaits_owner()? {
             return Ok(FirstOwner::Known);
         }
         let owner = tx.reading().first_owner()?.ok_or(AdminError::NotInitialized)?;
-        if tx.reading().has_open_sign_in_link(owner.id, now_ms)? {
+        if let Some(shown) = shown
+            && tx.reading().is_sign_in_link_open(shown, now_ms)?
+        {
             return Ok(FirstOwner::Invited);
         }
-        tx.purge_expired_sign_ins(now_ms)?;
+        tx.delete_sign_in_links(owner.id)?;
         tx.insert_sign_in_link(hash, owner.id, now_ms, expires_at_ms)?;
         Ok(FirstOwner::New(SignInLink { token, expires_at_ms }))
     })

@@ -10,10 +10,11 @@ use super::administration::{PERSON_MAX, PROVIDER, is_person_name, is_unseen};
 use super::operator::find_organization;
 use super::resources::invitations::let_in;
 use super::sign_in::Opening;
-use super::{SessionToken, resources::ResourceError};
+use super::{Caller, SessionToken, resources::ResourceError};
 use crate::Entropy;
 use crate::store::{
-    AuditRow, IdentityRow, PersonRow, ReadTx, Role, RoleSources, SecretHash, Store, StoreError, WriteTx,
+    AuditRow, IdentityRow, OrganizationRow, PersonRow, ReadTx, Role, RoleSources, SecretHash, Store,
+    StoreError, WriteTx,
 };
 
 /// The highest number behind a name that is taken.
@@ -28,8 +29,8 @@ pub struct Identity {
     pub subject: String,
     /// What to call a new person, where the provider says so.
     pub name: Option<String>,
-    /// The groups there.
-    pub groups: BTreeSet<String>,
+    /// The groups there; `None` where the provider does not tell them.
+    pub groups: Option<BTreeSet<String>>,
 }
 
 /// The role that follows from a group.
@@ -41,6 +42,52 @@ pub struct GroupRole {
     pub organization: String,
     /// As what.
     pub role: Role,
+}
+
+/// All roles that follow from groups.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupMappings {
+    /// The provider whose groups they are.
+    pub issuer: String,
+    /// Them.
+    pub roles: Vec<GroupRole>,
+}
+
+impl GroupMappings {
+    /// Warns of each that leads into no organization.
+    pub(crate) fn warn_of_missing(&self, organizations: &[OrganizationRow]) {
+        for known in &self.roles {
+            if find_organization(organizations, &known.organization).is_none() {
+                known.warn_of_missing();
+            }
+        }
+    }
+
+    /// Whether the next sign-in may give a person this role in an organization, as far as can be known without their groups.
+    pub(super) fn may_give(
+        &self,
+        tx: &ReadTx<'_>,
+        organization: Uuid,
+        (person, role): (Uuid, Role),
+    ) -> Result<bool, StoreError> {
+        let organizations = tx.organizations()?;
+        let leads_there = |known: &GroupRole| {
+            let found = find_organization(&organizations, &known.organization);
+            known.role == role && found.is_some_and(|found| found.id == organization)
+        };
+        let is_known_there = tx.identities(person)?.iter().any(|identity| identity.issuer == self.issuer);
+        Ok(is_known_there && self.roles.iter().any(leads_there))
+    }
+}
+
+impl GroupRole {
+    fn warn_of_missing(&self) {
+        tracing::warn!(
+            group = self.group,
+            organization = self.organization,
+            "a group leads into an organization that does not exist (any more); give the organization's id, which outlives its name"
+        );
+    }
 }
 
 /// What a sign-in is for.
@@ -65,6 +112,9 @@ pub enum IdentityError {
     /// Nobody has given this person access.
     #[error("you have no access here; ask an administrator")]
     NoAccess,
+    /// The same, and the provider does not tell the groups.
+    #[error("the sign-in provider does not say which groups you are in; ask an administrator")]
+    GroupsUnknown,
     /// The invitation leads nowhere, or not any more.
     #[error("this invitation is unknown, used or expired; ask for a new one")]
     InvitationUnusable,
@@ -88,21 +138,21 @@ pub fn come_in(
     store: &Store,
     entropy: &Entropy,
     now_ms: i64,
-    (identity, group_roles): (Identity, &[GroupRole]),
+    (identity, mappings): (Identity, &GroupMappings),
     (purpose, browser): (Purpose, &str),
 ) -> Result<Option<SessionToken>, IdentityError> {
     let opening = Opening::new(entropy, now_ms, browser);
     let new_id = entropy.id(now_ms);
-    let group_roles = group_roles.to_vec();
+    let mappings = mappings.clone();
     store.write(move |tx| {
-        let wanted = roles_of(&tx.reading(), &identity, &group_roles)?;
+        let wanted = Wanted::of(&tx.reading(), &identity, &mappings)?;
         let known = tx.reading().person_by_identity(&identity.issuer, &identity.subject)?;
         let arrival = Arrival { tx, now_ms, identity: &identity, new_id };
         let (person, opening) = match purpose {
             Purpose::SignIn => {
                 let person = match known {
                     Some(person) => person,
-                    None if wanted.is_empty() => return Err(IdentityError::NoAccess),
+                    None if wanted.roles.is_empty() => return Err(wanted.no_access()),
                     None => arrival.new_person()?,
                 };
                 (person, Some(opening))
@@ -119,7 +169,7 @@ pub fn come_in(
         apply_groups(tx, now_ms, &person, &wanted)?;
         if opening.is_some() && tx.reading().memberships(person.id)?.is_empty() {
             // No failure of the transaction: what the groups took away stays taken away.
-            return Ok(Err(IdentityError::NoAccess));
+            return Ok(Err(wanted.no_access()));
         }
         Ok(Ok(opening.map(|opening| opening.insert(tx, now_ms, person.id)).transpose()?))
     })?
@@ -129,9 +179,13 @@ pub fn come_in(
 ///
 /// # Errors
 /// A person without a password, or the database's.
-pub fn unlink(store: &Store, now_ms: i64, person: &PersonRow) -> Result<(), ResourceError> {
-    let person = person.clone();
+pub fn unlink(store: &Store, now_ms: i64, caller: &Caller) -> Result<(), ResourceError> {
+    let caller = caller.clone();
     store.write(move |tx| {
+        if !caller.is_signed_in(&tx.reading(), now_ms)? {
+            return Err(ResourceError::SignedOut);
+        }
+        let person = caller.person;
         let known = tx.reading().person_by_name(&person.name)?;
         if known.is_none_or(|(_, password)| password.is_none()) {
             let why = "set a password first: you sign in by this alone";
@@ -139,7 +193,7 @@ pub fn unlink(store: &Store, now_ms: i64, person: &PersonRow) -> Result<(), Reso
         }
         if tx.delete_identities(person.id)? > 0 {
             // Nobody asks the provider about them any more, so what it said of them ends.
-            apply_groups(tx, now_ms, &person, &BTreeMap::new())?;
+            apply_groups(tx, now_ms, &person, &Wanted::default())?;
             let what = ("identity.unlink", person.name.clone(), "{}".to_owned());
             tx.insert_audit(&AuditRow::new(None, now_ms, person.name, what))?;
         }
@@ -147,28 +201,79 @@ pub fn unlink(store: &Store, now_ms: i64, person: &PersonRow) -> Result<(), Reso
     })
 }
 
-/// The roles that follow from somebody's groups, the highest where there are several.
-fn roles_of(
-    tx: &ReadTx<'_>,
-    identity: &Identity,
-    group_roles: &[GroupRole],
-) -> Result<BTreeMap<Uuid, Role>, StoreError> {
-    let organizations = tx.organizations()?;
-    let mut roles = BTreeMap::new();
-    for wanted in group_roles.iter().filter(|wanted| identity.groups.contains(&wanted.group)) {
-        let named = find_organization(&organizations, &wanted.organization);
-        let Some(organization) = named else {
+/// What follows from somebody's groups now.
+#[derive(Debug, Default)]
+struct Wanted {
+    /// The roles, the highest where there are several.
+    roles: BTreeMap<Uuid, Role>,
+    /// Where a role that followed from groups before stays.
+    stays: Stays,
+}
+
+/// Where roles stay because what is known now does not speak against them.
+#[derive(Debug, Default)]
+enum Stays {
+    /// Nowhere.
+    #[default]
+    Nowhere,
+    /// Everywhere: the provider does not tell the groups.
+    Everywhere,
+    /// But in these organizations: one of the groups leads into an organization that is not found, which may have got another name.
+    AllBut(BTreeSet<Uuid>),
+}
+
+impl Wanted {
+    fn of(tx: &ReadTx<'_>, identity: &Identity, mappings: &GroupMappings) -> Result<Self, StoreError> {
+        let Some(groups) = &identity.groups else {
+            // Where no group leads anywhere, none needs to be known.
+            if mappings.roles.is_empty() {
+                return Ok(Self::default());
+            }
             tracing::warn!(
-                group = wanted.group,
-                organization = wanted.organization,
-                "a group leads into an organization that does not exist"
+                issuer = identity.issuer,
+                "the sign-in provider does not tell somebody's groups; roles that followed from them stay as they were"
             );
-            continue;
+            return Ok(Self { stays: Stays::Everywhere, ..Self::default() });
         };
-        let role = roles.entry(organization.id).or_insert(wanted.role);
-        *role = wanted.role.max(*role);
+        let organizations = tx.organizations()?;
+        let (mut roles, mut found, mut is_one_missing) = (BTreeMap::new(), BTreeSet::new(), false);
+        for known in &mappings.roles {
+            let is_in = groups.contains(&known.group);
+            match find_organization(&organizations, &known.organization) {
+                Some(organization) => {
+                    found.insert(organization.id);
+                    if is_in {
+                        let role = roles.entry(organization.id).or_insert(known.role);
+                        *role = known.role.max(*role);
+                    }
+                }
+                None if is_in => {
+                    known.warn_of_missing();
+                    is_one_missing = true;
+                }
+                None => {}
+            }
+        }
+        Ok(Self { roles, stays: if is_one_missing { Stays::AllBut(found) } else { Stays::Nowhere } })
     }
-    Ok(roles)
+
+    /// The role by groups in an organization, after `before`.
+    fn role_in(&self, organization: Uuid, before: Option<Role>) -> Option<Role> {
+        let stays = match &self.stays {
+            Stays::Nowhere => false,
+            Stays::Everywhere => true,
+            Stays::AllBut(found) => !found.contains(&organization),
+        };
+        self.roles.get(&organization).copied().or(before.filter(|_| stays))
+    }
+
+    /// Why somebody has no access who has none otherwise.
+    const fn no_access(&self) -> IdentityError {
+        match self.stays {
+            Stays::Everywhere => IdentityError::GroupsUnknown,
+            Stays::Nowhere | Stays::AllBut(_) => IdentityError::NoAccess,
+        }
+    }
 }
 
 /// Somebody at the door, in the transaction that lets them in.
@@ -245,13 +350,13 @@ fn apply_groups(
     tx: &WriteTx<'_>,
     now_ms: i64,
     person: &PersonRow,
-    wanted: &BTreeMap<Uuid, Role>,
+    wanted: &Wanted,
 ) -> Result<(), StoreError> {
     let before = tx.reading().group_roles(person.id)?;
-    let organizations: BTreeSet<Uuid> = before.keys().chain(wanted.keys()).copied().collect();
+    let organizations: BTreeSet<Uuid> = before.keys().chain(wanted.roles.keys()).copied().collect();
     for organization in organizations {
         let sources = tx.reading().role_sources(organization, person.id)?;
-        let now = RoleSources { by_groups: wanted.get(&organization).copied(), ..sources };
+        let now = RoleSources { by_groups: wanted.role_in(organization, sources.by_groups), ..sources };
         if now == sources {
             continue;
         }

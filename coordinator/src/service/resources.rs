@@ -17,10 +17,11 @@ use std::sync::Arc;
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::Caller;
 use super::administration::{is_name, is_unseen};
-use super::{Caller, Credential};
+use super::identities::GroupMappings;
 use crate::Entropy;
-use crate::store::{AuditRow, NetworkRow, ReadTx, Role, Store, StoreError};
+use crate::store::{AuditRow, NetworkRow, ReadTx, Role, Store, StoreError, WriteTx};
 
 /// One call in an organization.
 #[derive(Debug, Clone, Copy)]
@@ -37,6 +38,8 @@ pub struct Call<'a> {
     pub role: Role,
     /// Who calls.
     pub caller: &'a Caller,
+    /// From which groups roles follow, where a provider is known; a command on the coordinator's machine knows of none.
+    pub groups: Option<&'a Arc<GroupMappings>>,
 }
 
 /// A caller in one organization.
@@ -55,32 +58,7 @@ impl Membership {
     #[must_use]
     pub fn call<'a>(&'a self, store: &'a Store, entropy: &'a Entropy, now_ms: i64) -> Call<'a> {
         let Self { caller, organization, role } = self;
-        Call { store, entropy, now_ms, organization: *organization, role: *role, caller }
-    }
-
-    /// Looks again, when a request's body is there: somebody may have held it back until the role was taken away.
-    ///
-    /// # Errors
-    /// A role that is not what it was, a session or token that has ended, or the database's.
-    pub fn check_still(&self, store: &Store, now_ms: i64) -> Result<(), ResourceError> {
-        let is_still = store.read(|tx| {
-            let role = tx.memberships(self.caller.person.id)?.get(&self.organization).copied();
-            let is_there = match &self.caller.credential {
-                Credential::Session(id) => {
-                    tx.sessions(self.caller.person.id, now_ms)?.iter().any(|session| session.id == *id)
-                }
-                Credential::ApiToken { id, .. } => {
-                    tx.api_tokens(self.organization)?.iter().any(|token| token.id == *id)
-                }
-                Credential::Command => true,
-            };
-            Ok::<_, StoreError>(is_there && role.is_some_and(|role| role >= self.role))
-        })?;
-        if is_still {
-            Ok(())
-        } else {
-            Err(ResourceError::Forbidden("your role has changed meanwhile; try again"))
-        }
+        Call { store, entropy, now_ms, organization: *organization, role: *role, caller, groups: None }
     }
 }
 
@@ -93,6 +71,9 @@ pub enum ResourceError {
     /// The link of an invitation leads nowhere, or not any more.
     #[error("this invitation is unknown, used or expired; ask for a new one")]
     InvitationUnusable,
+    /// The session has ended.
+    #[error("you are not signed in any more; sign in and try again")]
+    SignedOut,
     /// A field is wrong.
     #[error("{field}: {why}")]
     Invalid {
@@ -104,6 +85,14 @@ pub enum ResourceError {
     /// It does not fit what there is.
     #[error("{0}")]
     Conflict(String),
+    /// It is too much for now.
+    #[error("{why}")]
+    TooMany {
+        /// Of what.
+        why: String,
+        /// Seconds until there is room again.
+        retry_after_s: u64,
+    },
     /// The caller's role does not suffice.
     #[error("{0}")]
     Forbidden(&'static str),
@@ -122,6 +111,21 @@ impl ResourceError {
 }
 
 impl Call<'_> {
+    /// Changes something, in one transaction with another look at who asks: between the check of a request and its change a role may
+    /// be taken away, a session or a token may end. Every change of a call goes this way.
+    fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&WriteTx<'_>) -> Result<T, ResourceError> + Send + 'static,
+    ) -> Result<T, ResourceError> {
+        let (caller, now_ms, needed) = (self.caller.clone(), self.now_ms, (self.organization, self.role));
+        self.store.write(move |tx| {
+            if !caller.still_has(&tx.reading(), now_ms, needed)? {
+                return Err(ResourceError::Forbidden("your role has changed meanwhile; try again"));
+            }
+            work(tx)
+        })
+    }
+
     /// An entry of the audit log for what this call does.
     fn audit(&self, action: &'static str, subject: impl ToString, details: &impl Serialize) -> AuditRow {
         let details = serde_json::to_string(details).unwrap_or_default();

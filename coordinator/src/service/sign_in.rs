@@ -102,9 +102,9 @@ pub fn open_session(
 /// A wrong or unusable password, a caller that is no browser, or the database's.
 pub fn change_password(
     store: &Store,
+    now_ms: i64,
     caller: &Caller,
-    current: Option<&str>,
-    new: &str,
+    (current, new): (Option<&str>, &str),
 ) -> Result<(), ResourceError> {
     let Some(session) = caller.session() else {
         return Err(ResourceError::Forbidden("a password is changed at a browser"));
@@ -114,10 +114,14 @@ pub fn change_password(
         return Err(ResourceError::Forbidden("the current password is not this one"));
     }
     let hash = passwords::hash(new).map_err(|why| ResourceError::Invalid { field: "new_password", why })?;
-    let person = caller.person.id;
+    let caller = caller.clone();
     store.write(move |tx| {
-        tx.set_password(person, &hash)?;
-        Ok(tx.delete_other_sessions(person, Some(session))?)
+        // Somebody with another session may have set one meanwhile, which ended this session.
+        if !caller.is_signed_in(&tx.reading(), now_ms)? {
+            return Err(ResourceError::SignedOut);
+        }
+        tx.set_password(caller.person.id, &hash)?;
+        Ok(tx.delete_other_sessions(caller.person.id, Some(session))?)
     })
 }
 

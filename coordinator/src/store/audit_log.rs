@@ -72,6 +72,21 @@ impl ReadTx<'_> {
     }
 }
 
+impl ReadTx<'_> {
+    /// The entries after `since_ms` of invitations that named a mail address, oldest first.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub fn mailed_invitations(&self, since_ms: i64) -> Result<Vec<AuditRow>, StoreError> {
+        let sql = "SELECT id, organization_id, at, actor, action, subject, details FROM audit_log
+                   WHERE action = 'invitation.create' AND at > ?1 AND json_extract(details, '$.mail_address') IS NOT NULL
+                   ORDER BY at";
+        let mut statement = self.sql().prepare_cached(sql)?;
+        let rows = statement.query_map([since_ms], audit_row)?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+}
+
 impl WriteTx<'_> {
     /// Adds an entry, in the transaction of the change that it speaks of; its `id` is given by the database.
     ///

@@ -35,10 +35,12 @@ pub struct EnrollmentKeyRow {
     pub is_ephemeral: bool,
     /// The only machine that may use it, where it is for one.
     pub public_key: Option<PublicKey>,
+    /// Who made it; none for a command, and where it is not known.
+    pub created_by: Option<Uuid>,
 }
 
 const COLUMNS: &str = "id, network_id, single_use, created_at, expires_at, revoked_at, use_count, last_used_at, \
-                       description, tags, is_ephemeral, public_key";
+                       description, tags, is_ephemeral, public_key, created_by";
 
 fn enrollment_key(row: &Row<'_>) -> rusqlite::Result<EnrollmentKeyRow> {
     Ok(EnrollmentKeyRow {
@@ -54,6 +56,7 @@ fn enrollment_key(row: &Row<'_>) -> rusqlite::Result<EnrollmentKeyRow> {
         tags: json(row, "tags")?,
         is_ephemeral: row.get("is_ephemeral")?,
         public_key: parse_optional(row, "public_key")?,
+        created_by: parse_optional(row, "created_by")?,
     })
 }
 
@@ -76,6 +79,26 @@ impl ReadTx<'_> {
         let sql = format!("SELECT {COLUMNS} FROM enrollment_keys WHERE id = ?1");
         let mut statement = self.sql().prepare_cached(&sql)?;
         Ok(statement.query_row([id.to_string()], enrollment_key).optional()?)
+    }
+
+    /// The keys into an organization's networks that a person made and that still let somebody in.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub fn usable_enrollment_keys_of(
+        &self,
+        organization: Uuid,
+        person: Uuid,
+        now_ms: i64,
+    ) -> Result<Vec<Uuid>, StoreError> {
+        let sql = "SELECT enrollment_keys.id FROM enrollment_keys JOIN networks ON networks.id = network_id
+                   WHERE organization_id = ?1 AND created_by = ?2 AND expires_at > ?3 AND revoked_at IS NULL
+                     AND (single_use = 0 OR use_count = 0)
+                   ORDER BY enrollment_keys.created_at, enrollment_keys.id";
+        let mut statement = self.sql().prepare_cached(sql)?;
+        let ids = (organization.to_string(), person.to_string(), now_ms);
+        let rows = statement.query_map(ids, |row| parse(row, "id"))?;
+        Ok(rows.collect::<Result<_, _>>()?)
     }
 
     /// All keys, oldest first. A row that cannot be read is logged and left out.
@@ -105,8 +128,8 @@ impl WriteTx<'_> {
     pub fn insert_enrollment_key(&self, key: &EnrollmentKeyRow, hash: SecretHash) -> Result<(), StoreError> {
         self.sql().execute(
             "INSERT INTO enrollment_keys (id, key_hash, network_id, single_use, created_at, expires_at, description,
-                                          tags, is_ephemeral, public_key)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                                          tags, is_ephemeral, public_key, created_by)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
             (
                 key.id.to_string(),
                 hash.0,
@@ -118,6 +141,7 @@ impl WriteTx<'_> {
                 to_json(&key.tags),
                 key.is_ephemeral,
                 key.public_key.map(|key| key.to_string()),
+                key.created_by.map(|id| id.to_string()),
             ),
         )?;
         Ok(())

@@ -98,6 +98,18 @@ impl ReadTx<'_> {
         Ok(row.optional()?)
     }
 
+    /// Everybody who made an enrollment key, by id.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub fn enrollment_key_makers(&self) -> Result<BTreeMap<Uuid, PersonRow>, StoreError> {
+        let sql = "SELECT id AS person_id, name AS person_name FROM people
+                   WHERE id IN (SELECT created_by FROM enrollment_keys)";
+        let mut statement = self.sql().prepare_cached(sql)?;
+        let rows = statement.query_map((), |row| person(row).map(|person| (person.id, person)))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
     /// The organizations that a person belongs to, and as what.
     ///
     /// # Errors

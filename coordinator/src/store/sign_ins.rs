@@ -95,13 +95,13 @@ impl ReadTx<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Whether a link of a person is neither used nor over.
+    /// Whether a link is neither used nor over.
     ///
     /// # Errors
     /// Where the database does not answer.
-    pub fn has_open_sign_in_link(&self, person: Uuid, now_ms: i64) -> Result<bool, StoreError> {
-        let sql = "SELECT 1 FROM sign_in_links WHERE person_id = ?1 AND used_at IS NULL AND expires_at > ?2";
-        Ok(self.sql().prepare_cached(sql)?.exists((person.to_string(), now_ms))?)
+    pub fn is_sign_in_link_open(&self, token: SecretHash, now_ms: i64) -> Result<bool, StoreError> {
+        let sql = "SELECT 1 FROM sign_in_links WHERE token_hash = ?1 AND used_at IS NULL AND expires_at > ?2";
+        Ok(self.sql().prepare_cached(sql)?.exists((token.0, now_ms))?)
     }
 
     /// The API token with this hash, if its time is not over.
@@ -154,6 +154,15 @@ impl WriteTx<'_> {
         let sql = "UPDATE sign_in_links SET used_at = ?2
                    WHERE token_hash = ?1 AND used_at IS NULL AND expires_at > ?2 RETURNING person_id";
         Ok(self.sql().query_row(sql, (token.0, now_ms), |row| parse(row, "person_id")).optional()?)
+    }
+
+    /// Takes all links of a person away.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub fn delete_sign_in_links(&self, person: Uuid) -> Result<(), StoreError> {
+        self.sql().execute("DELETE FROM sign_in_links WHERE person_id = ?1", [person.to_string()])?;
+        Ok(())
     }
 
     /// Adds a session.

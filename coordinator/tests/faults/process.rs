@@ -151,7 +151,7 @@ pub(crate) fn send(
     write!(
         stream,
         "{method} {path} HTTP/1.1\r\nHost: warren\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n\
-         Content-Length: {length}\r\n\r\n{body}"
+         Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
     )?;
     let mut text = String::new();
     stream.read_to_string(&mut text)?;

@@ -23,7 +23,10 @@ fn slow(served: &Served, number: u32) -> TcpStream {
     let begun = match number % 3 {
         0 => "",
         1 => "POST /api/v1/enroll HTTP/1.1\r\nHost: warren\r\nX-Slow: ",
-        _ => "POST /api/v1/enroll HTTP/1.1\r\nHost: warren\r\nContent-Length: 1000\r\n\r\n{",
+        _ => {
+            "POST /api/v1/enroll HTTP/1.1\r\nHost: warren\r\nContent-Type: application/json\r\n\
+             Content-Length: 1000\r\n\r\n{"
+        }
     };
     stream.write_all(begun.as_bytes()).unwrap();
     stream

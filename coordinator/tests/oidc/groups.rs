@@ -1,13 +1,17 @@
 //! Who comes in, as whom, and with which role.
 
-use coordinator::service::resources::members::MemberRole;
+use std::sync::Arc;
+
+use coordinator::service::resources::members::{MemberRole, Removal};
 use coordinator::service::resources::organizations::{self, OrganizationName};
+use coordinator::service::resources::{Membership, ResourceError};
+use coordinator::service::{Caller, Credential};
 use coordinator::store::Role;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::fixture::START;
 use super::hostile::Hostile;
-use super::{Stage, now_ms};
+use super::{Stage, group, now_ms};
 
 #[test]
 fn a_member_of_a_group_comes_in_with_its_role_and_back_to_the_page_where_they_began() {
@@ -109,7 +113,9 @@ fn what_a_group_gave_is_taken_away_with_it_and_what_somebody_gave_stays() {
 fn groups_never_take_the_last_owner_away() {
     let provider = Hostile::start();
     let stage = Stage::before(&provider);
-    let owner = stage.server.fixture.member(Role::Owner);
+    let mut owner = stage.server.fixture.member(Role::Owner);
+    // By a command, as the owner's own role goes and comes back.
+    owner.caller = Arc::new(Caller { credential: Credential::Command, ..(*owner.caller).clone() });
     let claims = |groups: &[&str]| json!({"sub": "ada-1", "preferred_username": "ada", "groups": groups});
     stage.sign_in(&provider, claims(&["bosses"])).unwrap();
     let call = stage.server.fixture.coordinator.call(START, &owner);
@@ -117,7 +123,7 @@ fn groups_never_take_the_last_owner_away() {
     stage.sign_in(&provider, claims(&["everybody"])).unwrap();
     assert_eq!(stage.role_of("ada"), Some(Role::Owner));
     let ada = call.members().unwrap().into_iter().find(|member| member.name == "ada").unwrap().id;
-    assert!(call.remove_member(ada).is_err());
+    assert!(call.remove_member(ada, Removal::default()).is_err());
     call.set_member_role(owner.caller.person.id, MemberRole { role: Role::Owner }).unwrap();
     stage.sign_in(&provider, claims(&["everybody"])).unwrap();
     assert_eq!(stage.role_of("ada"), Some(Role::Viewer), "there is another one now");
@@ -189,7 +195,10 @@ fn who_is_signed_in_links_the_account_and_comes_in_that_way_from_then_on() {
         204
     );
     assert_eq!(send("DELETE", &owner).status, 204);
-    assert_eq!(stage.sign_in(&provider, json!({"sub": "boss"})), Err("/?refused=no-access".to_owned()));
+    assert_eq!(
+        stage.sign_in(&provider, json!({"sub": "boss", "groups": []})),
+        Err("/?refused=no-access".to_owned())
+    );
 }
 
 #[test]
@@ -201,7 +210,10 @@ fn a_link_that_began_in_a_session_that_ended_meanwhile_links_nothing() {
     provider.says().nonce.clone_from(&begun.query["nonce"]);
     assert_eq!(stage.server.send("POST", "/api/v1/sign-out", &[("Cookie", &owner)], b"").status, 204);
     assert_eq!(stage.finish(&begun).0, "/account?refused=expired");
-    assert_eq!(stage.sign_in(&provider, json!({"sub": "ada-1"})), Err("/?refused=no-access".to_owned()));
+    assert_eq!(
+        stage.sign_in(&provider, json!({"sub": "ada-1", "groups": []})),
+        Err("/?refused=no-access".to_owned())
+    );
 }
 
 #[test]
@@ -228,4 +240,116 @@ fn groups_that_only_the_user_info_endpoint_tells_count_and_another_ones_do_not()
     assert_eq!(stage.role_of("ada"), Some(Role::Admin));
     provider.says().user_info = Some(json!({"sub": "eve-1", "groups": ["bosses"]}));
     assert_eq!(stage.sign_in(&provider, claims), Err("/?refused=provider".to_owned()));
+}
+
+/// What the provider says where it does not tell the groups.
+fn untold() -> [Value; 6] {
+    let ada = json!({"sub": "ada-1", "preferred_username": "ada"});
+    let with = |more: Value| {
+        let mut claims = ada.clone();
+        claims.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        claims
+    };
+    [
+        ada.clone(),
+        with(json!({"groups": null})),
+        with(json!({"groups": {"everybody": true}})),
+        with(
+            json!({"_claim_names": {"groups": "src1"}, "_claim_sources": {"src1": {"endpoint": "https://graph.example"}}}),
+        ),
+        with(json!({"groups": [], "_claim_names": {"groups": "src1"}})),
+        with(json!({"groups": vec!["everybody"; 10_001]})),
+    ]
+}
+
+#[test]
+fn groups_that_the_provider_does_not_tell_take_nothing_away_and_an_empty_list_does() {
+    let provider = Hostile::start();
+    let stage = Stage::before(&provider);
+    let told = |groups: &[&str]| json!({"sub": "ada-1", "preferred_username": "ada", "groups": groups});
+    stage.sign_in(&provider, told(&["ops"])).unwrap();
+    let wanted = json!({"description": "backup", "role": "admin"});
+    let caller = stage.caller_of("ada");
+    let organization = stage.organization();
+    let ada = Membership { caller: Arc::new(caller), organization, role: Role::Admin };
+    let call = stage.server.fixture.coordinator.call(now_ms(), &ada);
+    call.create_api_token(serde_json::from_value(wanted).unwrap()).unwrap();
+    for claims in untold() {
+        let brief: String = claims.to_string().chars().take(200).collect();
+        assert_eq!(stage.sign_in(&provider, claims).unwrap(), "ada", "{brief}");
+        assert_eq!(stage.role_of("ada"), Some(Role::Admin), "{brief}");
+        assert_eq!(call.api_tokens().unwrap().len(), 1, "{brief}");
+    }
+    assert_eq!(stage.sign_in(&provider, told(&[])), Err("/?refused=no-access".to_owned()));
+    assert_eq!(stage.role_of("ada"), None);
+}
+
+#[test]
+fn who_has_no_access_but_by_groups_that_are_not_told_hears_that_they_are_not() {
+    let provider = Hostile::start();
+    let stage = Stage::before(&provider);
+    for claims in untold() {
+        assert_eq!(stage.sign_in(&provider, claims), Err("/?refused=groups-unknown".to_owned()));
+    }
+    assert_eq!(stage.people(), 1, "nothing is left of them");
+}
+
+#[test]
+fn an_organization_that_got_another_name_keeps_whom_its_groups_let_in() {
+    let provider = Hostile::start();
+    let stage = Stage::before(&provider);
+    let claims = |groups: &[&str]| json!({"sub": "ada-1", "preferred_username": "ada", "groups": groups});
+    stage.sign_in(&provider, claims(&["ops"])).unwrap();
+    let owner = stage.server.fixture.member(Role::Owner);
+    let name = OrganizationName { name: "renamed".into() };
+    stage.server.fixture.coordinator.call(START, &owner).rename_organization(name).unwrap();
+    stage.sign_in(&provider, claims(&["ops"])).unwrap();
+    assert_eq!(stage.role_of("ada"), Some(Role::Admin), "what leads into nothing says nothing");
+    assert_eq!(stage.sign_in(&provider, claims(&["strangers"])), Err("/?refused=no-access".to_owned()));
+    assert_eq!(stage.role_of("ada"), None, "no group of theirs could lead there");
+}
+
+#[test]
+fn a_role_that_no_group_gives_any_more_is_changed_by_hand() {
+    let provider = Hostile::start();
+    let stage = Stage::before(&provider);
+    let claims = json!({"sub": "ada-1", "preferred_username": "ada", "groups": ["ops"]});
+    stage.sign_in(&provider, claims.clone()).unwrap();
+    let change = |stage: &Stage, role: Role| {
+        let owner = stage.server.fixture.member(Role::Owner);
+        let call = stage.server.fixture.coordinator.call(START, &owner);
+        let ada = call.members().unwrap().into_iter().find(|member| member.name == "ada").unwrap().id;
+        call.set_member_role(ada, MemberRole { role })
+    };
+    assert!(matches!(change(&stage, Role::Viewer), Err(ResourceError::Conflict(_))));
+    let without_ops = stage.with_groups(&provider, vec![group("everybody", Role::Viewer)]);
+    assert_eq!(without_ops.role_of("ada"), Some(Role::Admin));
+    change(&without_ops, Role::Member).unwrap();
+    assert_eq!(without_ops.role_of("ada"), Some(Role::Member));
+    without_ops.sign_in(&provider, claims.clone()).unwrap();
+    assert_eq!(without_ops.role_of("ada"), Some(Role::Member), "given by hand, so it stays");
+
+    let again = without_ops.with_groups(&provider, vec![group("ops", Role::Admin)]);
+    again.sign_in(&provider, claims).unwrap();
+    assert!(matches!(change(&again, Role::Viewer), Err(ResourceError::Conflict(_))));
+    let elsewhere = Hostile::start();
+    let moved = again.with_groups(&elsewhere, vec![group("ops", Role::Admin)]);
+    change(&moved, Role::Viewer).unwrap();
+    assert_eq!(moved.role_of("ada"), Some(Role::Viewer), "whom the new provider does not know");
+}
+
+#[test]
+fn a_command_changes_a_role_by_groups_as_it_knows_of_no_provider() {
+    let provider = Hostile::start();
+    let stage = Stage::before(&provider);
+    stage
+        .sign_in(&provider, json!({"sub": "ada-1", "preferred_username": "ada", "groups": ["ops"]}))
+        .unwrap();
+    let fixture = &stage.server.fixture;
+    let changed = fixture.command(START, |call| {
+        let ada = call.members()?.into_iter().find(|member| member.name == "ada").unwrap().id;
+        call.set_member_role(ada, MemberRole { role: Role::Viewer })
+    });
+    changed.unwrap();
+    assert_eq!(stage.role_of("ada"), Some(Role::Viewer));
 }

@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use coordinator::http::Site;
 use coordinator::http::oidc::{Oidc, ProviderSettings};
 use coordinator::service::identities::GroupRole;
-use coordinator::service::sign_in;
+use coordinator::service::{Caller, sign_in};
 use coordinator::store::Role;
 use fixture::Fixture;
 use fixture::client::Server;
@@ -89,6 +89,14 @@ impl Stage {
         Self { server: Server::start_site(fixture, site) }
     }
 
+    /// The same installation, started anew with a provider and other groups.
+    pub(crate) fn with_groups(self, provider: &Hostile, groups: Vec<GroupRole>) -> Self {
+        let oidc = Oidc::new("Company".into(), settings(&provider.issuer, CLIENT_SECRET), groups).unwrap();
+        let fixture = self.server.stop().restart();
+        let site = Site::new(fixture.coordinator.clone(), Some(PUBLIC_URL)).with_oidc(Some(oidc));
+        Self { server: Server::start_site(fixture, site) }
+    }
+
     pub(crate) fn before(provider: &Hostile) -> Self {
         Self::new(settings(&provider.issuer, CLIENT_SECRET))
     }
@@ -148,6 +156,13 @@ impl Stage {
         let session =
             sign_in::open_session(coordinator.store(), coordinator.entropy(), now_ms(), (person.id, "x"));
         format!("warren_session={}", *session.unwrap().to_text())
+    }
+
+    /// Somebody by name, in a browser.
+    pub(crate) fn caller_of(&self, name: &str) -> Caller {
+        let cookie = self.session_of(name);
+        let token = cookie.split_once('=').unwrap().1.parse().unwrap();
+        Caller::of_session(self.server.fixture.coordinator.store(), now_ms(), &token).unwrap()
     }
 
     pub(crate) fn role_of(&self, name: &str) -> Option<Role> {

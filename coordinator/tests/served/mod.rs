@@ -93,8 +93,10 @@ impl Served {
     pub(crate) fn connect(&self, head: &str, body: &str) -> TcpStream {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-        let length = body.len();
-        write!(stream, "{head} HTTP/1.1\r\nHost: warren\r\nContent-Length: {length}\r\n\r\n{body}").unwrap();
+        let (length, kind) =
+            (body.len(), if body.is_empty() { "" } else { "Content-Type: application/json\r\n" });
+        write!(stream, "{head} HTTP/1.1\r\nHost: warren\r\n{kind}Content-Length: {length}\r\n\r\n{body}")
+            .unwrap();
         stream
     }
 

@@ -55,8 +55,11 @@ fn request(
     let socket = TcpStream::connect(address)?;
     socket.set_read_timeout(Some(Duration::from_secs(30)))?;
     let mut stream = StreamOwned::new(connection, socket);
-    let length = body.len();
-    write!(stream, "{head} HTTP/1.1\r\nHost: {name}\r\nContent-Length: {length}\r\n\r\n{body}")?;
+    let (length, kind) = (body.len(), "application/json");
+    write!(
+        stream,
+        "{head} HTTP/1.1\r\nHost: {name}\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\r\n{body}"
+    )?;
     Ok(BufReader::new(stream))
 }
 

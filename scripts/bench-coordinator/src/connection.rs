@@ -71,8 +71,10 @@ impl Connection {
         body: &[u8],
     ) -> Result<Answer> {
         let length = body.len();
-        let head =
-            format!("{method} {path} HTTP/1.1\r\nHost: warren\r\n{headers}Content-Length: {length}\r\n\r\n");
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nHost: warren\r\n{headers}Content-Type: application/json\r\n\
+             Content-Length: {length}\r\n\r\n"
+        );
         self.stream.write_all(&[head.as_bytes(), body].concat()).await?;
         timeout(ANSWER_TIMEOUT, self.answer()).await.context("no answer in time")?
     }

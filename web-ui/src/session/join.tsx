@@ -8,6 +8,7 @@ import "./sign-in.css";
 import "./join.css";
 import { approveMachine, type MachineAnswer, refuseMachine, waitingMachine } from "../api/client";
 import type { NetworkChoice, WaitingMachine } from "../api/generated/api";
+import { onlyChoice, withoutNetwork } from "./join-choice";
 import { SignInForm } from "./sign-in-form";
 
 /** The code of an address such as `/join/WDJB-MJHT`; empty where a person types it. */
@@ -78,17 +79,18 @@ function Machine({ answer }: { answer: MachineAnswer | null }) {
 }
 
 function Decision({ machine }: { machine: WaitingMachine }) {
-  const [network, setNetwork] = useState(machine.networks[0]);
+  const [network, setNetwork] = useState(onlyChoice(machine.networks));
   const [done, setDone] = useState(machine.decision === "waiting" ? null : decided(machine));
   const [why, setWhy] = useState<string | null>(null);
   const [busy, setBusy] = useState(false);
-  const decide = async (call: (network: NetworkChoice) => Promise<string | null>, end: string) => {
-    if (!network) return;
+  // Whoever refuses does so as a member of an organization: of any where they might have let the machine in.
+  const refusing = network ?? machine.networks[0];
+  const decide = async (refusal: Promise<string | null>, end: string) => {
     setBusy(true);
-    const refusal = await call(network);
+    const why = await refusal;
     setBusy(false);
-    setWhy(refusal);
-    if (refusal === null) setDone(end);
+    setWhy(why);
+    if (why === null) setDone(end);
   };
   if (done !== null) {
     return (
@@ -109,23 +111,23 @@ function Decision({ machine }: { machine: WaitingMachine }) {
         <b>{machine.user_code}</b>.
       </p>
       <Facts machine={machine} />
-      {network ? (
+      {machine.networks.length > 0 ? (
         <Choice machine={machine} network={network} choose={setNetwork} />
       ) : (
-        <p class="refusal">You may let no machine in: this takes the role member. Ask an administrator.</p>
+        <p class="refusal">{withoutNetwork(machine)}</p>
       )}
       <button
         type="button"
         class="primary"
         disabled={busy || !network}
-        onClick={() => decide((network) => approveMachine(machine, network), letIn(machine, network))}
+        onClick={() => network && decide(approveMachine(machine, network), letIn(machine, network))}
       >
         Let it in
       </button>
       <button
         type="button"
-        disabled={busy || !network}
-        onClick={() => decide((network) => refuseMachine(machine, network), "It was refused, and is told so.")}
+        disabled={busy || !refusing}
+        onClick={() => refusing && decide(refuseMachine(machine, refusing), "It was refused, and is told so.")}
       >
         Refuse
       </button>
@@ -157,7 +159,7 @@ function Facts({ machine }: { machine: WaitingMachine }) {
 
 function Choice(props: {
   machine: WaitingMachine;
-  network: NetworkChoice;
+  network: NetworkChoice | undefined;
   choose: (network: NetworkChoice | undefined) => void;
 }) {
   const { networks } = props.machine;
@@ -169,7 +171,12 @@ function Choice(props: {
   return (
     <label>
       Network
-      <select value={props.network.network} onChange={chosen}>
+      <select value={props.network?.network ?? ""} onChange={chosen}>
+        {networks.length > 1 && (
+          <option value="" disabled>
+            Choose one
+          </option>
+        )}
         {networks.map((choice) => (
           <option key={choice.network} value={choice.network}>
             {label(choice)}

@@ -2,6 +2,7 @@
 
 const SENTENCES: Record<string, string> = {
   "no-access": "You have no access here. Ask an administrator.",
+  "groups-unknown": "The sign-in provider does not say which groups you are in. Ask an administrator.",
   denied: "The sign-in was cancelled, or refused there.",
   expired: "This sign-in took too long, or began in another browser. Try again.",
   invitation: "This invitation is unknown, used or expired. Ask for a new one.",

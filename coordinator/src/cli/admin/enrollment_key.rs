@@ -7,7 +7,7 @@ use super::super::error::CliError;
 use super::super::output::{answer, table, time};
 use super::Admin;
 use super::resources::id;
-use crate::service::resources::enrollment_keys::{EnrollmentKey, NewEnrollmentKey};
+use crate::service::resources::enrollment_keys::{EnrollmentKey, KeyMaker, NewEnrollmentKey};
 
 /// Whether a key still lets somebody in, in a word.
 fn state(key: &EnrollmentKey, now_ms: i64) -> &'static str {
@@ -71,8 +71,12 @@ impl Admin {
                 "tags": key.tags, "ephemeral": key.is_ephemeral, "description": key.description,
                 "use_count": key.use_count, "created_at": time(key.created_at_ms),
                 "expires_at": time(key.expires_at_ms), "last_used_at": key.last_used_at_ms.map(time),
+                "created_by": key.created_by,
             }));
             let uses = format!("{}{}", key.use_count, if key.single_use { "/1" } else { "" });
+            let maker = key.created_by.map_or_else(String::new, |KeyMaker { name, is_member, .. }| {
+                if is_member { name } else { format!("{name} (gone)") }
+            });
             let tags = key.tags.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
             rows.push(vec![
                 key.id.to_string(),
@@ -81,10 +85,12 @@ impl Admin {
                 uses,
                 tags,
                 time(key.expires_at_ms),
+                maker,
                 key.description,
             ]);
         }
-        let text = table(&["ID", "NETWORK", "STATE", "USES", "TAGS", "EXPIRES", "DESCRIPTION"], &rows);
+        let text =
+            table(&["ID", "NETWORK", "STATE", "USES", "TAGS", "EXPIRES", "MADE BY", "DESCRIPTION"], &rows);
         answer(self.json, &json!({"enrollment_keys": listed}), &text)
     }
 }

@@ -18,7 +18,7 @@ use crate::service::resources::Call;
 use crate::service::resources::access_rules::AccessRuleText;
 use crate::service::resources::api_tokens::NewApiToken;
 use crate::service::resources::invitations::NewInvitation;
-use crate::service::resources::members::MemberRole;
+use crate::service::resources::members::{MemberRole, Removal};
 use crate::service::resources::networks::NetworkChange;
 use crate::service::resources::nodes::NodeChange;
 use crate::service::{AdminError, administration, operator};
@@ -150,10 +150,20 @@ impl Admin {
                     &format!("{name} is now {}", role.as_str()),
                 )
             }
-            MemberCommand::Remove { person } => {
+            MemberCommand::Remove { person, revoke_keys } => {
                 let (id, name) = find(person)?;
-                self.call(|call| Ok(call.remove_member(id)?))?;
-                answer(self.json, &json!({"removed": id}), &format!("removed {name}"))
+                let removal = Removal { revoke_keys: *revoke_keys };
+                let left = self.call(|call| Ok(call.remove_member(id, removal)?))?;
+                let keys = match (left.enrollment_keys, left.revoked) {
+                    (0, _) => String::new(),
+                    (count, true) => format!("; revoked {count} enrollment keys of theirs"),
+                    (count, false) => format!(
+                        "; {count} enrollment keys of theirs still let machines in: `admin enrollment-key list` shows them, `revoke ID` ends one"
+                    ),
+                };
+                let json =
+                    json!({"removed": id, "enrollment_keys": left.enrollment_keys, "revoked": left.revoked});
+                answer(self.json, &json, &format!("removed {name}{keys}"))
             }
         }
     }

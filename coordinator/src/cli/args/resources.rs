@@ -77,6 +77,9 @@ pub(in crate::cli) enum MemberCommand {
     Remove {
         /// Name or id
         person: String,
+        /// Revoke the enrollment keys that the person made, too
+        #[arg(long)]
+        revoke_keys: bool,
     },
 }
 

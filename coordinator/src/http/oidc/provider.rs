@@ -228,19 +228,25 @@ impl Claims {
         }
     }
 
+    /// The groups; none where the provider does not tell them all here: a claim that is missing or no list, one that is kept
+    /// elsewhere (OpenID Connect Core §5.6.2; Entra does so from 200 groups on), or more than are looked at.
+    fn groups(&self, claim: &str) -> Option<BTreeSet<String>> {
+        let elsewhere = self.other.get("_claim_names").and_then(|names| names.get(claim));
+        match self.other.get(claim).filter(|_| elsewhere.is_none()) {
+            Some(Value::String(one)) => Some(BTreeSet::from([one.clone()])),
+            Some(Value::Array(several)) if several.len() <= GROUPS_MAX => {
+                Some(several.iter().filter_map(Value::as_str).map(str::to_owned).collect())
+            }
+            Some(Value::Array(_) | Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_))
+            | None => None,
+        }
+    }
+
     fn into_identity(self, settings: &ProviderSettings, subject: String) -> Result<Identity, ProviderError> {
         if subject.is_empty() || subject.len() > SUBJECT_MAX {
             return Err(unusable("the subject has not 1 to 255 bytes"));
         }
-        let groups: BTreeSet<String> = match self.other.get(&settings.groups_claim) {
-            Some(Value::String(one)) => BTreeSet::from([one.clone()]),
-            Some(Value::Array(several)) => {
-                several.iter().filter_map(Value::as_str).take(GROUPS_MAX).map(str::to_owned).collect()
-            }
-            Some(Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_)) | None => {
-                BTreeSet::new()
-            }
-        };
+        let groups = self.groups(&settings.groups_claim);
         let name = self.username.or(self.email);
         Ok(Identity { issuer: settings.issuer.clone(), subject, name, groups })
     }

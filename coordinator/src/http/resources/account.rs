@@ -136,9 +136,9 @@ pub(crate) async fn change_password(
     site.limits.check_account(&caller.person.name, site.client(request.peer_addr(), request.headers()))?;
     let caller = caller.into_inner();
     let _turn = site.password_turn().await?;
-    site.call(move |coordinator, _| {
+    site.call(move |coordinator, now_ms| {
         let current = change.current_password.as_deref();
-        sign_in::change_password(coordinator.store(), &caller, current, &change.new_password)
+        sign_in::change_password(coordinator.store(), now_ms, &caller, (current, &change.new_password))
     })
     .await?;
     Ok(HttpResponse::NoContent().finish())

@@ -1,14 +1,14 @@
 //! Members: who belongs to an organization, as what.
 
 use actix_web::HttpResponse;
-use actix_web::web::{Data, Json, Path, Payload, ReqData};
+use actix_web::web::{Data, Json, Path, Payload, Query, ReqData};
 
 use super::super::problem::ApiError;
 use super::super::{Site, body};
 use super::{BODY_MAX, call, id};
 use crate::http::openapi::Refusal;
 use crate::service::resources::Membership;
-use crate::service::resources::members::{Member, MemberRole};
+use crate::service::resources::members::{Member, MemberRole, Removal, RemovedMember};
 
 /// The members, by name.
 #[utoipa::path(get, path = "/api/v1/organizations/{organization}/members", tag = "members", params(("organization" = Uuid, Path, description = "The organization's id")), responses(
@@ -39,17 +39,18 @@ pub(crate) async fn change(
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// Ends a membership: one's own, or as an admin another's. API tokens in that person's name end with it.
-#[utoipa::path(delete, path = "/api/v1/organizations/{organization}/members/{member}", tag = "members", params(("organization" = Uuid, Path, description = "The organization's id"), ("member" = Uuid, Path, description = "The person's id")), responses(
-    (status = 204, description = "Done"),
+/// Ends a membership: one's own, or as an admin another's. API tokens in that person's name end with it; enrollment keys that the
+/// person made work on unless they are to be revoked.
+#[utoipa::path(delete, path = "/api/v1/organizations/{organization}/members/{member}", tag = "members", params(("organization" = Uuid, Path, description = "The organization's id"), ("member" = Uuid, Path, description = "The person's id"), Removal), responses(
+    (status = 200, description = "Done, and what is left", body = RemovedMember),
     Refusal,
 ))]
 pub(crate) async fn remove(
     site: Data<Site>,
     member: ReqData<Membership>,
     ids: Path<(String, String)>,
-) -> Result<HttpResponse, ApiError> {
-    let person = id(&ids.1)?;
-    call(&site, member.into_inner(), move |_, call| call.remove_member(person)).await?;
-    Ok(HttpResponse::NoContent().finish())
+    removal: Query<Removal>,
+) -> Result<Json<RemovedMember>, ApiError> {
+    let (person, removal) = (id(&ids.1)?, removal.into_inner());
+    Ok(Json(call(&site, member.into_inner(), move |_, call| call.remove_member(person, removal)).await?))
 }

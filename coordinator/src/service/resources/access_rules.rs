@@ -137,7 +137,7 @@ impl Call<'_> {
         let (organization, id) = (self.organization, self.entropy.id(self.now_ms));
         let entry = self.audit("access-rule.create", id, &wanted);
         let row = wanted.into_row(id, network, self.now_ms);
-        self.store.write(move |tx| {
+        self.write(move |tx| {
             network_of(&tx.reading(), organization, network)?;
             if tx.reading().access_rules(network)?.len() >= RULES_MAX {
                 return Err(ResourceError::Conflict(format!(
@@ -162,7 +162,7 @@ impl Call<'_> {
     ) -> Result<AccessRule, ResourceError> {
         wanted.check()?;
         let (organization, entry) = (self.organization, self.audit("access-rule.replace", id, &wanted));
-        self.store.write(move |tx| {
+        self.write(move |tx| {
             network_of(&tx.reading(), organization, network)?;
             let known = tx.reading().access_rules(network)?.into_iter().find(|rule| rule.id == id);
             let known = known.ok_or(ResourceError::NotFound("access rule"))?;
@@ -179,7 +179,7 @@ impl Call<'_> {
     /// No such network or rule, or the database's.
     pub fn delete_access_rule(&self, network: Uuid, id: Uuid) -> Result<(), ResourceError> {
         let (organization, entry) = (self.organization, self.audit("access-rule.delete", id, &()));
-        self.store.write(move |tx| {
+        self.write(move |tx| {
             network_of(&tx.reading(), organization, network)?;
             if !tx.delete_access_rule(network, id)? {
                 return Err(ResourceError::NotFound("access rule"));

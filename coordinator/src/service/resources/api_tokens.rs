@@ -106,7 +106,7 @@ impl Call<'_> {
         let secret = Secret::from_random(self.entropy.secret());
         let (hash, entry, stored) =
             (secret.hash(), self.audit("api-token.create", row.id, &wanted), row.clone());
-        self.store.write(move |tx| {
+        self.write(move |tx| {
             if tx.reading().api_tokens(stored.organization_id)?.len() >= TOKENS_MAX {
                 return Err(ResourceError::Conflict(format!(
                     "there are {TOKENS_MAX} tokens; revoke some first"
@@ -128,7 +128,7 @@ impl Call<'_> {
         if !known.iter().any(|row| row.id == id && self.may_handle(row)) {
             return Err(ResourceError::NotFound("API token"));
         }
-        self.store.write(move |tx| {
+        self.write(move |tx| {
             tx.delete_api_token(organization, id)?;
             Ok(tx.insert_audit(&entry)?)
         })

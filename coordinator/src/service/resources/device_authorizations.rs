@@ -12,6 +12,9 @@ use crate::service::Caller;
 use crate::service::device_authorization::{Decision, KEY_LIFETIME_MS, UserCode, Waiting};
 use crate::store::{Admission, EnrollmentKeyRow, ReadTx, Role, SecretHash, Store, StoreError};
 
+/// The lowest role that lets machines in; the routes have it, too.
+const ROLE: Role = Role::Member;
+
 /// A machine that waits, for the person who decides.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
@@ -35,6 +38,8 @@ pub struct WaitingMachine {
     pub decision: MachineDecision,
     /// Where the caller may let it in.
     pub networks: Vec<NetworkChoice>,
+    /// Whether the caller's role suffices anywhere: where there are no networks, this tells why.
+    pub may_let_in: bool,
 }
 
 /// How it stands with a machine that asked to be let in.
@@ -101,6 +106,7 @@ pub fn show(
             Decision::Refused => MachineDecision::Refused,
         },
         networks,
+        may_let_in: caller.memberships.values().any(|role| *role >= ROLE),
     })
 }
 
@@ -108,7 +114,7 @@ fn choices(tx: &ReadTx<'_>, caller: &Caller) -> Result<Vec<NetworkChoice>, Store
     let organizations = tx.organizations()?;
     let mut choices = Vec::new();
     for network in tx.networks()? {
-        let may = caller.role_in(network.organization_id) >= Some(Role::Member);
+        let may = caller.role_in(network.organization_id) >= Some(ROLE);
         let organization = organizations.iter().find(|known| known.id == network.organization_id);
         if let Some(organization) = organization.filter(|_| may) {
             choices.push(NetworkChoice {
@@ -148,13 +154,14 @@ impl Call<'_> {
             tags: Vec::new(),
             is_ephemeral: false,
             public_key: Some(request.public_key),
+            created_by: self.maker().map(|maker| maker.id),
         };
         let details = json!({
             "network": approval.network, "public_key": request.public_key, "os": request.os,
             "address": waiting.address, "enrollment_key": row.id,
         });
         let entry = self.audit("device-authorization.approve", &request.name, &details);
-        self.store.write(move |tx| {
+        self.write(move |tx| {
             network_of(&tx.reading(), organization, row.network_id)?;
             tx.insert_enrollment_key(&row, hash)?;
             Ok::<_, ResourceError>(tx.insert_audit(&entry)?)
@@ -170,6 +177,6 @@ impl Call<'_> {
         let request = &waiting.request;
         let details = json!({"public_key": request.public_key, "os": request.os, "address": waiting.address});
         let entry = self.audit("device-authorization.refuse", &request.name, &details);
-        self.store.write(move |tx| Ok(tx.insert_audit(&entry)?))
+        self.write(move |tx| Ok(tx.insert_audit(&entry)?))
     }
 }

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::nodes::TAGS_MAX;
 use super::{Call, ResourceError, check_description, expiry, network_of};
-use crate::store::{EnrollmentKeyRow, Role, SecretHash};
+use crate::store::{EnrollmentKeyRow, PersonRow, Role, SecretHash};
 
 /// The longest life of an enrollment key: a year and a day.
 const LIFETIME_MAX_MS: i64 = 366 * DAY_MS;
@@ -45,6 +45,19 @@ pub struct EnrollmentKey {
     pub expires_at_ms: i64,
     /// When it was revoked, Unix milliseconds.
     pub revoked_at_ms: Option<i64>,
+    /// Who made it; absent for a command on the coordinator's machine, and where it is not known.
+    pub created_by: Option<KeyMaker>,
+}
+
+/// Who made an enrollment key.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct KeyMaker {
+    /// The person's id.
+    pub id: Uuid,
+    /// The person's name.
+    pub name: String,
+    /// Whether the person belongs to the organization now. A key outlives the membership of its maker until somebody revokes it.
+    pub is_member: bool,
 }
 
 /// A new enrollment key.
@@ -85,8 +98,8 @@ pub struct CreatedEnrollmentKey {
     pub key: String,
 }
 
-impl From<EnrollmentKeyRow> for EnrollmentKey {
-    fn from(row: EnrollmentKeyRow) -> Self {
+impl EnrollmentKey {
+    fn new(row: EnrollmentKeyRow, created_by: Option<KeyMaker>) -> Self {
         Self {
             id: row.id,
             network: row.network_id,
@@ -100,6 +113,7 @@ impl From<EnrollmentKeyRow> for EnrollmentKey {
             created_at_ms: row.created_at_ms,
             expires_at_ms: row.expires_at_ms,
             revoked_at_ms: row.revoked_at_ms,
+            created_by,
         }
     }
 }
@@ -110,14 +124,29 @@ impl Call<'_> {
     /// # Errors
     /// The database's.
     pub fn enrollment_keys(&self) -> Result<Vec<EnrollmentKey>, ResourceError> {
-        let (networks, keys) =
-            self.store.read(|tx| Ok::<_, ResourceError>((tx.networks()?, tx.enrollment_keys()?)))?;
-        let own: BTreeSet<Uuid> = networks
-            .into_iter()
-            .filter(|network| network.organization_id == self.organization)
-            .map(|network| network.id)
-            .collect();
-        Ok(keys.into_iter().filter(|key| own.contains(&key.network_id)).map(EnrollmentKey::from).collect())
+        self.store.read(|tx| {
+            let networks = tx.networks()?.into_iter();
+            let own = networks.filter(|network| network.organization_id == self.organization);
+            let own: BTreeSet<Uuid> = own.map(|network| network.id).collect();
+            let members = tx.members(self.organization)?.into_iter();
+            let members: BTreeSet<Uuid> = members.map(|member| member.person.id).collect();
+            let makers = tx.enrollment_key_makers()?;
+            let listed = tx.enrollment_keys()?.into_iter().filter(|key| own.contains(&key.network_id));
+            let key = |row: EnrollmentKeyRow| {
+                let maker = row.created_by.and_then(|id| makers.get(&id)).cloned();
+                let is_member = |id| members.contains(&id);
+                let maker =
+                    maker.map(|PersonRow { id, name }| KeyMaker { id, name, is_member: is_member(id) });
+                EnrollmentKey::new(row, maker)
+            };
+            Ok(listed.map(key).collect())
+        })
+    }
+
+    /// Whom a new key is by: nobody's where a command makes it.
+    pub(super) fn maker(&self) -> Option<KeyMaker> {
+        let PersonRow { id, name } = self.caller.person.clone();
+        (!self.caller.is_command()).then_some(KeyMaker { id, name, is_member: true })
     }
 
     /// Makes an enrollment key. Members who are no admins make such that one machine uses within a day, without tags: tags open
@@ -154,14 +183,18 @@ impl Call<'_> {
             tags: wanted.tags.iter().cloned().collect(),
             is_ephemeral: wanted.ephemeral,
             public_key: None,
+            created_by: self.maker().map(|maker| maker.id),
         };
         let (entry, stored) = (self.audit("enrollment-key.create", row.id, &wanted), row.clone());
-        self.store.write(move |tx| {
+        self.write(move |tx| {
             network_of(&tx.reading(), organization, stored.network_id)?;
             tx.insert_enrollment_key(&stored, hash)?;
             Ok::<_, ResourceError>(tx.insert_audit(&entry)?)
         })?;
-        Ok(CreatedEnrollmentKey { enrollment_key: row.into(), key: secret.to_text().to_string() })
+        Ok(CreatedEnrollmentKey {
+            enrollment_key: EnrollmentKey::new(row, self.maker()),
+            key: secret.to_text().to_string(),
+        })
     }
 
     /// Revokes an enrollment key; nodes that used it stay.
@@ -171,7 +204,7 @@ impl Call<'_> {
     pub fn revoke_enrollment_key(&self, id: Uuid) -> Result<(), ResourceError> {
         let (organization, now_ms) = (self.organization, self.now_ms);
         let entry = self.audit("enrollment-key.revoke", id, &());
-        self.store.write(move |tx| {
+        self.write(move |tx| {
             let missing = || ResourceError::NotFound("enrollment key");
             let key = tx.reading().enrollment_key_by_id(id)?.ok_or_else(missing)?;
             network_of(&tx.reading(), organization, key.network_id).map_err(|_| missing())?;

@@ -12,13 +12,25 @@ use crate::service::{
     administration::{PERSON_MAX, is_person_name},
     passwords,
 };
-use crate::store::{AuditRow, InvitationRow, PersonRow, Role, SecretHash, Store, StoreError, WriteTx};
+use crate::store::{
+    AuditRow, InvitationRow, PersonRow, ReadTx, Role, SecretHash, Store, StoreError, WriteTx,
+};
 
 /// The longest life of an invitation: 30 days.
 const LIFETIME_MAX_MS: i64 = 30 * 24 * 60 * 60 * 1000;
 
 /// The most open invitations of an organization.
 const OPEN_MAX: usize = 1000;
+
+/// The most invitations by mail of an account in an hour, in all its organizations together: who invites a team does it in one go,
+/// and who broke into an account writes to no more than these strangers by the operator's name.
+const MAILS_PER_PERSON: usize = 20;
+
+/// The same of an organization: three people at once. Many mail servers take a hundred an hour of one sender.
+const MAILS_PER_ORGANIZATION: usize = 60;
+
+/// What an hour is.
+const MAILS_PER_MS: i64 = 60 * 60 * 1000;
 
 /// An invitation; the link was shown once, when it was made.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -115,7 +127,7 @@ impl Call<'_> {
     /// Makes an invitation.
     ///
     /// # Errors
-    /// A role above the caller's, a lifetime out of bounds, too many of them, or the database's.
+    /// A role above the caller's, a lifetime out of bounds, too many of them, too many mails within an hour, or the database's.
     pub fn create_invitation(&self, wanted: NewInvitation) -> Result<CreatedInvitation, ResourceError> {
         if self.caller.is_api_token() {
             return Err(ResourceError::Forbidden(
@@ -139,9 +151,9 @@ impl Call<'_> {
             mail_address: wanted.mail_address.clone(),
         };
         let token = InvitationToken::from_random(self.entropy.secret());
-        let (hash, entry) = (token.hash(), self.audit("invitation.create", row.id, &wanted));
-        let (stored, now_ms) = (row.clone(), self.now_ms);
-        self.store.write(move |tx| {
+        let (hash, mut entry) = (token.hash(), self.audit(CREATE, row.id, &wanted));
+        let (stored, now_ms, is_command) = (row.clone(), self.now_ms, self.caller.is_command());
+        self.write(move |tx| {
             let known = tx.reading().invitations(stored.organization_id)?;
             let is_open =
                 |known: &&InvitationRow| known.accepted_at_ms.is_none() && known.expires_at_ms > now_ms;
@@ -149,6 +161,14 @@ impl Call<'_> {
                 return Err(ResourceError::Conflict(format!(
                     "{OPEN_MAX} invitations are open; take some back"
                 )));
+            }
+            if stored.mail_address.is_some() {
+                let mails = Mails::within_an_hour(&tx.reading(), &entry)?;
+                // Who may read the data directory may send whatever they like anyway; it counts for the organization.
+                if !is_command {
+                    mails.check(now_ms)?;
+                }
+                entry.details = mails.noted(&wanted);
             }
             tx.insert_invitation(&stored, hash)?;
             Ok(tx.insert_audit(&entry)?)
@@ -162,12 +182,64 @@ impl Call<'_> {
     /// No such invitation, or the database's.
     pub fn delete_invitation(&self, id: Uuid) -> Result<(), ResourceError> {
         let (organization, entry) = (self.organization, self.audit("invitation.delete", id, &()));
-        self.store.write(move |tx| {
+        self.write(move |tx| {
             if !tx.delete_invitation(organization, id)? {
                 return Err(ResourceError::NotFound("invitation"));
             }
             Ok(tx.insert_audit(&entry)?)
         })
+    }
+}
+
+/// What the audit log calls a new invitation.
+const CREATE: &str = "invitation.create";
+
+/// The invitations by mail of the last hour that count for another one, by their times, oldest first.
+struct Mails {
+    of_person: Vec<i64>,
+    of_organization: Vec<i64>,
+}
+
+impl Mails {
+    /// Those that count for what an entry of the audit log will say. The log tells, as an invitation may be taken back.
+    fn within_an_hour(tx: &ReadTx<'_>, entry: &AuditRow) -> Result<Self, StoreError> {
+        let sent = tx.mailed_invitations(entry.at_ms.saturating_sub(MAILS_PER_MS))?;
+        let times = |counts: &dyn Fn(&AuditRow) -> bool| {
+            sent.iter().filter(|known| counts(known)).map(|known| known.at_ms).collect()
+        };
+        Ok(Self {
+            of_person: times(&|known| known.actor == entry.actor),
+            of_organization: times(&|known| known.organization_id == entry.organization_id),
+        })
+    }
+
+    /// Whether one more may be sent.
+    fn check(&self, now_ms: i64) -> Result<(), ResourceError> {
+        let limits = [
+            ("an account sends", MAILS_PER_PERSON, &self.of_person),
+            ("an organization sends", MAILS_PER_ORGANIZATION, &self.of_organization),
+        ];
+        for (who, most, times) in limits {
+            // The one whose hour must be over before there are fewer than so many again.
+            if let Some(last) = times.len().checked_sub(most).and_then(|index| times.get(index)) {
+                let wait_ms = last.saturating_add(MAILS_PER_MS).saturating_sub(now_ms);
+                let retry_after_s = u64::try_from(wait_ms / 1000).unwrap_or_default() + 1;
+                let why = format!(
+                    "{who} at most {most} invitations by mail an hour; try again in {retry_after_s} s, or invite without an address and pass the link on"
+                );
+                return Err(ResourceError::TooMany { why, retry_after_s });
+            }
+        }
+        Ok(())
+    }
+
+    /// What the audit log says of one more.
+    fn noted(&self, wanted: &NewInvitation) -> String {
+        let mut details = serde_json::to_value(wanted).unwrap_or_default();
+        if let Some(details) = details.as_object_mut() {
+            details.insert("mails_in_an_hour".to_owned(), (self.of_organization.len() + 1).into());
+        }
+        details.to_string()
     }
 }
 
@@ -211,11 +283,14 @@ pub fn accept_as(store: &Store, now_ms: i64, caller: &Caller, token: &str) -> Re
     if caller.is_api_token() {
         return Err(ResourceError::Forbidden("an invitation is accepted at a browser"));
     }
-    let (person, link) = (caller.person.clone(), link_hash(token)?);
+    let (caller, link) = (caller.clone(), link_hash(token)?);
     store.write(move |tx| {
+        if !caller.is_signed_in(&tx.reading(), now_ms)? {
+            return Err(ResourceError::SignedOut);
+        }
         let invitation =
             tx.reading().open_invitation(link, now_ms)?.ok_or(ResourceError::InvitationUnusable)?;
-        Ok(let_in(tx, now_ms, &invitation, &person)?)
+        Ok(let_in(tx, now_ms, &invitation, &caller.person)?)
     })
 }
 

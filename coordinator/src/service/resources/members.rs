@@ -1,11 +1,11 @@
 //! Members of an organization. It always keeps an owner, and nobody gives away more than they have.
 
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::{Call, ResourceError};
-use crate::store::{MemberRow, Role, WriteTx};
+use crate::store::{AuditRow, MemberRow, Role, RoleSources, WriteTx};
 
 /// A member.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -18,6 +18,42 @@ pub struct Member {
     pub role: Role,
     /// Since when, Unix milliseconds.
     pub created_at_ms: i64,
+}
+
+/// How a membership ends.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, ToSchema, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct Removal {
+    /// Whether the enrollment keys that the person made are revoked.
+    #[serde(default)]
+    pub revoke_keys: bool,
+}
+
+/// What is left of a member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+pub struct RemovedMember {
+    /// How many enrollment keys that the person made still let machines in, or did so until now.
+    pub enrollment_keys: usize,
+    /// Whether they were revoked.
+    pub revoked: bool,
+}
+
+/// What becomes of a member.
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(untagged)]
+enum Wanted {
+    Role(MemberRole),
+    Gone(Removal),
+}
+
+impl Wanted {
+    const fn role(self) -> Option<Role> {
+        match self {
+            Self::Role(MemberRole { role }) => Some(role),
+            Self::Gone(_) => None,
+        }
+    }
 }
 
 /// Another role for a member.
@@ -44,36 +80,39 @@ impl Call<'_> {
         Ok(rows.into_iter().map(member).collect())
     }
 
-    /// Gives a member another role.
+    /// Gives a member another role. A role that followed from groups which nobody maps any more becomes one that somebody gave.
     ///
     /// # Errors
-    /// No such member, a role above the caller's, the last owner, or the database's.
+    /// No such member, a role below the one that a group gives, a role above the caller's, the last owner, or the database's.
     pub fn set_member_role(&self, person: Uuid, wanted: MemberRole) -> Result<(), ResourceError> {
-        self.change_member("member.role", person, Some(wanted.role))
+        self.change_member("member.role", person, Wanted::Role(wanted)).map(drop)
     }
 
-    /// Ends a membership; API tokens in that person's name end with it.
+    /// Ends a membership; API tokens in that person's name end with it. Enrollment keys that the person made do so only where they are to
+    /// be revoked: machines that are being set up may wait for them.
     ///
     /// # Errors
     /// No such member, one above the caller, the last owner, or the database's.
-    pub fn remove_member(&self, person: Uuid) -> Result<(), ResourceError> {
-        self.change_member("member.remove", person, None)
+    pub fn remove_member(&self, person: Uuid, removal: Removal) -> Result<RemovedMember, ResourceError> {
+        self.change_member("member.remove", person, Wanted::Gone(removal))
     }
 
     fn change_member(
         &self,
         action: &'static str,
         person: Uuid,
-        wanted: Option<Role>,
-    ) -> Result<(), ResourceError> {
+        change: Wanted,
+    ) -> Result<RemovedMember, ResourceError> {
+        let wanted = change.role();
         if self.caller.is_api_token() && self.role < Role::Owner {
             return Err(ResourceError::Forbidden("roles are given at a browser, or by a token of an owner"));
         }
         let (organization, own_role, now_ms) = (self.organization, self.role, self.now_ms);
         // A token that may only read does not end the membership of its person.
         let is_self = person == self.caller.person.id && !self.caller.is_api_token();
-        let mut entry = self.audit(action, "", &wanted.map(|role| MemberRole { role }));
-        self.store.write(move |tx| {
+        let mut entry = self.audit(action, "", &change);
+        let groups = self.groups.cloned();
+        self.write(move |tx| {
             let members = tx.reading().members(organization)?;
             let member = members.iter().find(|member| member.person.id == person);
             let member = member.ok_or(ResourceError::NotFound("member"))?;
@@ -89,14 +128,31 @@ impl Call<'_> {
                 let why = "this is the last owner: make somebody else an owner first";
                 return Err(ResourceError::Conflict(why.to_owned()));
             }
-            let by_groups = tx.reading().role_sources(organization, person)?.by_groups;
-            if wanted.is_some_and(|wanted| by_groups > Some(wanted)) {
+            let sources = tx.reading().role_sources(organization, person)?;
+            let follows = match (&groups, sources.by_groups) {
+                (Some(groups), Some(role)) => groups.may_give(&tx.reading(), organization, (person, role))?,
+                _ => false,
+            };
+            if follows && wanted.is_some_and(|wanted| sources.by_groups > Some(wanted)) {
                 let why = "a higher role follows from this member's groups at the sign-in provider; change it there";
                 return Err(ResourceError::Conflict(why.to_owned()));
             }
             entry.subject.clone_from(&member.person.name);
-            apply(tx, organization, person, wanted, now_ms)?;
-            Ok(tx.insert_audit(&entry)?)
+            let given = wanted.map(|role| RoleSources {
+                given: Some(role),
+                // What no group gives any more is the role that somebody gives now.
+                by_groups: sources.by_groups.filter(|_| follows),
+            });
+            apply(tx, organization, person, given, now_ms)?;
+            tx.insert_audit(&entry)?;
+            let keys = tx.reading().usable_enrollment_keys_of(organization, person, now_ms)?;
+            let revoked = matches!(change, Wanted::Gone(Removal { revoke_keys: true }));
+            for key in keys.iter().filter(|_| revoked) {
+                tx.revoke_enrollment_key(*key, now_ms)?;
+                let what = ("enrollment-key.revoke", key.to_string(), "null".to_owned());
+                tx.insert_audit(&AuditRow::new(organization, now_ms, entry.actor.clone(), what))?;
+            }
+            Ok(RemovedMember { enrollment_keys: keys.len(), revoked })
         })
     }
 }
@@ -105,12 +161,12 @@ fn apply(
     tx: &WriteTx<'_>,
     organization: Uuid,
     person: Uuid,
-    wanted: Option<Role>,
+    wanted: Option<RoleSources>,
     now_ms: i64,
 ) -> Result<(), ResourceError> {
     match wanted {
-        Some(role) => {
-            tx.set_membership(organization, person, role, now_ms)?;
+        Some(sources) => {
+            tx.set_role_sources(organization, person, sources, now_ms)?;
             // They might let in whom the new role may not.
             tx.delete_open_invitations(organization, person)?;
         }

@@ -119,7 +119,7 @@ impl Call<'_> {
         let (id, organization_id) = (self.entropy.id(self.now_ms), self.organization);
         let (free, ipv6) = (addressing::ipv4_ranges(self.entropy), addressing::ipv6_range(self.entropy));
         let (entry, now_ms) = (self.audit("network.create", &wanted.name, &wanted), self.now_ms);
-        self.store.write(move |tx| {
+        self.write(move |tx| {
             let known = tx.reading().networks()?;
             check_free_name(&known, organization_id, None, &wanted.name)?;
             if known.iter().filter(|known| known.organization_id == organization_id).count() >= NETWORKS_MAX {
@@ -160,7 +160,7 @@ impl Call<'_> {
             check_name("name", name, NAME_MAX)?;
         }
         let (organization, mut entry) = (self.organization, self.audit("network.change", "", &wanted));
-        self.store.write(move |tx| {
+        self.write(move |tx| {
             let mut row = network_of(&tx.reading(), organization, id)?;
             entry.subject.clone_from(&row.name);
             row.name = wanted.name.unwrap_or(row.name);
@@ -179,7 +179,7 @@ impl Call<'_> {
     /// No such network, one with nodes, or the database's.
     pub fn delete_network(&self, id: Uuid) -> Result<(), ResourceError> {
         let (organization, mut entry) = (self.organization, self.audit("network.delete", "", &()));
-        self.store.write(move |tx| {
+        self.write(move |tx| {
             let row = network_of(&tx.reading(), organization, id)?;
             let left = tx.reading().host_indexes(id)?.len();
             if left > 0 {

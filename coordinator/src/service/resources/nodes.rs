@@ -240,7 +240,7 @@ impl Call<'_> {
         }
         let (id, organization, now_ms) = (self.entropy.id(self.now_ms), self.organization, self.now_ms);
         let entry = self.audit("node.create", &wanted.name, &wanted);
-        self.store.write(move |tx| {
+        self.write(move |tx| {
             let network = network_of(&tx.reading(), organization, wanted.network)?;
             if tx.reading().node_by_public_key(&wanted.public_key)?.is_some() {
                 return Err(ResourceError::Conflict(
@@ -263,7 +263,7 @@ impl Call<'_> {
     /// No such node or network, a name that is taken, too many tags or relays, a full network, or the database's.
     pub fn update_node(&self, id: Uuid, wanted: NodeChange) -> Result<(), ResourceError> {
         let (organization, mut entry) = (self.organization, self.audit("node.change", "", &wanted));
-        self.store.write(move |tx| {
+        self.write(move |tx| {
             let (before, network) = node_of(&tx.reading(), organization, id)?;
             entry.subject = before.name.to_string();
             let (mut node, mut network) = (before.clone(), network);
@@ -286,7 +286,7 @@ impl Call<'_> {
     pub fn delete_node(&self, id: Uuid) -> Result<(), ResourceError> {
         let (organization, now_ms) = (self.organization, self.now_ms);
         let mut entry = self.audit("node.delete", "", &());
-        self.store.write(move |tx| {
+        self.write(move |tx| {
             let (node, _) = node_of(&tx.reading(), organization, id)?;
             entry.subject = node.name.to_string();
             tx.delete_node(id, now_ms)?;

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::{Call, ResourceError, check_name};
 use crate::Entropy;
 use crate::service::Caller;
-use crate::service::administration::NAME_MAX;
+use crate::service::administration::{NAME_MAX, is_id};
 use crate::store::{AuditRow, Role, Store};
 
 /// The most organizations that one person may own: nobody fills the disk with them.
@@ -59,7 +59,7 @@ pub fn create(
     caller: &Caller,
     wanted: OrganizationName,
 ) -> Result<Organization, ResourceError> {
-    check_name("name", &wanted.name, NAME_MAX)?;
+    check(&wanted)?;
     let owned = caller.memberships.values().filter(|role| **role == Role::Owner).count();
     if owned == 0 || caller.is_api_token() {
         return Err(ResourceError::Forbidden(
@@ -70,7 +70,14 @@ pub fn create(
         return Err(ResourceError::Conflict(format!("you own {owned} organizations, which is the most")));
     }
     let (id, person, actor) = (entropy.id(now_ms), caller.person.id, caller.actor());
+    let caller = caller.clone();
     store.write(move |tx| {
+        if !caller.is_signed_in(&tx.reading(), now_ms)? {
+            return Err(ResourceError::SignedOut);
+        }
+        if !tx.reading().memberships(person)?.values().any(|role| *role == Role::Owner) {
+            return Err(ResourceError::Forbidden("you own no organization any more"));
+        }
         if tx.reading().organizations()?.iter().any(|known| known.name == wanted.name) {
             return Err(taken(&wanted.name));
         }
@@ -88,9 +95,9 @@ impl Call<'_> {
     /// # Errors
     /// A name that is taken or out of bounds, or the database's.
     pub fn rename_organization(&self, wanted: OrganizationName) -> Result<(), ResourceError> {
-        check_name("name", &wanted.name, NAME_MAX)?;
+        check(&wanted)?;
         let (id, entry) = (self.organization, self.audit("organization.rename", &wanted.name, &wanted));
-        self.store.write(move |tx| {
+        self.write(move |tx| {
             let known = tx.reading().organizations()?;
             if known.iter().any(|known| known.name == wanted.name && known.id != id) {
                 return Err(taken(&wanted.name));
@@ -99,6 +106,15 @@ impl Call<'_> {
             Ok(tx.insert_audit(&entry)?)
         })
     }
+}
+
+/// A name that nobody takes for an id: settings and commands find an organization by either.
+fn check(wanted: &OrganizationName) -> Result<(), ResourceError> {
+    check_name("name", &wanted.name, NAME_MAX)?;
+    if is_id(&wanted.name) {
+        return Err(ResourceError::invalid("name", "has the form of an id"));
+    }
+    Ok(())
 }
 
 fn taken(name: &str) -> ResourceError {

@@ -1339,4 +1339,8 @@ decision: MachineDecision,
 /**
  * Where the caller may let it in.
  */
-networks: Array<NetworkChoice>, };
+networks: Array<NetworkChoice>,
+/**
+ * Whether the caller's role suffices anywhere: where there are no networks, this tells why.
+ */
+may_let_in: boolean, };
