@@ -11,6 +11,7 @@ mod exit;
 mod forwarding;
 mod logging;
 mod map_stream;
+mod names;
 mod net;
 mod peer_relay;
 mod port_mapping;

@@ -21,6 +21,7 @@ use crate::entropy;
 use crate::exit::{Code, Failure};
 use crate::forwarding::Forwarding;
 use crate::map_stream::{MapStream, StreamNews, StreamWish, Verifier};
+use crate::names::{self, Names};
 use crate::net::{InterfaceWatch, Nat64Watch};
 use crate::peer_relay::{self, PeerRelay};
 use crate::port_mapping::{self, PortMapper};
@@ -69,6 +70,7 @@ pub(crate) struct Node {
     choices: Choices,
     attached: Vec<IpNet>,
     forwarding: Forwarding,
+    names: Names,
     datagrams: mpsc::Receiver<Received>,
     news: mpsc::Receiver<StreamNews>,
     wishes: mpsc::Sender<StreamWish>,
@@ -129,9 +131,8 @@ impl Node {
             .filter(|_| options.offer.port_mapping)
             .map(|port| PortMapper::start(port, &identity.private_key, clock));
         let packet = Arc::new(Notify::new());
-        let told = Arc::clone(&packet);
+        let (told, mut tasks) = (Arc::clone(&packet), JoinSet::new());
         paths.on_awaited_packet(move || told.notify_one());
-        let mut tasks = JoinSet::new();
         tasks.spawn(MapStream::new(client.clone(), verifier, wishes_receiver, news_sender).run());
         let mut node = Self {
             engine: Engine::new(config, clock.now()),
@@ -143,6 +144,7 @@ impl Node {
             choices: state.choices(),
             attached: Vec::new(),
             forwarding: Forwarding::new(state.clone(), &options.interface),
+            names: Names::start(&options.interface),
             saver: MapSaver::new(state.clone(), identity.private_key.clone()),
             state,
             identity,
@@ -219,6 +221,11 @@ impl Node {
     /// How it stands with the relay that the node runs for its network.
     pub(crate) fn own_relay(&self) -> peer_relay::Facts {
         self.own_relay.facts()
+    }
+
+    /// How it stands with the DNS names of the network.
+    pub(crate) fn names(&self) -> names::Facts {
+        self.names.facts()
     }
 
     /// Whether the node may be a relay for its network.
@@ -324,7 +331,10 @@ impl Node {
                 Output::SetTunnel(config) => self.tunnel.want(config, self.clock.now())?,
                 Output::Report(report) => self.report(report),
                 Output::SetForwarding(prefixes) => self.forward(prefixes),
-                Output::SaveMap => self.saver.touch(),
+                Output::SaveMap => {
+                    self.saver.touch();
+                    self.names.touch();
+                }
                 Output::RequestSnapshot => self.wish(StreamWish::Snapshot),
                 Output::Pinged { id, answer } => {
                     if let Some(waiting) = self.pings.remove(&id) {
@@ -350,7 +360,7 @@ impl Node {
                 mapper.stop().await;
             }
         };
-        tokio::join!(give_back, self.own_relay.stop());
+        tokio::join!(give_back, self.own_relay.stop(), self.names.stop());
         self.saver.finish(self.engine.network_map()).await;
     }
 
