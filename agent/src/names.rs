@@ -29,7 +29,7 @@ use server::Server;
 /// How long until a port that could not be opened is tried again: it may be free by then, and its address there.
 const RETRY: Duration = Duration::from_secs(5);
 
-/// How long until systemd-resolved is told again what it refused: longer, as that starts a program.
+/// How long until systemd-resolved is told again what it refused, or may have started: longer, as that starts a program.
 const RETRY_SYSTEM: Duration = Duration::from_secs(60);
 
 /// How it stands with the names.
@@ -143,15 +143,15 @@ impl Task {
                 facts.system = self.facts.borrow().system.clone();
                 if told.as_ref() != Some(&wish) && !wish.1.is_empty() {
                     facts.system = resolved::tell(&self.interface, &wish.1, &wish.2).await;
-                    told = Some(wish).filter(|_| !matches!(facts.system, System::Refused(_)));
+                    told = Some(wish).filter(|_| facts.system == System::Asks);
                 }
             } else {
                 told = None;
             }
             let retry = match (&facts.why, &facts.system) {
                 (Some(_), _) => Some(RETRY),
-                (None, System::Refused(_)) => Some(RETRY_SYSTEM),
-                (None, System::Unknown | System::Asks | System::Absent) => None,
+                (None, System::Refused(_) | System::Absent) => Some(RETRY_SYSTEM),
+                (None, System::Unknown | System::Asks) => None,
             };
             self.tell(facts);
             tokio::select! {

@@ -120,6 +120,17 @@ fn a_relay_of_a_coordinator_that_knows_no_url_is_read_and_one_without_is_written
 }
 
 #[test]
+fn a_coordinator_that_gives_no_zone_is_understood_and_one_of_the_public_dns_is_refused_by_name() {
+    let own = map().own;
+    let text = serde_json::to_string(&own).unwrap();
+    assert!(!text.contains("zone"), "{text}");
+    assert_eq!(serde_json::from_str::<OwnNode>(&text).unwrap(), own);
+    let public = text.replacen('{', r#"{"zone":"example.org","#, 1);
+    let told = serde_json::from_str::<OwnNode>(&public).unwrap_err().to_string();
+    assert!(told.starts_with("zone: "), "{told}");
+}
+
+#[test]
 fn an_event_survives_the_stream_and_an_unknown_one_is_skipped() {
     let event = MapEvent::Snapshot(map());
     assert_eq!(MapEvent::parse(event.name(), &event.data()).unwrap(), Some(event));
