@@ -1,6 +1,5 @@
 //! `warren`: the node's command line and daemon, the only IO shell around the engine.
 
-mod address_guard;
 mod cli;
 mod clock;
 mod control;
@@ -9,9 +8,10 @@ mod daemon;
 mod departure;
 mod entropy;
 mod exit;
-mod forwarding;
+mod firewall;
 mod logging;
 mod map_stream;
+mod names;
 mod net;
 mod peer_relay;
 mod port_mapping;

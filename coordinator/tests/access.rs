@@ -14,7 +14,7 @@ use coordinator::store::{Admission, Role};
 use fixture::{Fixture, HOUR, Machine, START, report};
 use futures_util::FutureExt;
 use protocol::access::Verdict;
-use protocol::api::{MapEvent, NetworkMap, NodeName, Standing};
+use protocol::api::{MapEvent, NetworkMap, NodeName, Standing, Zone};
 use serde_json::json;
 
 /// A node with its open map stream, and the map that it has made of it.
@@ -193,6 +193,22 @@ fn a_renamed_node_hears_its_name_and_so_do_its_peers() {
     look(&fixture.coordinator);
     assert_eq!(b.sees(), ["renamed"]);
     assert_eq!(a.map().0.own.name, "renamed".parse::<NodeName>().unwrap());
+}
+
+#[test]
+fn a_node_hears_the_zone_of_its_network_and_another_when_that_is_renamed() {
+    let fixture = Fixture::new(1);
+    let mut a = Viewer::new(&fixture, "a");
+    let (node, organization) = (a.machine.identity.node, fixture.network.organization_id);
+    let member = fixture.member(Role::Admin);
+    for (name, zone) in [("Main Office", "main-office.warren.internal"), ("lab", "lab.warren.internal")] {
+        let renamed = NetworkChange { name: Some(name.into()), default_access: None, admission: None };
+        fixture.coordinator.call(START, &member).update_network(fixture.network.id, renamed).unwrap();
+        look(&fixture.coordinator);
+        assert_eq!(a.map().0.own.zone.as_ref().map(Zone::as_str), Some(zone));
+        let told = fixture.coordinator.node(organization, node).unwrap().dns_name;
+        assert_eq!(told, format!("a.{zone}"));
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ use coordinator::service::resources::nodes::NewPlainNode;
 use coordinator::service::{MapPoll, MapSubscription, StreamEnd};
 use fixture::{Fixture, Machine, START, report};
 use futures_util::FutureExt as _;
-use protocol::api::{MapDelta, MapEvent, NetworkMap};
+use protocol::api::{MapDelta, MapEvent, NetworkMap, Zone};
 use protocol::key::PrivateKey;
 
 fn open(fixture: &Fixture, node: &Machine, revision: Option<u64>) -> MapSubscription {
@@ -390,6 +390,7 @@ fn fresh(
     let own = protocol::api::OwnNode {
         id: own.node_id,
         name: own.name,
+        zone: Some(Zone::of_network(&own.network, fixture.network.id)),
         network: own.network,
         addresses: own.addresses,
         relay: None,

@@ -99,11 +99,43 @@ def routers(reader):
     """A node `office-gateway` with an agent on this machine, and a node `office-spare`."""
     running_coordinator(reader)
     enrolled("office-spare")(reader)
+    joined(reader, "office-gateway", "default")
+
+
+def joined(reader, name, network):
+    """Makes this machine a node with an agent."""
     background("warren", "agent")
     wait_until(Path("/run/warren/warren.sock").exists, "the agent does not answer", Path("/run/warren.log").read_text)
-    create = "warren-coordinator admin --json enrollment-key create --network default"
+    create = f"warren-coordinator admin --json enrollment-key create --network {network}"
     key = json.loads(reader.bash(create))["key"]
-    reader.bash(f"WARREN_ENROLLMENT_KEY={key} warren join http://127.0.0.1:8080 --name office-gateway")
+    reader.bash(f"WARREN_ENROLLMENT_KEY={key} warren join http://127.0.0.1:8080 --name {name}")
+
+
+def named(reader):
+    """A network `office` with this machine and a node `nas`."""
+    running_coordinator(reader)
+    reader.bash("warren-coordinator admin network create office")
+    enrolled("nas", network="office")(reader)
+    joined(reader, "desk", "office")
+
+
+def resolver(reader):
+    """The address that `warren status` names to ask for names."""
+    def found():
+        names = json.loads(reader.bash("warren status --json"))["self"]["names"] or {}
+        return names.get("resolvers")
+
+    return wait_until(found, "no resolver", Path("/run/warren.log").read_text)[0]
+
+
+def known(name):
+    """The agent has heard of a node's new name."""
+
+    def arrange(reader):
+        label = name.split(".")[0]
+        wait_until(lambda: label in reader.bash("warren peers --json"), f"no node {label}", Path("/run/warren.log").read_text)
+
+    return arrange
 
 
 def invited(name):

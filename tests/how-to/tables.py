@@ -61,6 +61,11 @@ PAGES = {
     ),
     "behind-a-proxy.md": Page(start=arrange.proxied, variants=(("Caddy",), ("nginx",))),
     "invite-people.md": Page(before={"warren-coordinator admin member set-role ada viewer": arrange.invited("ada")}),
+    "names.md": Page(
+        start=arrange.named,
+        words={"100.92.0.7": arrange.resolver},
+        before={"host storage.office.warren.internal 100.92.0.7": arrange.known("storage.office.warren.internal")},
+    ),
     "route-to-a-network.md": Page(start=arrange.routers),
     "run-a-coordinator.md": Page(
         start=arrange.nothing,

@@ -54,6 +54,7 @@ fn map() -> NetworkMap {
             id: Uuid::nil(),
             name: "own".parse().unwrap(),
             network: "default".into(),
+            zone: None,
             addresses: vec!["100.92.0.1/16".parse().unwrap()],
             relay: None,
             standing: protocol::api::Standing::Admitted,

@@ -83,6 +83,7 @@ impl Node {
                 id: Uuid::nil(),
                 name: "own".parse().unwrap(),
                 network: "default".into(),
+                zone: None,
                 addresses: vec!["100.92.0.1/16".parse().unwrap()],
                 relay,
                 standing: protocol::api::Standing::Admitted,

@@ -58,6 +58,7 @@ impl Node {
             id: Uuid::nil(),
             name: "own".parse().unwrap(),
             network: "default".into(),
+            zone: None,
             addresses: vec![net("100.92.0.1/16")],
             relay: None,
             standing: Standing::Admitted,

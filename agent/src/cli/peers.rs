@@ -16,12 +16,19 @@ struct Peers {
 }
 
 pub(super) fn run(context: &Context) -> Result<(), Failure> {
-    let StatusAnswer { version, verdict, peers, .. } = context.call(&Request::Status)?;
+    let StatusAnswer { version, verdict, own, peers, .. } = context.call(&Request::Status)?;
     let terminal = &context.terminal;
     if terminal.wants_json() {
         return terminal.json(&Peers { version, verdict, peers });
     }
-    terminal.line(&if peers.is_empty() { terminal.verdict(&verdict) } else { rows(&peers) });
+    if peers.is_empty() {
+        terminal.line(&terminal.verdict(&verdict));
+        return Ok(());
+    }
+    terminal.line(&rows(&peers));
+    if let Some(names) = &own.names {
+        terminal.line(&format!("\nin the DNS: PEER.{}", names.zone));
+    }
     Ok(())
 }
 

@@ -35,6 +35,9 @@ fn facts(status: &StatusAnswer) -> Vec<Vec<String>> {
         vec!["port mapping".to_owned(), words::port_mapping(&own.port_mapping)],
         vec!["coordinator".to_owned(), format!("{}, {connected}{revision}", status.coordinator.url)],
     ];
+    if let Some(names) = &own.names {
+        facts.push(vec!["DNS name".to_owned(), words::names(names)]);
+    }
     if let Some(relay) = &own.relay {
         facts.push(vec!["own relay".to_owned(), words::own_relay(relay)]);
     }

@@ -8,7 +8,7 @@ use engine::RelayTransport;
 use protocol::api::PathKind;
 
 use crate::control::answer::{
-    OwnRelayAnswer, OwnRouteAnswer, PathAnswer, PortMappingAnswer, RelayAnswer, RouteAnswer,
+    NamesAnswer, OwnRelayAnswer, OwnRouteAnswer, PathAnswer, PortMappingAnswer, RelayAnswer, RouteAnswer,
 };
 
 /// How long an idle mapping lives; `None` where nothing is known.
@@ -101,6 +101,22 @@ pub(super) fn own_relay(relay: &OwnRelayAnswer) -> String {
             let nodes =
                 if relay.sessions == 1 { "1 node".to_owned() } else { format!("{} nodes", relay.sessions) };
             format!("for this network at {}, {nodes} there", list(&relay.addresses))
+        }
+    }
+}
+
+/// The node's place in the DNS, and how its names and those of the peers are found.
+pub(super) fn names(names: &NamesAnswer) -> String {
+    let NamesAnswer { name, zone, resolvers, is_system, why } = names;
+    match (why, resolvers.first()) {
+        (Some(why), None) => format!("{name}, not answered here: {why}"),
+        (Some(why), Some(resolver)) => format!("{name}, resolver at {resolver}; {why}"),
+        (None, None) => format!("{name}, not answered yet"),
+        (None, Some(_)) if *is_system => format!("{name}; systemd-resolved finds names in {zone}"),
+        (None, Some(resolver)) => {
+            format!(
+                "{name}; have your system ask the resolver at {resolver} for {zone}, or `dig @{resolver} {name}`"
+            )
         }
     }
 }
@@ -233,6 +249,28 @@ mod tests {
         };
         assert_eq!(of(Some("b"), None), "192.168.5.0/24 through b, else a");
         assert_eq!(of(None, Some("no")), "192.168.5.0/24, not used: no");
+    }
+
+    #[test]
+    fn names_say_who_finds_them_or_how_to_ask() {
+        let of = |resolvers: &[&str], is_system, why: Option<&str>| {
+            names(&NamesAnswer {
+                name: "nas.office.warren.internal".into(),
+                zone: "office.warren.internal".into(),
+                resolvers: resolvers.iter().map(|text| text.parse().unwrap()).collect(),
+                is_system,
+                why: why.map(Into::into),
+            })
+        };
+        assert!(
+            of(&["100.92.0.7"], true, None)
+                .ends_with("systemd-resolved finds names in office.warren.internal")
+        );
+        assert!(
+            of(&["100.92.0.7"], false, None)
+                .contains("ask the resolver at 100.92.0.7 for office.warren.internal")
+        );
+        assert!(of(&[], false, Some("port 53 is taken")).ends_with("not answered here: port 53 is taken"));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! What the daemon tells: the values behind `--json`. Their field names are a promise to scripts.
 
+mod names;
+
 use std::net::{IpAddr, SocketAddr};
 
 use endpoint_selection::nat::NatProfile;
@@ -12,6 +14,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::printable::printable;
+
+pub(crate) use names::NamesAnswer;
 
 /// Whether and why the tunnel is up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -82,6 +86,9 @@ pub(crate) struct OwnAnswer {
     /// The networks behind it that it offers to route to.
     #[serde(default)]
     pub(crate) routes: Vec<OwnRouteAnswer>,
+    /// Its place in the DNS; `null` where the coordinator gives no names.
+    #[serde(default)]
+    pub(crate) names: Option<NamesAnswer>,
     /// Addresses that may reach it.
     pub(crate) candidates: Vec<OwnCandidate>,
 }
@@ -198,6 +205,9 @@ impl From<RelayStatus> for RelayAnswer {
 pub(crate) struct PeerAnswer {
     /// Its name.
     pub(crate) name: String,
+    /// Its DNS name; `null` where the coordinator gives none.
+    #[serde(default)]
+    pub(crate) dns_name: Option<String>,
     /// Its id.
     pub(crate) id: Uuid,
     /// Its mesh addresses.

@@ -1,5 +1,6 @@
 //! From what the engine and the tunnel know to what users read.
 
+mod names;
 mod routes;
 
 use std::collections::BTreeMap;
@@ -8,7 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 use endpoint_selection::nat::NatProfile;
 use endpoint_selection::{Candidate, CandidateKind, PathStatus, Reason, Timestamp, Verdict};
 use engine::{PeerStatus, RelayStatus, Status};
-use protocol::api::{OwnRelay, PathKind};
+use protocol::api::{OwnRelay, PathKind, Zone};
 use protocol::key::PublicKey;
 use tunnel::{Counts, PeerStats};
 
@@ -34,9 +35,11 @@ pub(crate) fn status(node: &Node) -> StatusAnswer {
     let (status, now) = node.status();
     let port = node.paths.local_port();
     let stats = node.tunnel.stats();
+    let zone = status.own.as_ref().and_then(|own| own.zone.as_ref());
     let describe = |peer: &PeerStatus| {
         let stats = stats.get(&peer.public_key).copied().unwrap_or_default();
-        peer_answer(peer, stats, path_answer(peer, &status.relays, port, now))
+        let path = path_answer(peer, &status.relays, port, now);
+        peer_answer(peer, zone, stats, path)
     };
     let peers: Vec<PeerAnswer> = status.peers.iter().map(describe).collect();
     let trouble = node.tunnel.trouble();
@@ -47,6 +50,7 @@ pub(crate) fn status(node: &Node) -> StatusAnswer {
     own.port_mapping = port_mapping(node, &status.candidates, now);
     own.routes = routes::of_node(node, &status);
     own.relay = own_relay(node, status.own_relay.as_ref());
+    own.names = status.own.as_ref().and_then(|own| names::of_node(own, node.names()));
     let of_others = routes::of_others(&status);
     own.candidates = status.candidates.into_iter().map(own_candidate).collect();
     if let Some(recorded) = &status.own {
@@ -172,15 +176,17 @@ pub(crate) fn why(node: &Node, wanted: &str) -> Result<WhyAnswer, Failure> {
     })
 }
 
-/// The peer that a user means: by name, mesh address, id, or the beginning of its public key.
+/// The peer that a user means: by name, DNS name, mesh address, id, or the beginning of its public key.
 ///
 /// # Errors
 /// Where no peer, or more than one, is meant.
 pub(crate) fn find_peer(status: &Status, wanted: &str) -> Result<(PublicKey, String), Failure> {
     let found = |peer: &PeerStatus| (peer.public_key, peer.name.to_string());
     let address = wanted.parse::<IpAddr>().ok();
+    let zone = status.own.as_ref().and_then(|own| own.zone.as_ref());
     let exact = status.peers.iter().find(|peer| {
         peer.name.as_str() == wanted
+            || zone.is_some_and(|zone| zone.name_of(&peer.name) == wanted.trim_end_matches('.'))
             || peer.id.to_string() == wanted
             || address.is_some_and(|address| own_addresses(peer).any(|own| own == address))
     });
@@ -225,6 +231,7 @@ fn own_answer(identity: &Identity, interface: &str) -> OwnAnswer {
         port_mapping: PortMappingAnswer::default(),
         relay: None,
         routes: Vec::new(),
+        names: None,
         candidates: Vec::new(),
     }
 }
@@ -235,9 +242,10 @@ pub(crate) fn own_candidate(candidate: Candidate) -> OwnCandidate {
     OwnCandidate { kind, address, base, source: printable(&source.to_string()) }
 }
 
-fn peer_answer(peer: &PeerStatus, stats: PeerStats, path: PathAnswer) -> PeerAnswer {
+fn peer_answer(peer: &PeerStatus, zone: Option<&Zone>, stats: PeerStats, path: PathAnswer) -> PeerAnswer {
     PeerAnswer {
         name: peer.name.to_string(),
+        dns_name: zone.map(|zone| zone.name_of(&peer.name)),
         id: peer.id,
         addresses: own_addresses(peer).collect(),
         public_key: peer.public_key,

@@ -16,13 +16,13 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tunnel::{Embedded, Path, PathLayer, Received, TunInterface, TunnelError};
 
-use crate::address_guard::AddressGuard;
 use crate::clock::Clock;
 use crate::coordinator_client::{CallError, CoordinatorClient};
 use crate::entropy;
 use crate::exit::{Code, Failure};
-use crate::forwarding::Forwarding;
+use crate::firewall::Firewall;
 use crate::map_stream::{MapStream, StreamNews, StreamWish, Verifier};
+use crate::names::{self, Names};
 use crate::net::{InterfaceWatch, Nat64Watch};
 use crate::peer_relay::{self, PeerRelay};
 use crate::port_mapping::{self, PortMapper};
@@ -70,8 +70,8 @@ pub(crate) struct Node {
     saver: MapSaver,
     choices: Choices,
     attached: Vec<IpNet>,
-    forwarding: Forwarding,
-    guard: AddressGuard,
+    firewall: Firewall,
+    names: Names,
     datagrams: mpsc::Receiver<Received>,
     news: mpsc::Receiver<StreamNews>,
     wishes: mpsc::Sender<StreamWish>,
@@ -134,9 +134,8 @@ impl Node {
             .filter(|_| options.offer.port_mapping)
             .map(|port| PortMapper::start(port, &identity.private_key, clock));
         let packet = Arc::new(Notify::new());
-        let told = Arc::clone(&packet);
+        let (told, mut tasks) = (Arc::clone(&packet), JoinSet::new());
         paths.on_awaited_packet(move || told.notify_one());
-        let mut tasks = JoinSet::new();
         tasks.spawn(MapStream::new(client.clone(), verifier, wishes_receiver, news_sender).run());
         let mut node = Self {
             engine: Engine::new(config, clock.now()),
@@ -147,8 +146,8 @@ impl Node {
             own_relay: PeerRelay::start(state.clone(), options.relay.clone(), clock),
             choices: state.choices(),
             attached: Vec::new(),
-            forwarding: Forwarding::new(state.clone(), &options.interface),
-            guard: AddressGuard::new(state.clone(), &options.interface),
+            firewall: Firewall::new(&state, &options.interface),
+            names: Names::start(&options.interface),
             saver: MapSaver::new(state.clone(), identity.private_key.clone()),
             state,
             identity,
@@ -222,6 +221,11 @@ impl Node {
     /// How it stands with the relay that the node runs for its network.
     pub(crate) fn own_relay(&self) -> peer_relay::Facts {
         self.own_relay.facts()
+    }
+
+    /// How it stands with the DNS names of the network.
+    pub(crate) fn names(&self) -> names::Facts {
+        self.names.facts()
     }
 
     /// Whether the node may be a relay for its network.
@@ -327,7 +331,7 @@ impl Node {
                 Output::SetTunnel(config) => self.want_tunnel(config)?,
                 Output::Report(report) => self.report(report),
                 Output::SetForwarding(prefixes) => self.forward(prefixes),
-                Output::SaveMap => self.saver.touch(),
+                Output::SaveMap => self.save_map(),
                 Output::RequestSnapshot => self.wish(StreamWish::Snapshot),
                 Output::Pinged { id, answer } => {
                     if let Some(waiting) = self.pings.remove(&id) {
@@ -347,14 +351,13 @@ impl Node {
     pub(crate) async fn stop(mut self: Box<Self>) {
         self.tasks.shutdown().await;
         self.tunnel.remove();
-        self.forwarding.stop();
-        self.guard.stop();
+        self.firewall.stop();
         let give_back = async {
             if let Some(mapper) = self.port_mapper.take() {
                 mapper.stop().await;
             }
         };
-        tokio::join!(give_back, self.own_relay.stop());
+        tokio::join!(give_back, self.own_relay.stop(), self.names.stop());
         self.saver.finish(self.engine.network_map()).await;
     }
 

@@ -112,6 +112,7 @@ mod tests {
         };
         PeerAnswer {
             name: "p".into(),
+            dns_name: None,
             id: Uuid::nil(),
             addresses: Vec::new(),
             public_key: PublicKey::from_bytes([0; 32]),

@@ -78,6 +78,7 @@ fn snapshot(revision: u64) -> MapEvent {
         id: NODE,
         name: "a".parse().unwrap(),
         network: "n".into(),
+        zone: None,
         addresses: Vec::new(),
         relay: None,
         standing: protocol::api::Standing::Admitted,

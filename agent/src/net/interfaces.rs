@@ -32,6 +32,11 @@ pub(crate) fn local_addresses(own: &str, rules: &LocalRules) -> io::Result<Vec<L
     Ok(found.into_iter().collect())
 }
 
+/// The kernel's number of an interface; `None` where there is none of that name.
+pub(crate) fn interface_index(name: &str) -> Option<u32> {
+    nix::net::if_::if_nametoindex(name).ok()
+}
+
 /// The networks that this machine is directly attached to, by any interface but the tunnel's own; those of one address, loopback and
 /// link-local ones left out.
 ///

@@ -108,6 +108,7 @@ mod tests {
             id: Uuid::from_u128(id),
             name: "a".parse().unwrap(),
             network: "n".into(),
+            zone: None,
             addresses: Vec::new(),
             relay: None,
             standing: Standing::Admitted,

@@ -37,6 +37,7 @@ fn map(signer: u8, revision: u64) -> Answer {
         id: NODE,
         name: "web-1".parse().unwrap(),
         network: "default".into(),
+        zone: None,
         addresses: vec!["100.92.0.7/16".parse().unwrap()],
         relay: None,
         standing: Standing::Admitted,

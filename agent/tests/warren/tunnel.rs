@@ -43,6 +43,7 @@ fn joined_with_map() -> Machine {
         id: Uuid::from_u128(7),
         name: "web-1".parse().unwrap(),
         network: "default".into(),
+        zone: None,
         addresses: vec!["100.92.0.7/16".parse().unwrap()],
         relay: None,
         standing: protocol::api::Standing::Admitted,

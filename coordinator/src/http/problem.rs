@@ -112,7 +112,8 @@ impl ApiError {
 
     pub(super) fn cross_site() -> Self {
         let title = "this request came from a page of another site";
-        let detail = "where this is the coordinator's own page, tell it by --public-url how browsers reach it";
+        let detail =
+            "where this is the coordinator's own page, tell it by --public-url how browsers reach it";
         Self::new(ProblemCode::InvalidRequest, StatusCode::FORBIDDEN, title, Some(detail))
     }
 

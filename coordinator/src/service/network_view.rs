@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use protocol::api::{OwnNode, Peer, RelayInfo, RelayPermission, ReportRequest};
+use protocol::api::{OwnNode, Peer, RelayInfo, RelayPermission, ReportRequest, Zone};
 use protocol::key::PublicKey;
 use uuid::Uuid;
 
@@ -65,6 +65,7 @@ impl NetworkState {
             id: node.row.id,
             name: node.row.name.clone(),
             network: self.row.name.clone(),
+            zone: Some(Zone::of_network(&self.row.name, self.row.id)),
             addresses: addressing::addresses(&self.row, node.row.host_index),
             relay: (node.row.may_relay && node.standing.is_admitted()).then_some(permission),
             standing: node.standing,

@@ -3,7 +3,7 @@
 use endpoint_selection::Candidate;
 use endpoint_selection::nat::NatProfile;
 use ipnet::IpNet;
-use protocol::api::{NodeName, PathKind};
+use protocol::api::{NodeName, PathKind, Zone};
 use protocol::key::PublicKey;
 use serde::Serialize;
 use uuid::Uuid;
@@ -49,6 +49,8 @@ pub struct NodeOverview {
     pub id: Uuid,
     /// Its name.
     pub name: NodeName,
+    /// Its DNS name.
+    pub dns_name: String,
     /// Its public key.
     pub public_key: PublicKey,
     /// Its mesh addresses, with the prefix of the network.
@@ -115,6 +117,7 @@ fn node_overview(network: &NetworkState, node: &NodeState) -> NodeOverview {
     NodeOverview {
         id: node.row.id,
         name: node.row.name.clone(),
+        dns_name: Zone::of_network(&network.row.name, network.row.id).name_of(&node.row.name),
         public_key: node.row.public_key,
         addresses: addressing::addresses(&network.row, node.row.host_index),
         online: node.is_online(),

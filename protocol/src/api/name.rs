@@ -46,7 +46,7 @@ impl NodeName {
 }
 
 /// Whether a text is one DNS label in lower case.
-fn is_label(text: &str) -> bool {
+pub(super) fn is_label(text: &str) -> bool {
     let allowed = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
     (1..=63).contains(&text.len())
         && text.bytes().all(allowed)

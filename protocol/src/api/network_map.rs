@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{NodeName, Route, Tag};
+use super::{NodeName, Route, Tag, Zone};
 use crate::access::Access;
 use crate::key::PublicKey;
 use crate::map_signature::MapPlace;
@@ -41,6 +41,9 @@ pub struct OwnNode {
     pub name: NodeName,
     /// The network's name.
     pub network: String,
+    /// The network's zone in the DNS; absent from coordinators that give nodes no names there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone: Option<Zone>,
     /// Its mesh addresses, each with the prefix of the network.
     pub addresses: Vec<IpNet>,
     /// Set where an administrator lets the node be a relay for its network.

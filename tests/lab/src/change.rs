@@ -25,6 +25,7 @@ mod echoes;
 mod expiry;
 mod idle;
 mod loss;
+mod names;
 mod nat_type;
 mod peer_killed;
 mod peer_relays;
@@ -80,6 +81,7 @@ fn cases() -> Vec<Case> {
         clock::cases(),
         access_rules::cases(),
         routes::cases(),
+        names::cases(),
     ];
     all.into_iter().flatten().collect()
 }

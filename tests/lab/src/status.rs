@@ -39,9 +39,22 @@ pub(crate) struct Own {
     /// The relay that it runs for its network.
     #[serde(default)]
     pub(crate) relay: Option<OwnRelay>,
+    /// Its place in the DNS.
+    #[serde(default)]
+    pub(crate) names: Option<Names>,
     /// Addresses that peers are told.
     #[serde(default)]
     pub(crate) candidates: Vec<Candidate>,
+}
+
+/// Who answers for DNS names on the node.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub(crate) struct Names {
+    /// The addresses whose port 53 answers.
+    pub(crate) resolvers: Vec<String>,
+    /// Why one does not.
+    pub(crate) why: Option<String>,
 }
 
 /// The relay that a node runs for its network.

@@ -6,6 +6,7 @@ export function node(name: string, fields: Partial<NodeOverview> = {}): NodeOver
   return {
     id: `id-of-${name}`,
     name,
+    dns_name: `${name}.home.warren.internal`,
     public_key: `${name.padEnd(43, "A")}=`,
     addresses: ["100.92.0.1/16", "fd57:6172:7265::1/48"],
     online: true,

@@ -44,6 +44,9 @@ function Facts({ node, now }: { node: NodeOverview; now: number }) {
           ))}
         </ul>
       </Fact>
+      <Fact name="DNS name">
+        <span class="mono">{node.dns_name}</span>
+      </Fact>
       <Fact name="NAT">
         {nat.name} {nat.facts.length > 0 && <span class="quiet">{nat.facts.join(", ")}</span>}
       </Fact>

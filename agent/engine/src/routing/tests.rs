@@ -35,6 +35,7 @@ fn map(peers: &[(u8, &str, u16)]) -> NetworkMap {
         id: Uuid::nil(),
         name: "own".parse().unwrap(),
         network: "n".into(),
+        zone: None,
         addresses: vec![net("100.92.0.1/16")],
         relay: None,
         standing: Standing::Admitted,

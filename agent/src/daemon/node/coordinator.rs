@@ -59,6 +59,12 @@ impl Node {
         self.input(Input::Map(event));
     }
 
+    /// The map is another one.
+    pub(super) fn save_map(&mut self) {
+        self.saver.touch();
+        self.names.touch();
+    }
+
     pub(super) fn on_report_failed(&mut self, error: CallError) {
         if error.is_node_deleted() {
             self.deletion = Some(error.to_string());

@@ -21,7 +21,7 @@ impl Node {
         let settings = RouteSettings {
             advertised: self.choices.advertise_routes.clone(),
             is_accepting: self.choices.accept_routes,
-            can_forward: self.forwarding.trouble().is_none(),
+            can_forward: self.firewall.forwarding.trouble().is_none(),
             attached: self.attached.clone(),
             coordinator: self.connection.remote,
         };
@@ -43,25 +43,25 @@ impl Node {
 
     /// Makes good what somebody else took away of the kernel's rules, and tries again what failed.
     pub(super) fn look_at_forwarding(&mut self) {
-        self.forwarding.look();
+        self.firewall.forwarding.look();
         self.tell_routes();
     }
 
     /// Brings the tunnel to this state, and keeps what only pretends to come through it out.
     pub(super) fn want_tunnel(&mut self, config: TunnelConfig) -> Result<(), Failure> {
         let mesh = self.engine.network_map().map(|map| map.own.addresses.clone()).unwrap_or_default();
-        self.guard.set(&mesh);
+        self.firewall.guard.set(&mesh);
         self.tunnel.want(config, self.clock.now())
     }
 
     /// Passes packets on to these networks, and to no others.
     pub(super) fn forward(&mut self, prefixes: Vec<IpNet>) {
         let mesh = self.engine.network_map().map(|map| map.own.addresses.clone()).unwrap_or_default();
-        self.forwarding.set(&mesh, prefixes);
+        self.firewall.forwarding.set(&mesh, prefixes);
     }
 
     /// Why networks behind this node are not reached through it; `None` where they are, or none is to be.
     pub(crate) fn forwarding_trouble(&self) -> Option<&str> {
-        self.forwarding.trouble()
+        self.firewall.forwarding.trouble()
     }
 }

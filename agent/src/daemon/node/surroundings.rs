@@ -62,9 +62,10 @@ impl Node {
             self.look_at_forwarding();
         }
         if self.ticks.is_multiple_of(GUARD_TICKS) {
-            self.guard.look();
+            self.firewall.guard.look();
         }
         self.saver.tick(self.engine.network_map());
+        self.names.tick(self.engine.network_map());
         // Finished report tasks; the set must not grow.
         while self.tasks.try_join_next().is_some() {}
         self.moving_ticks > 0
@@ -108,6 +109,7 @@ impl Node {
     /// Tells the engine the machine's addresses where they changed; says whether they did.
     pub(super) fn look_at_interfaces(&mut self) -> bool {
         self.look_at_networks();
+        self.names.set_interface(net::interface_index(&self.interface));
         let addresses = match net::local_addresses(&self.interface, &self.rules) {
             Ok(addresses) => addresses,
             Err(error) => {

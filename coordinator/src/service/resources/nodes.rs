@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 use ipnet::IpNet;
-use protocol::api::{NodeName, ROUTE_PRIORITY_DEFAULT, ROUTES_MAX, Route, Standing, Tag, check_route};
+use protocol::api::{NodeName, ROUTE_PRIORITY_DEFAULT, ROUTES_MAX, Route, Standing, Tag, Zone, check_route};
 use protocol::key::{PrivateKey, PublicKey};
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
@@ -30,6 +30,8 @@ pub struct Node {
     /// Its name, unique in the network.
     #[schema(value_type = String)]
     pub name: NodeName,
+    /// Its DNS name, which the agents of its network answer for.
+    pub dns_name: String,
     /// Its WireGuard public key.
     #[schema(value_type = String)]
     pub public_key: PublicKey,
@@ -182,6 +184,7 @@ fn node(network: &NetworkRow, state: &NodeState) -> Node {
         id: row.id,
         network: network.id,
         name: row.name.clone(),
+        dns_name: Zone::of_network(&network.name, network.id).name_of(&row.name),
         public_key: row.public_key,
         addresses: addressing::addresses(network, row.host_index),
         tags: row.tags.clone(),

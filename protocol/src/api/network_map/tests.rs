@@ -27,6 +27,7 @@ fn map() -> NetworkMap {
             id: Uuid::nil(),
             name: "own".parse().unwrap(),
             network: "default".into(),
+            zone: None,
             addresses: vec!["100.92.0.1/16".parse().unwrap()],
             relay: None,
             standing: Standing::Admitted,
@@ -116,6 +117,17 @@ fn a_relay_of_a_coordinator_that_knows_no_url_is_read_and_one_without_is_written
     let text = format!(r#"{{"name":"main","address":"192.0.2.1:3478","public_key":"{key}"}}"#);
     let relay: RelayInfo = serde_json::from_str(&text).unwrap();
     assert_eq!((relay.url.as_deref(), serde_json::to_string(&relay).unwrap()), (None, text));
+}
+
+#[test]
+fn a_coordinator_that_gives_no_zone_is_understood_and_one_of_the_public_dns_is_refused_by_name() {
+    let own = map().own;
+    let text = serde_json::to_string(&own).unwrap();
+    assert!(!text.contains("zone"), "{text}");
+    assert_eq!(serde_json::from_str::<OwnNode>(&text).unwrap(), own);
+    let public = text.replacen('{', r#"{"zone":"example.org","#, 1);
+    let told = serde_json::from_str::<OwnNode>(&public).unwrap_err().to_string();
+    assert!(told.starts_with("zone: "), "{told}");
 }
 
 #[test]

@@ -494,6 +494,10 @@ id: string,
  */
 name: NodeName,
 /**
+ * Its DNS name.
+ */
+dns_name: string,
+/**
  * Its public key.
  */
 public_key: PublicKey,

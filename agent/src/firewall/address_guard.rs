@@ -3,7 +3,7 @@
 
 use ipnet::IpNet;
 
-use crate::forwarding::nft;
+use super::nft;
 use crate::state::StateFolder;
 
 /// Names the table of ours that may be in the kernel, also after a crash and under another interface's name.

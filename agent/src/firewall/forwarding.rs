@@ -1,12 +1,10 @@
 //! A node as a router to networks behind it: the kernel forwards, and gives what comes from the mesh an address of this machine, so
 //! that hosts there need no route back. In a table of nft rules of its own.
 
-use std::io::Write;
-use std::process::{Command, Stdio};
-
 use ipnet::IpNet;
 use nix::errno::Errno;
 
+use super::nft;
 use crate::state::StateFolder;
 
 /// Names the table of ours that may be in the kernel, also after a crash and under another interface's name.
@@ -172,29 +170,6 @@ fn rules(table: &str, interface: &str, mesh: &[IpNet], prefixes: &[IpNet]) -> St
         // A quote, which an interface's name may have, would end the word.
         interface.replace(['"', '\\'], "?")
     )
-}
-
-/// Runs `nft` on a script.
-pub(crate) fn nft(script: &str) -> Result<(), String> {
-    let mut command = Command::new("nft");
-    command.args(["-f", "-"]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
-    let mut child = command.spawn().map_err(|error| {
-        if error.kind() == std::io::ErrorKind::NotFound {
-            "the program `nft` is missing: install nftables".to_owned()
-        } else {
-            format!("cannot run `nft`: {error}")
-        }
-    })?;
-    if let Some(mut input) = child.stdin.take() {
-        // One that ends without reading says why below.
-        let _ = input.write_all(script.as_bytes());
-    }
-    let output = child.wait_with_output().map_err(|error| format!("cannot wait for `nft`: {error}"))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let said = String::from_utf8_lossy(&output.stderr);
-    Err(format!("`nft` refuses: {}", said.lines().next().unwrap_or_default().trim()))
 }
 
 #[cfg(test)]

@@ -1,0 +1,57 @@
+//! What the node sets in the kernel's packet filter, by the program `nft`: each part in a table of its own, which goes with the node.
+
+mod address_guard;
+mod forwarding;
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use self::address_guard::AddressGuard;
+use self::forwarding::Forwarding;
+use crate::state::StateFolder;
+
+/// All of it.
+#[derive(Debug)]
+pub(crate) struct Firewall {
+    pub(crate) forwarding: Forwarding,
+    pub(crate) guard: AddressGuard,
+}
+
+impl Firewall {
+    /// Nothing; what a killed agent left is taken away.
+    pub(crate) fn new(state: &StateFolder, interface: &str) -> Self {
+        Self {
+            forwarding: Forwarding::new(state.clone(), interface),
+            guard: AddressGuard::new(state.clone(), interface),
+        }
+    }
+
+    /// Takes all rules away.
+    pub(crate) fn stop(&mut self) {
+        self.forwarding.stop();
+        self.guard.stop();
+    }
+}
+
+/// Runs `nft` on a script.
+fn nft(script: &str) -> Result<(), String> {
+    let mut command = Command::new("nft");
+    command.args(["-f", "-"]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = command.spawn().map_err(|error| {
+        if error.kind() == std::io::ErrorKind::NotFound {
+            "the program `nft` is missing: install nftables".to_owned()
+        } else {
+            format!("cannot run `nft`: {error}")
+        }
+    })?;
+    if let Some(mut input) = child.stdin.take() {
+        // One that ends without reading says why below.
+        let _ = input.write_all(script.as_bytes());
+    }
+    let output = child.wait_with_output().map_err(|error| format!("cannot wait for `nft`: {error}"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    Err(format!("`nft` refuses: {}", said.lines().next().unwrap_or_default().trim()))
+}
