@@ -11,6 +11,7 @@ mod network_map;
 mod problem;
 mod report;
 mod route;
+mod servers_seen;
 
 pub use device_authorization::{
     DEVICE_AUTHORIZATION_BYTES_MAX, DeviceAuthorizationRequest, DeviceAuthorizationResponse,
@@ -30,6 +31,7 @@ pub use report::{
     may_be_relay_address,
 };
 pub use route::{InvalidRoute, ROUTE_PRIORITY_DEFAULT, ROUTES_MAX, Route, check_route, overlap};
+pub use servers_seen::{RELAYS_SEEN_MAX, RelaySeen, STUN_SERVERS_ASKED_MAX, ServersSeen, StunServerSeen};
 
 /// Where the API lives below the coordinator's URL.
 pub const API_PREFIX: &str = "/api/v1";

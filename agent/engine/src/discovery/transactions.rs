@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use endpoint_selection::nat::Binding;
-use endpoint_selection::{SocketId, Timestamp};
+use endpoint_selection::{SmoothedRtt, SocketId, Timestamp};
 use protocol::stun;
 
 use super::{Discovery, REFRESH_INTERVAL};
@@ -120,6 +120,12 @@ impl Discovery {
             return None;
         }
         let at = asking.mapped_at;
+        // Which transmission was answered is known of the only one (RFC 6298 §3).
+        let is_clear = asking.sent == 1 && socket == SocketId::MAIN;
+        if let (true, Ok(sample)) = (is_clear, u32::try_from(now.since(asking.started_at).as_micros())) {
+            let rtt = self.rtts.get(&from).map_or(SmoothedRtt::first(sample), |rtt| rtt.with(sample));
+            self.rtts.insert(from, rtt);
+        }
         self.asking.remove(&(socket, from));
         if self.is_watching(socket) {
             let is_changed = self.on_watch_answered(now, socket, reflexive);
