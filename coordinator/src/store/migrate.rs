@@ -22,6 +22,7 @@ const STEPS: &[&str] = &[
     include_str!("migrations/0006_routes.sql"),
     include_str!("migrations/0007_copies.sql"),
     include_str!("migrations/0008_changes.sql"),
+    include_str!("migrations/0009_relays_as_resources.sql"),
 ];
 
 /// The newest schema that this version knows.
