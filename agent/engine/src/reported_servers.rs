@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use endpoint_selection::Timestamp;
+use endpoint_selection::{SmoothedRtt, Timestamp};
 use protocol::api::ServersSeen;
 
 /// A relay without a session of ours for this long counts as not reached: one that restarts is back sooner, and a first
@@ -87,6 +87,15 @@ impl ReportedServers {
     }
 }
 
+/// The RTT to a server after one more sample. What is lower is nearer to the way's own delay and counts at once: STUN servers are asked
+/// once a minute only, and the first answers come while a node starts. What is higher is smoothed.
+pub(crate) fn rtt_with(before: Option<SmoothedRtt>, sample_us: u32) -> SmoothedRtt {
+    match before {
+        Some(before) if before.as_micros() <= sample_us => before.with(sample_us),
+        _ => SmoothedRtt::first(sample_us),
+    }
+}
+
 fn settled(told: Option<u32>, now: Option<u32>) -> Option<u32> {
     let now = now?;
     match told {
@@ -108,6 +117,13 @@ mod tests {
 
     fn rtt(told: &Option<ServersSeen>) -> Option<u32> {
         told.as_ref()?.stun_servers[0].rtt_us
+    }
+
+    #[test]
+    fn a_lower_rtt_counts_at_once_and_a_higher_one_slowly() {
+        let rtt = rtt_with(Some(SmoothedRtt::first(80_000)), 8_000);
+        assert_eq!(rtt.as_micros(), 8_000);
+        assert_eq!(rtt_with(Some(rtt), 80_000).as_micros(), 17_000);
     }
 
     #[test]

@@ -4,11 +4,12 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use endpoint_selection::nat::Binding;
-use endpoint_selection::{SmoothedRtt, SocketId, Timestamp};
+use endpoint_selection::{SocketId, Timestamp};
 use protocol::stun;
 
 use super::{Discovery, REFRESH_INTERVAL};
 use crate::context::Context;
+use crate::reported_servers::rtt_with;
 
 /// Times of a binding request's transmissions after its start (RFC 8489 §6.2.1 with a shorter first timeout: the next
 /// one costs 20 bytes, a lost first one costs a user's patience).
@@ -123,7 +124,7 @@ impl Discovery {
         // Which transmission was answered is known of the only one (RFC 6298 §3).
         let is_clear = asking.sent == 1 && socket == SocketId::MAIN;
         if let (true, Ok(sample)) = (is_clear, u32::try_from(now.since(asking.started_at).as_micros())) {
-            let rtt = self.rtts.get(&from).map_or(SmoothedRtt::first(sample), |rtt| rtt.with(sample));
+            let rtt = rtt_with(self.rtts.get(&from).copied(), sample);
             self.rtts.insert(from, rtt);
         }
         self.asking.remove(&(socket, from));

@@ -8,6 +8,7 @@ use protocol::relay::{COOKIE_LEN, RefusalReason};
 
 use super::{Event, NO_COOKIE, RESTART_MAX, RETRY_MAX, RETRY_MIN, Registration, RelayClient};
 use crate::context::Context;
+use crate::reported_servers::rtt_with;
 
 /// The longest pause while a relay has been away for [`RESTART_MAX`] only: what restarts is used again within seconds.
 const RETRY_SOON_MAX: Duration = Duration::from_millis(1_600);
@@ -124,7 +125,7 @@ impl RelayClient {
     /// Takes in how long an answer took.
     pub(super) fn note_answered(&mut self, took: Duration) {
         if let Ok(sample) = u32::try_from(took.as_micros()) {
-            self.rtt = Some(self.rtt.map_or(SmoothedRtt::first(sample), |rtt| rtt.with(sample)));
+            self.rtt = Some(rtt_with(self.rtt, sample));
         }
     }
 }
