@@ -70,7 +70,7 @@ pub struct NewRelay {
     #[schema(value_type = String)]
     pub public_key: PublicKey,
     /// Where nodes reach it: 1 to 4 addresses with ports, one relay at all of them.
-    #[schema(value_type = Vec<String>, example = json!(["203.0.113.7:3478"]))]
+    #[schema(value_type = Vec<String>)]
     pub addresses: Vec<SocketAddr>,
     /// Where it answers STUN: up to 4 addresses with ports.
     #[serde(default)]

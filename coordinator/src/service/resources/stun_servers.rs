@@ -50,7 +50,7 @@ pub struct NewStunServer {
     /// Its name, 1 to 63 characters.
     pub name: String,
     /// Where it answers, an address and a port: nodes are told this and resolve no names.
-    #[schema(value_type = String, example = "203.0.113.7:3478")]
+    #[schema(value_type = String)]
     pub address: SocketAddr,
 }
 
