@@ -12,7 +12,7 @@
 -- served. Only `node_candidates`, `audit_log` and `changes` have none: nodes report the first each minute, the others decide nothing.
 
 PRAGMA application_id = 1467117123; -- 0x57726E43, "WrnC": refuses files of other programs
-PRAGMA user_version = 9;            -- the number of the last migration
+PRAGMA user_version = 10;           -- the number of the last migration
 
 -- The coordinator itself: one row.
 CREATE TABLE coordinator (
@@ -241,15 +241,26 @@ CREATE TABLE relays (
     public_key TEXT NOT NULL UNIQUE CHECK (length(public_key) = 44), -- X25519, base64
     addresses TEXT NOT NULL,                                        -- JSON: ip:port, one or more
     stun_servers TEXT NOT NULL,                                     -- JSON: ip:port, what answers STUN there
-    created_at INTEGER NOT NULL
+    created_at INTEGER NOT NULL,
+    is_disabled INTEGER NOT NULL DEFAULT 0 CHECK (is_disabled IN (0, 1)) -- in no map; nodes leave it
 ) STRICT;
-CREATE INDEX relays_copy ON relays (addresses, stun_servers, created_at);
+CREATE INDEX relays_copy ON relays (addresses, stun_servers, created_at, is_disabled);
+
+-- STUN servers beside the coordinator's and those at relays; every network's map names them.
+CREATE TABLE stun_servers (
+    id TEXT PRIMARY KEY CHECK (length(id) = 36),
+    name TEXT NOT NULL UNIQUE CHECK (length(name) BETWEEN 1 AND 63),
+    address TEXT NOT NULL UNIQUE CHECK (length(address) BETWEEN 9 AND 64), -- ip:port
+    created_at INTEGER NOT NULL,
+    is_disabled INTEGER NOT NULL DEFAULT 0 CHECK (is_disabled IN (0, 1)) -- in no map
+) STRICT;
+CREATE INDEX stun_servers_copy ON stun_servers (created_at, is_disabled);
 
 -- What was changed lately, in order: a coordinator that serves reads what another process committed from here. It forgets all but
 -- the last ten thousand.
 CREATE TABLE changes (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
-    kind TEXT NOT NULL CHECK (kind IN ('node', 'network', 'relay')),
+    kind TEXT NOT NULL CHECK (kind IN ('node', 'network', 'relay')), -- `relay`: a STUN server, too
     subject TEXT NOT NULL
 ) STRICT;
 CREATE TRIGGER nodes_inserted AFTER INSERT ON nodes BEGIN
@@ -283,5 +294,14 @@ CREATE TRIGGER relays_updated AFTER UPDATE ON relays BEGIN
     INSERT INTO changes (kind, subject) VALUES ('relay', new.id);
 END;
 CREATE TRIGGER relays_deleted AFTER DELETE ON relays BEGIN
+    INSERT INTO changes (kind, subject) VALUES ('relay', old.id);
+END;
+CREATE TRIGGER stun_servers_inserted AFTER INSERT ON stun_servers BEGIN
+    INSERT INTO changes (kind, subject) VALUES ('relay', new.id);
+END;
+CREATE TRIGGER stun_servers_updated AFTER UPDATE ON stun_servers BEGIN
+    INSERT INTO changes (kind, subject) VALUES ('relay', new.id);
+END;
+CREATE TRIGGER stun_servers_deleted AFTER DELETE ON stun_servers BEGIN
     INSERT INTO changes (kind, subject) VALUES ('relay', old.id);
 END;

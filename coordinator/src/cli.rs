@@ -18,6 +18,7 @@ mod relay;
 mod run;
 mod serve;
 mod serve_args;
+mod servers_socket;
 mod tls;
 
 pub use run::run;

@@ -21,6 +21,7 @@ use crate::store::{CandidatesRow, Seen, Store, StoreError};
 
 mod administration;
 mod device_authorization;
+mod servers;
 mod synchronization;
 
 /// Rows of deleted nodes stay for 90 days: a laptop that comes back from a long rest is told that it was deleted.

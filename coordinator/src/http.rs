@@ -25,6 +25,7 @@ mod resources;
 mod responses;
 mod routes;
 mod server;
+mod servers;
 mod sign_in;
 mod site;
 pub mod tls;

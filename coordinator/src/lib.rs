@@ -8,6 +8,7 @@ mod coordinator;
 mod entropy;
 pub mod http;
 pub mod mail;
+mod server_check;
 pub mod service;
 pub mod store;
 

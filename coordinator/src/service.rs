@@ -27,6 +27,7 @@ mod reported;
 mod reports;
 pub mod resources;
 mod secret;
+mod server_figures;
 pub mod sign_in;
 
 pub use caller::{Caller, Credential};
@@ -37,14 +38,17 @@ pub use error::{AdminError, AuthError, EnrollError, PairUnknown, ReportRefused};
 pub use map_stream::{MapPoll, MapSubscription, StreamEnd};
 pub use network_map::NodeIdentity;
 pub(crate) use network_view::MapView;
-pub use operator::operator;
+pub(crate) use operator::operator_at_api;
+pub use operator::{is_operator, operator};
 pub use overview::{NetworkOverview, NodeOverview, Overview, PathOverview};
 pub use pair::PairReport;
 pub(crate) use peer_relays::with_peer_relays;
-pub(crate) use relays::with_relays;
+pub(crate) use relays::with_registered;
 pub(crate) use reports::clean;
 pub use reports::{RELAY_TOKEN_LIFETIME_S, REPORT_INTERVAL_S};
 pub use secret::{
     ApiToken, DeviceCode, InvalidSecret, InvitationToken, NodeToken, OidcBrowserToken, Secret, SecretKind,
     SessionToken, SignInToken,
 };
+pub(crate) use server_figures::ServerFigures;
+pub use server_figures::{NamedNode, NodeFigures};

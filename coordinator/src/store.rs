@@ -24,6 +24,7 @@ mod relays;
 mod row;
 mod sign_ins;
 mod start_check;
+mod stun_servers;
 mod write_metrics;
 mod writer;
 
@@ -46,6 +47,7 @@ pub use pool::{ReadTx, Store, WriteTx};
 pub use relays::RelayRow;
 pub use row::SecretHash;
 pub use sign_ins::{ApiTokenRow, SessionRow};
+pub use stun_servers::StunServerRow;
 pub use write_metrics::WriteMetrics;
 
 #[cfg(test)]

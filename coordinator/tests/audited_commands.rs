@@ -33,6 +33,7 @@ fn what_a_command_changes_is_in_the_audit_log() {
     let plain = [&plain[..], &["--endpoint", "198.51.100.4:51820"]].concat();
     let relay =
         ["relay", "add", "--name", "par1", "--public-key", &relay_key, "--address", "198.51.100.9:3478"];
+    let stun = ["stun", "add", "--name", "ams", "--address", "198.51.100.8:3478"];
     let rule = ["access-rule", "create", "--network", "default", "allow", "--from", "web", "--to", "db"];
     let cases: &[(&[&str], &str, &str)] = &[
         (&["enrollment-key", "revoke", &key_id], "enrollment-key.revoke", &key_id),
@@ -44,7 +45,12 @@ fn what_a_command_changes_is_in_the_audit_log() {
         (&["node", "disable", "printer"], "node.change", "printer"),
         (&["node", "delete", "printer"], "node.delete", "printer"),
         (&relay, "relay.create", "par1"),
-        (&["relay", "remove", "par1"], "relay.delete", "par1"),
+        (&["relay", "set", "par1", "--name", "par2"], "relay.change", "par1"),
+        (&["relay", "disable", "par2"], "relay.change", "par2"),
+        (&["relay", "remove", "par2"], "relay.delete", "par2"),
+        (&stun, "stun-server.create", "ams"),
+        (&["stun", "enable", "ams"], "stun-server.change", "ams"),
+        (&["stun", "remove", "ams"], "stun-server.delete", "ams"),
         (&rule, "access-rule.create", ""),
         (&["api-token", "create", "--description", "backup", "--role", "viewer"], "api-token.create", ""),
         (&["invitation", "create", "--public-url", "https://mesh.example"], "invitation.create", ""),
@@ -63,9 +69,14 @@ fn a_command_that_fails_leaves_no_entry() {
     let directory = tempfile::tempdir().unwrap();
     let directory = directory.path();
     admin(directory, &["init"]);
-    for words in
-        [&["node", "delete", "nobody"][..], &["network", "delete", "nothing"], &["relay", "remove", "none"]]
-    {
+    for words in [
+        &["node", "delete", "nobody"][..],
+        &["network", "delete", "nothing"],
+        &["relay", "remove", "none"],
+        &["relay", "disable", "coordinator"],
+        &["stun", "remove", "none"],
+        &["stun", "add", "--name", "here", "--address", "127.0.0.1:3478"],
+    ] {
         assert_eq!(run(directory, &[&["admin"], words].concat()).status.code(), Some(1), "{words:?}");
     }
     assert_eq!(newest(directory).2, 1);

@@ -102,7 +102,7 @@ fn foreign(fixture: &Fixture) -> Foreign {
 fn organization_routes() -> impl Iterator<Item = (&'static RouteSpec, Role)> {
     ROUTES.iter().filter_map(|route| match route.policy {
         Policy::Organization(role) => Some((route, role)),
-        Policy::Public | Policy::Node | Policy::Person => None,
+        Policy::Public | Policy::Node | Policy::Person | Policy::AnyOrganization | Policy::Operator => None,
     })
 }
 
@@ -166,6 +166,49 @@ fn what_belongs_to_another_organization_is_not_found_in_ones_own_whatever_the_ro
         let answer = server.send(route.method, &path, &cookie, body.to_string().as_bytes());
         assert_eq!(answer.status, 404, "{route:?} as an owner: {}", answer.body);
     }
+    assert_eq!(audit_count(&server), before, "nothing was changed anywhere");
+}
+
+#[test]
+fn what_is_of_the_installation_is_read_in_any_organization_and_changed_by_owners_of_the_first_only() {
+    let (server, sessions, foreign) = stage();
+    let outsider = |role: Option<Role>| {
+        let (fixture, organization) = (&server.fixture, foreign.organization);
+        let (store, entropy) = (fixture.coordinator.store(), fixture.coordinator.entropy());
+        let id = entropy.id(START);
+        let person = PersonRow { id, name: format!("outsider {role:?}") };
+        store
+            .write(move |tx| {
+                tx.insert_person(&person, None, START + 1)?;
+                role.map_or(Ok(()), |role| tx.set_membership(organization, id, role, START))
+            })
+            .unwrap();
+        let token = sign_in::open_session(store, entropy, now_ms(), (id, "a browser")).unwrap();
+        format!("warren_session={}", *token.to_text())
+    };
+    let (stranger, nobody) = (outsider(Some(Role::Owner)), outsider(None));
+    let before = audit_count(&server);
+    let mut seen = 0;
+    for route in ROUTES {
+        let is_changing = match route.policy {
+            Policy::AnyOrganization => false,
+            Policy::Operator => true,
+            Policy::Public | Policy::Node | Policy::Person | Policy::Organization(_) => continue,
+        };
+        seen += 1;
+        let path = path(route, foreign.organization, |_| Uuid::from_u128(1).to_string());
+        for (role, cookie) in &sessions {
+            let answer = send(&server, route, &path, cookie);
+            let is_refused = is_changing && *role < Role::Owner;
+            assert_eq!(answer.status == 403, is_refused, "{route:?} as {role:?}: {}", answer.body);
+            assert!(![401, 503].contains(&answer.status), "{route:?} as {role:?}: {}", answer.body);
+        }
+        let answer = send(&server, route, &path, &stranger);
+        assert_eq!(answer.status == 403, is_changing, "{route:?} as a stranger: {}", answer.body);
+        assert_eq!(send(&server, route, &path, &nobody).status, 403, "{route:?} without any role");
+        assert_eq!(send(&server, route, &path, "").status, 401, "{route:?} without a session");
+    }
+    assert_eq!(seen, 10);
     assert_eq!(audit_count(&server), before, "nothing was changed anywhere");
 }
 

@@ -81,7 +81,7 @@ fn a_database_of_an_older_version_learns_from_its_log_who_made_its_keys() {
     fixture.new_key(true);
     let steps = "DROP INDEX enrollment_keys_copy; DROP INDEX audit_log_invitations;
                  ALTER TABLE enrollment_keys DROP COLUMN created_by;
-                 CREATE INDEX enrollment_keys_copy ON enrollment_keys (single_use); PRAGMA user_version = 8;";
+                 CREATE INDEX enrollment_keys_copy ON enrollment_keys (single_use); PRAGMA user_version = 9;";
     fixture.raw().execute_batch(steps).unwrap();
     let fixture = fixture.restart();
     let owner = fixture.member(Role::Owner);

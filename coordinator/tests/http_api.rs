@@ -61,7 +61,11 @@ fn every_route_answers_a_stranger_as_its_policy_says() {
         ] {
             let answer = server.send(route.method, &path, &credentials, b"{}");
             match route.policy {
-                Policy::Node | Policy::Person | Policy::Organization(_) => {
+                Policy::Node
+                | Policy::Person
+                | Policy::Organization(_)
+                | Policy::AnyOrganization
+                | Policy::Operator => {
                     assert_eq!(answer.status, 401, "{route:?} with {credentials:?}: {}", answer.body);
                     assert_eq!(answer.problem().code, ProblemCode::Unauthenticated);
                 }

@@ -39,6 +39,15 @@ fn what_happened_is_counted_and_no_label_is_of_a_clients_making() {
     let head = format!("GET /api/v1/map HTTP/1.1\r\nAuthorization: Bearer {token}\r\nX-Rest:");
     let mut map = BufReader::new(served.connect(&head, ""));
     data_line(&mut map).unwrap();
+    let relay = &admin(directory.path(), &["relay", "list"])["relays"][0];
+    let (relay_key, stun) = (&relay["public_key"], relay["stun_servers"][0].as_str().unwrap().to_owned());
+    let seen = serde_json::json!({"candidates": [], "servers": {
+        "relays": [{"public_key": relay_key, "reached": true, "rtt_us": 2000}],
+        "stun_servers": [{"address": stun, "reached": false}],
+    }});
+    let head = format!("POST /api/v1/report HTTP/1.1\r\nAuthorization: Bearer {token}\r\nX-Rest:");
+    let mut answer = BufReader::new(served.connect(&head, &seen.to_string()));
+    answer.read_exact(&mut [0; 15]).unwrap();
     for path in ["/canary-one", "/sign-in/canary-two", "/api/v1/canary-three"] {
         get(&served.address, path);
     }
@@ -70,6 +79,14 @@ fn what_happened_is_counted_and_no_label_is_of_a_clients_making() {
         ("process_open_fds", 10.0),
     ] {
         assert!(value(metrics, series) >= least, "{series}: {}", value(metrics, series));
+    }
+    for (series, is) in [
+        (r#"warren_relay_nodes{relay="coordinator",reached="yes"}"#.to_owned(), 1.0),
+        (r#"warren_relay_nodes{relay="coordinator",reached="no"}"#.to_owned(), 0.0),
+        (r#"warren_relay_rtt_seconds{relay="coordinator",quantile="0.95"}"#.to_owned(), 0.002),
+        (format!(r#"warren_stun_nodes{{server="{stun}",reached="no"}}"#), 1.0),
+    ] {
+        assert!((value(metrics, &series) - is).abs() < 1e-9, "{series}: {}", value(metrics, &series));
     }
     assert!(metrics.contains(r#"method="other",status="4xx""#), "{metrics}");
 

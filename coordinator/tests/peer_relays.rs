@@ -4,10 +4,10 @@
 mod fixture;
 
 use coordinator::service::administration::PEER_RELAYS_MAX;
-use coordinator::service::relays::{self, NewRelay};
 use coordinator::service::resources::ResourceError;
 use coordinator::service::resources::networks::NewNetwork;
 use coordinator::service::resources::nodes::{NewPlainNode, NodeChange};
+use coordinator::service::resources::relays::NewRelay;
 use coordinator::service::{MapPoll, MapSubscription, NodeIdentity};
 use fixture::{Fixture, HOUR, Machine, START, report};
 use protocol::api::{MapEvent, NetworkMap, OwnRelay, RelayInfo, Report};
@@ -89,9 +89,8 @@ impl Scene {
             addresses: vec!["198.51.100.8:3478".parse().unwrap()],
             stun_servers: Vec::new(),
         };
-        let coordinator = &self.fixture.coordinator;
-        relays::add(&self.fixture.other_process(), coordinator.entropy(), START, new).unwrap();
-        coordinator.sync().unwrap();
+        self.fixture.command(START, |call| call.create_relay(new)).unwrap();
+        self.fixture.coordinator.sync().unwrap();
     }
 
     fn names(&mut self) -> Vec<String> {

@@ -11,6 +11,7 @@ mod network_map;
 mod problem;
 mod report;
 mod route;
+mod servers_seen;
 mod zone;
 
 pub use device_authorization::{
@@ -31,6 +32,7 @@ pub use report::{
     may_be_relay_address,
 };
 pub use route::{InvalidRoute, ROUTE_PRIORITY_DEFAULT, ROUTES_MAX, Route, check_route, overlap};
+pub use servers_seen::{RELAYS_SEEN_MAX, RelaySeen, STUN_SERVERS_ASKED_MAX, ServersSeen, StunServerSeen};
 pub use zone::{InvalidZone, ZONE_SUFFIX, Zone};
 
 /// Where the API lives below the coordinator's URL.

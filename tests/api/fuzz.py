@@ -69,10 +69,17 @@ def known_ids(coordinator, directory):
     admin(coordinator, directory, "access-rule", "create", "--network", "default", "allow")
     admin(coordinator, directory, "enrollment-key", "create", "--network", "default")
     admin(coordinator, directory, "invitation", "create", "--public-url", "https://mesh.example")
+    relay = ["--name", "par1", "--public-key", key, "--address", "198.51.100.9:3478"]
+    admin(coordinator, directory, "relay", "add", *relay)
+    admin(coordinator, directory, "stun", "add", "--name", "ams1", "--address", "198.51.100.9:3479")
     database = sqlite3.connect(Path(directory) / "warren.db")
+    # Who looks at them has the coordinator ask them: nothing leaves this machine.
+    database.execute("""UPDATE relays SET addresses = '["127.0.0.1:9"]'""")
+    database.execute("UPDATE stun_servers SET address = '127.0.0.1:9'")
+    database.commit()
     tables = {
         "organization": "organizations", "network": "networks", "node": "nodes", "rule": "access_rules",
-        "key": "enrollment_keys", "invitation": "invitations", "member": "people",
+        "key": "enrollment_keys", "invitation": "invitations", "member": "people", "relay": "relays", "server": "stun_servers",
     }
     first = lambda table: database.execute(f"SELECT id FROM {table} ORDER BY created_at").fetchone()[0]
     return {f"path.{name}": first(table) for name, table in tables.items()}

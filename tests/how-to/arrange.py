@@ -83,6 +83,24 @@ def relay_key(reader):
     return re.search(r"public_key=(\S+)", reader.last_answer("warren-coordinator relay")).group(1)
 
 
+def relay_unit_key(_reader):
+    """What the relay's service said in its journal when it started."""
+    log = Path("/run/services/warren-relay.service.log")
+    said = wait_until(lambda: re.search(r"public_key=(\S+)", log.read_text()), "the relay says no key", log.read_text)
+    return said.group(1)
+
+
+def relay_serves(name):
+    """The coordinator was let in by this relay when it asked."""
+
+    def arrange(reader):
+        relay = json.loads(reader.bash(f"warren-coordinator admin --json relay show {name}"))
+        if [check["result"] for check in relay["checks"]] != ["serves"]:
+            raise Failed(f"the relay does not serve: {relay}")
+
+    return arrange
+
+
 def enrolled(*names, network="default"):
     """Nodes of these names, enrolled as agents enroll."""
 

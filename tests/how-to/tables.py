@@ -50,6 +50,10 @@ OWN_CERTIFICATE = (
 )
 
 PAGES = {
+    "add-a-relay.md": Page(
+        words={"VERIFY_KEY": arrange.verify_key, "PUBLIC_KEY": arrange.relay_unit_key},
+        before={"warren-coordinator admin relay disable par1": arrange.relay_serves("par1")},
+    ),
     "back-up-and-restore.md": Page(
         words={"/backups/warren-2026-11-27.db": arrange.newest_backup},
         before={"warren-coordinator restore restored.db": arrange.backup_here("restored.db")},

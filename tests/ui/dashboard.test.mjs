@@ -180,11 +180,11 @@ test("everything is reached by keyboard alone, and a node has a page of its own"
   await page.goto("/");
   await page.getByRole("link", { name: "alpha", exact: true }).waitFor();
   const reached = [];
-  for (let step = 0; step < 14; step += 1) {
+  for (let step = 0; step < 15; step += 1) {
     await page.keyboard.press("Tab");
     reached.push(await page.evaluate(() => document.activeElement?.textContent || document.activeElement?.tagName));
   }
-  const order = ["Skip to content", "Warren", "owner", "Sign out", "INPUT", "Node", "State", "NAT"];
+  const order = ["Skip to content", "Warren", "Relays", "owner", "Sign out", "INPUT", "Node", "State", "NAT"];
   // A row: the node, and the pair with each of its peers.
   assert.deepEqual(reached, [...order, ...NODES, "bravo"]);
   await page.keyboard.press("Enter");
@@ -311,6 +311,36 @@ test("what if: other routers, another end", async () => {
   await page.emulateMedia({ reducedMotion: "no-preference" });
   await page.setViewportSize(DESKTOP);
   await page.goto("/");
+});
+
+test("relays and STUN servers have a page that says who reaches them and what they answer", async () => {
+  await page.goto("/");
+  await page.getByRole("link", { name: "Relays" }).click();
+  await page.getByRole("heading", { name: "Relays and STUN servers" }).waitFor();
+  await until("all nodes reach the relay, and it lets the coordinator in", async () => {
+    const [reached, here] = [await column("Reached by"), await column("From the coordinator")];
+    const isAll = reached.length > 1 && reached.every((cell) => cell.startsWith("5 of 5 nodes"));
+    return (isAll && here.every((cell) => /^serves in \d/.test(cell))) || [reached, here];
+  });
+  assert.equal((await names())[0].split("\n")[0], "coordinator");
+  for (const colorScheme of ["light", "dark"]) {
+    await page.emulateMedia({ colorScheme });
+    for (const [name, size] of Object.entries({
+      desktop: DESKTOP,
+      tablet: TABLET,
+      phone: PHONE,
+      narrowest: NARROWEST,
+    })) {
+      await page.setViewportSize(size);
+      await assertAccessible(page, `the servers, ${name}, ${colorScheme}`);
+      await assertFits(page, `the servers, ${name}`);
+      if (size === DESKTOP || size === PHONE) await picture(`servers-${name}-${colorScheme}`);
+    }
+  }
+  await page.emulateMedia({ colorScheme: "light" });
+  await page.setViewportSize(DESKTOP);
+  await page.getByRole("link", { name: "Warren" }).click();
+  await page.getByRole("heading", { name: "Networks" }).waitFor();
 });
 
 test("the selection gives the same bytes in the browser as natively", async () => {

@@ -5,6 +5,7 @@ import { NetworksPage } from "./networks/networks-page";
 import { NodePage } from "./nodes/node-page";
 import { PairPage } from "./pairs/pair-page";
 import { type Route, useRoute } from "./routes";
+import { ServersPage } from "./servers/servers-page";
 import { Header } from "./session/header";
 import { INTERVAL_MS, useSession } from "./session/polling";
 import type { Session } from "./session/session";
@@ -52,6 +53,7 @@ function Page({ session, route }: { session: Session; route: Route }) {
   }
   const { overview } = session;
   if (route.page === "networks") return <NetworksPage overview={overview} />;
+  if (route.page === "servers") return <ServersPage now={overview.now_ms} />;
   if (route.page === "unknown") return <NotFound />;
   const network = overview.networks.find(({ name }) => name === route.network);
   const find = (wanted: string) => network?.nodes.find(({ name }) => name === wanted);
@@ -79,5 +81,6 @@ function NotFound() {
 function titleOf(session: Session, route: Route): string {
   if (session.state === "signed-out") return "Warren";
   if (route.page === "node") return `${route.node} · Warren`;
+  if (route.page === "servers") return "Relays · Warren";
   return route.page === "pair" ? `${route.own} to ${route.peer} · Warren` : "Networks · Warren";
 }

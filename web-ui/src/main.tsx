@@ -8,6 +8,7 @@ import "./ui/table.css";
 import "./session/session.css";
 import "./networks/networks.css";
 import "./nodes/nodes.css";
+import "./servers/servers.css";
 import "./pairs/pairs.css";
 import "./pairs/what-if.css";
 

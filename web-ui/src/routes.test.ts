@@ -4,6 +4,7 @@ import { href, parse, type Route } from "./routes";
 test("a route survives its path, whatever a name holds", () => {
   const routes: Exclude<Route, { page: "unknown" }>[] = [
     { page: "networks" },
+    { page: "servers" },
     { page: "node", network: "home", node: "alpha" },
     { page: "node", network: "a/b c%", node: "ä?#" },
     { page: "pair", network: "home", own: "alpha", peer: "bravo" },
@@ -15,6 +16,7 @@ test("a route survives its path, whatever a name holds", () => {
 test("a path that no page has is unknown", () => {
   for (const path of [
     "/networks",
+    "/relays/x",
     "/networks/home",
     "/networks/home/nodes/a/b",
     "/x",

@@ -5,6 +5,8 @@ import { useEffect, useState } from "preact/hooks";
 
 export type Route =
   | { page: "networks" }
+  /** Relays and STUN servers. */
+  | { page: "servers" }
   | { page: "node"; network: string; node: string }
   /** Two nodes, told from `own`. */
   | { page: "pair"; network: string; own: string; peer: string }
@@ -15,6 +17,7 @@ export function parse(path: string): Route {
   const parts = path.split("/").filter((part) => part !== "");
   const [first, network, second, node, peer] = parts.map(decoded);
   if (parts.length === 0) return { page: "networks" };
+  if (parts.length === 1 && first === "relays") return { page: "servers" };
   if (first !== "networks" || !network || !node) return { page: "unknown" };
   if (parts.length === 4 && second === "nodes") return { page: "node", network, node };
   if (parts.length === 5 && second === "pairs" && peer) return { page: "pair", network, own: node, peer };
@@ -24,6 +27,7 @@ export function parse(path: string): Route {
 /** The path of a route. */
 export function href(route: Exclude<Route, { page: "unknown" }>): string {
   if (route.page === "networks") return "/";
+  if (route.page === "servers") return "/relays";
   const parts = route.page === "node" ? ["nodes", route.node] : ["pairs", route.own, route.peer];
   return `/${["networks", route.network, ...parts].map(encodeURIComponent).join("/")}`;
 }

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use endpoint_selection::nat::{Evidence, Mapping, NatFacts, NatProfile};
 use endpoint_selection::{
-    Candidate, CandidateKind, CandidateSource, Realm, SocketId, Timestamp, check_address,
+    Candidate, CandidateKind, CandidateSource, Realm, SmoothedRtt, SocketId, Timestamp, check_address,
 };
-use protocol::api::REPORT_CANDIDATES_MAX;
+use protocol::api::{REPORT_CANDIDATES_MAX, STUN_SERVERS_ASKED_MAX, StunServerSeen};
 
 use crate::context::{Context, Notice};
 use crate::input::{LocalAddress, PortMapping};
@@ -32,7 +32,7 @@ const REFRESH_INTERVAL: Duration = Duration::from_secs(60);
 const LOSS_SPACING: Duration = Duration::from_secs(5);
 
 /// The most STUN servers asked: two addresses with two ports tell a mapping apart.
-const SERVERS_MAX: usize = 8;
+const SERVERS_MAX: usize = STUN_SERVERS_ASKED_MAX;
 
 #[derive(Default)]
 pub(crate) struct Discovery {
@@ -43,6 +43,8 @@ pub(crate) struct Discovery {
     port_mapping: Option<PortMapping>,
     servers: BTreeSet<SocketAddr>,
     asking: BTreeMap<(SocketId, SocketAddr), Asking>,
+    /// How soon each server answers the main socket.
+    rtts: BTreeMap<SocketAddr, SmoothedRtt>,
     seen_by_relays: BTreeMap<SocketAddr, SocketAddr>,
     refresh_at: Option<Timestamp>,
     evidence: Evidence,
@@ -80,6 +82,7 @@ impl Discovery {
     pub(crate) fn set_servers(&mut self, context: &mut Context<'_>, servers: &[SocketAddr]) {
         let wanted: BTreeSet<_> = servers.iter().take(SERVERS_MAX).copied().collect();
         self.asking.retain(|(_, server), _| wanted.contains(server));
+        self.rtts.retain(|server, _| wanted.contains(server));
         self.evidence.keep_servers(&wanted);
         let is_added = wanted.iter().any(|server| !self.servers.contains(server));
         self.servers = wanted;
@@ -214,8 +217,26 @@ impl Discovery {
     pub(crate) fn stun_status(&self) -> Vec<StunStatus> {
         self.servers
             .iter()
-            .map(|server| StunStatus { server: *server, reflexive: self.reflexive(*server) })
+            .map(|server| {
+                let (server, reflexive) = (*server, self.reflexive(*server));
+                StunStatus { server, reflexive, rtt_us: self.rtt_us(server).filter(|_| reflexive.is_some()) }
+            })
             .collect()
+    }
+
+    /// Who of the servers answered the last question, of those that were asked.
+    pub(crate) fn servers_seen(&self) -> Vec<StunServerSeen> {
+        let seen = self.servers.iter().filter_map(|server| {
+            let reached = self.reflexive(*server).is_some();
+            let is_known = reached || self.evidence.unanswered.contains(server);
+            let rtt_us = self.rtt_us(*server).filter(|_| reached);
+            is_known.then_some(StunServerSeen { address: *server, reached, rtt_us })
+        });
+        seen.collect()
+    }
+
+    fn rtt_us(&self, server: SocketAddr) -> Option<u32> {
+        self.rtts.get(&server).copied().map(SmoothedRtt::as_micros)
     }
 
     /// What a server saw the main socket as.

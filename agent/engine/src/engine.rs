@@ -21,6 +21,7 @@ use crate::output::Output;
 use crate::peer::{Peer, Route};
 use crate::relay_client::RelayClient;
 use crate::reported_paths::ReportedPaths;
+use crate::reported_servers::ReportedServers;
 use crate::reporter::Reporter;
 use crate::routing::Routing;
 use crate::sockets::Sockets;
@@ -56,6 +57,7 @@ pub struct Engine {
     doubted_at: Option<Timestamp>,
     reporter: Reporter,
     reported: ReportedPaths,
+    reported_servers: ReportedServers,
     routing: Routing,
     /// The networks behind this node that it passes packets on to.
     forwarded: Vec<IpNet>,
@@ -129,6 +131,7 @@ impl Engine {
             doubted_at: None,
             reporter,
             reported: ReportedPaths::default(),
+            reported_servers: ReportedServers::default(),
             routing: Routing::default(),
             forwarded: Vec::new(),
             inside: Vec::new(),
@@ -151,6 +154,7 @@ impl Engine {
             Input::ReportAccepted(response) => self.on_report_accepted(now, response),
             Input::ReportFailed => {
                 self.reported.on_failed();
+                self.reported_servers.on_failed();
                 self.reporter.on_failed(now);
             }
             Input::ReportRequested(peers) => {
@@ -201,6 +205,7 @@ impl Engine {
         self.deadline.take();
         if self.discovery.handle_timeout(&mut context!(self, now)) {
             self.on_own_candidates_changed(now);
+            self.note_servers(now);
         }
         let due: Vec<SocketAddr> =
             self.relays.iter().filter(|(_, r)| is_due(r.next_at(), now)).map(key).collect();
@@ -209,6 +214,9 @@ impl Engine {
         }
         for peer in self.peers.values_mut().filter(|peer| is_due(peer.next_at(), now)) {
             peer.handle_timeout(&mut context!(self, now));
+        }
+        if is_due(self.reported_servers.check_at, now) {
+            self.note_servers(now);
         }
         self.handle_attempt_timeout(now);
         self.close_silent_sockets(now);
@@ -239,6 +247,7 @@ impl Engine {
             (relay, "relay session"),
             (peer, "probe"),
             (self.traversal_at(), "attempt"),
+            (self.reported_servers.check_at, "servers"),
             (self.reporter.next_at(), "report"),
         ]
         .into_iter()
@@ -334,7 +343,9 @@ impl Engine {
         if answered.is_changed {
             self.on_own_candidates_changed(now);
         }
-        if answered.socket != SocketId::MAIN {
+        if answered.socket == SocketId::MAIN {
+            self.note_servers(now);
+        } else {
             self.on_side_reflexive(now, answered.socket, answered.reflexive);
         }
     }

@@ -25,6 +25,7 @@ mod output;
 mod peer;
 mod relay_client;
 mod reported_paths;
+mod reported_servers;
 mod reporter;
 mod routing;
 mod schedule;

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use endpoint_selection::Timestamp;
+use endpoint_selection::{SmoothedRtt, Timestamp};
 use protocol::api::{RelayInfo, ReportResponse};
 use protocol::key::PrivateKey;
 use protocol::relay::{self, COOKIE_LEN, Frame, RelayKey, SessionId};
@@ -57,7 +57,9 @@ pub(crate) struct RelayClient {
     token: Option<Token>,
     session: Option<Session>,
     registration: Option<Registration>,
-    rtt_us: Option<u32>,
+    rtt: Option<SmoothedRtt>,
+    /// Since when it has no session though it tries to get one.
+    sessionless_since: Option<Timestamp>,
     /// How long this address waits for others.
     wait: Duration,
     /// No registration before this: the relay refused our token, and would refuse the next one as well, or a peer relay ended
@@ -120,7 +122,8 @@ impl RelayClient {
             token: None,
             session: None,
             registration: None,
-            rtt_us: None,
+            rtt: None,
+            sessionless_since: None,
             wait,
             rest_until: Timestamp::default(),
             rest: RETRY_MAX,
@@ -142,7 +145,7 @@ impl RelayClient {
                 None => RelayTransport::Udp,
             },
             registered: self.session.is_some(),
-            rtt_us: self.rtt_us,
+            rtt_us: self.rtt_us(),
         }
     }
 
@@ -262,9 +265,10 @@ impl RelayClient {
                 if answer.nonce != registration.nonce || !self.key.verify_registered(answer) {
                     return None;
                 }
-                let rtt = context.now.since(registration.sent_at).as_micros();
-                self.rtt_us = u32::try_from(rtt).ok();
+                let sent_at = registration.sent_at;
+                self.note_answered(context.now.since(sent_at));
                 self.registration = None;
+                self.sessionless_since = None;
                 self.session = Some(Session {
                     id: answer.session,
                     server: from,
@@ -287,11 +291,11 @@ impl RelayClient {
                 let session = self.session.as_mut()?;
                 let mut questions = session.asked.iter().chain(&session.late);
                 let (_, at) = *questions.find(|(asked, _)| asked.to_be_bytes() == *echo)?;
-                self.rtt_us = u32::try_from(context.now.since(at).as_micros()).ok();
                 session.asked = None;
                 session.late.clear();
                 session.unanswered = 0;
                 session.keepalive_at = context.now + KEEPALIVE_INTERVAL;
+                self.note_answered(context.now.since(at));
                 None
             }
             Frame::NoSession(id)
@@ -321,7 +325,7 @@ impl RelayClient {
                 self.rest_peer_relay(context.now);
             }
         }
-        self.rtt_us = None;
+        self.rtt = None;
         self.register(context);
         Event::Lost
     }
@@ -333,7 +337,7 @@ impl RelayClient {
         let own = self.info.address;
         self.registration.take_if(|it| it.server != own || (is_udp && it.cookie == NO_COOKIE));
         self.session = None;
-        self.rtt_us = None;
+        (self.rtt, self.sessionless_since) = (None, None);
         if !is_udp {
             self.resume(context);
         }

@@ -72,6 +72,8 @@ pub struct StunStatus {
     pub server: SocketAddr,
     /// What it saw us as; `None`: no answer to the last question.
     pub reflexive: Option<SocketAddr>,
+    /// Smoothed RTT in microseconds, where known.
+    pub rtt_us: Option<u32>,
 }
 
 /// A network behind other nodes.

@@ -67,7 +67,8 @@ fn facts(check: &NetcheckAnswer) -> Vec<Vec<String>> {
     ];
     facts.push(vec!["port mapping".to_owned(), words::port_mapping(&check.port_mapping)]);
     for stun in &check.stun {
-        let seen = stun.reflexive.map_or_else(|| "no answer".to_owned(), |seen| format!("saw {seen}"));
+        let rtt = stun.rtt_us.map(|rtt_us| format!(", {}", words::rtt(Some(rtt_us)))).unwrap_or_default();
+        let seen = stun.reflexive.map_or_else(|| "no answer".to_owned(), |seen| format!("saw {seen}{rtt}"));
         facts.push(vec!["STUN".to_owned(), format!("{} {seen}", stun.server)]);
     }
     for relay in &check.relays {

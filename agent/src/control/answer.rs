@@ -342,12 +342,15 @@ pub(crate) struct StunAnswer {
     pub(crate) server: SocketAddr,
     /// What it saw; `None`: no answer to the last question.
     pub(crate) reflexive: Option<SocketAddr>,
+    /// Smoothed RTT in microseconds, where known.
+    #[serde(default)]
+    pub(crate) rtt_us: Option<u32>,
 }
 
 impl From<StunStatus> for StunAnswer {
     fn from(stun: StunStatus) -> Self {
-        let StunStatus { server, reflexive } = stun;
-        Self { server, reflexive }
+        let StunStatus { server, reflexive, rtt_us } = stun;
+        Self { server, reflexive, rtt_us }
     }
 }
 

@@ -121,6 +121,7 @@ mod tests {
         StunAnswer {
             server: "192.0.2.1:3478".parse().unwrap(),
             reflexive: seen.map(|seen| seen.parse().unwrap()),
+            rtt_us: None,
         }
     }
 

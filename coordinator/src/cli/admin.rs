@@ -16,10 +16,13 @@ use crate::store::{NetworkRow, NodeRow, Store};
 mod enrollment_key;
 mod relay;
 mod resources;
+mod servers;
+mod stun;
 
 /// The open data directory, and how to answer.
 struct Admin {
     store: Store,
+    data_dir: std::path::PathBuf,
     entropy: Entropy,
     now_ms: i64,
     json: bool,
@@ -37,6 +40,7 @@ pub(super) fn admin(args: &AdminArgs) -> Result<(), CliError> {
         | AdminCommand::EnrollmentKey(_)
         | AdminCommand::Node(_)
         | AdminCommand::Relay(_)
+        | AdminCommand::Stun(_)
         | AdminCommand::Member(_)
         | AdminCommand::Invitation(_)
         | AdminCommand::AccessRule(_)
@@ -46,6 +50,7 @@ pub(super) fn admin(args: &AdminArgs) -> Result<(), CliError> {
     };
     let admin = Admin {
         store,
+        data_dir: dir.path().to_owned(),
         entropy: Entropy::system(),
         now_ms: now_ms(),
         json: args.json,
@@ -58,6 +63,7 @@ pub(super) fn admin(args: &AdminArgs) -> Result<(), CliError> {
         AdminCommand::EnrollmentKey(command) => admin.enrollment_key(command),
         AdminCommand::Node(command) => admin.node(command),
         AdminCommand::Relay(command) => admin.relay(command),
+        AdminCommand::Stun(command) => admin.stun(command),
         AdminCommand::Member(command) => admin.member(command),
         AdminCommand::Invitation(command) => admin.invitation(command),
         AdminCommand::AccessRule(command) => admin.access_rule(command),

@@ -2,10 +2,12 @@
 //! flag over variable over file.
 
 mod resources;
+mod servers;
 
 pub(super) use resources::{
     AccessRuleCommand, ApiTokenCommand, InvitationCommand, MemberCommand, NetworkSetArgs, NodeSetArgs,
 };
+pub(super) use servers::{RelayCommand, StunCommand};
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -117,6 +119,9 @@ pub(super) enum AdminCommand {
     /// Relays on machines of their own
     #[command(subcommand)]
     Relay(RelayCommand),
+    /// STUN servers, which tell nodes how the internet sees them
+    #[command(subcommand)]
+    Stun(StunCommand),
     /// Members of the organization
     #[command(subcommand)]
     Member(MemberCommand),
@@ -246,32 +251,6 @@ pub(super) enum NodeCommand {
         /// Where it listens, ip:port
         #[arg(long)]
         endpoint: SocketAddr,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum RelayCommand {
-    /// Name a relay that runs elsewhere (`warren-coordinator relay`) in every map; nodes join it within seconds
-    Add {
-        /// Its name, for people
-        #[arg(long)]
-        name: String,
-        /// The public key that it prints when it starts
-        #[arg(long)]
-        public_key: PublicKey,
-        /// Where nodes reach it, ip:port; IPv4 and IPv6 where it has both
-        #[arg(long, value_name = "ADDR,ADDR", value_delimiter = ',', required = true)]
-        address: Vec<SocketAddr>,
-        /// Where it answers STUN, ip:port; a relay answers it on its own port too
-        #[arg(long, value_name = "ADDR,ADDR", value_delimiter = ',')]
-        stun: Vec<SocketAddr>,
-    },
-    /// List the relays, and the key that they verify tokens with
-    List,
-    /// Take a relay out of all maps
-    Remove {
-        /// Its name or id
-        relay: String,
     },
 }
 

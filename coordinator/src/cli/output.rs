@@ -25,13 +25,20 @@ pub(super) fn time(ms: i64) -> String {
 
 /// Columns, as wide as their content.
 pub(super) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
+    table_right(head, rows, &[])
+}
+
+/// The same with some columns aligned at their right end, as numbers are.
+pub(super) fn table_right(head: &[&str], rows: &[Vec<String>], right: &[usize]) -> String {
     let cell_width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
         cells.chain(head.get(column).map(|name| name.len())).max().unwrap_or(0)
     };
     let widths: Vec<usize> = (0..head.len()).map(cell_width).collect();
     let format_row = |cells: Vec<&str>| {
-        let padded = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
+        let padded = cells.iter().zip(&widths).enumerate().map(|(column, (cell, width))| {
+            if right.contains(&column) { format!("{cell:>width$}") } else { format!("{cell:width$}") }
+        });
         padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
     };
     let body = rows.iter().map(|row| format_row(row.iter().map(String::as_str).collect()));
@@ -46,6 +53,8 @@ mod tests {
     fn columns_line_up() {
         let rows = [vec!["a".into(), "1".into()], vec!["longer".into(), "2".into()]];
         assert_eq!(table(&["name", "n"], &rows), "name    n\na       1\nlonger  2");
+        let rows = [vec!["a".into(), "1 ms".into()], vec!["b".into(), "20 ms".into()]];
+        assert_eq!(table_right(&["", "rtt"], &rows, &[1]), "     rtt\na   1 ms\nb  20 ms");
     }
 
     #[test]

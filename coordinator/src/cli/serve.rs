@@ -19,6 +19,7 @@ use super::args::ServeArgs;
 use super::config::ServeConfig;
 use super::error::CliError;
 use super::mail::MailConfig;
+use super::servers_socket::ServersSocket;
 use super::tls::{self, TlsSource};
 use super::{activation, file_limit, first_owner, logs};
 use crate::http::{self, Listener, Metrics, Site, Sources, TrustedProxies, now_ms};
@@ -85,10 +86,12 @@ async fn run(config: &ServeConfig, store: Store, socket: Option<TcpListener>) ->
     let activity = Arc::clone(site.activity());
     let (site, metrics) = counted(config, site, udp.as_ref())?;
     let listener = Listener { address: config.listen, socket, tls };
-    let (server, addresses) = http::bind_listener(web::Data::new(site), listener)?;
+    let site = web::Data::new(site);
+    let (server, addresses) = http::bind_listener(web::Data::clone(&site), listener)?;
     let handles = [Some(server.handle()), metrics.as_ref().map(Server::handle)];
     let mut tasks =
         vec![tokio::spawn(certificates.run(hangups)), tokio::spawn(sync_forever(Arc::clone(&coordinator)))];
+    tasks.extend(servers_socket(config, &site));
     let servers = [Some(server), metrics].into_iter().flatten().map(tokio::spawn).collect::<Vec<_>>();
     let stop = stop_signals()?;
     tracing::info!(listen = ?addresses, public_url = public_url.as_deref(), "the coordinator answers");
@@ -124,6 +127,17 @@ async fn run(config: &ServeConfig, store: Store, socket: Option<TcpListener>) ->
         udp.stop().await;
     }
     Ok(())
+}
+
+/// Answers commands on this machine what nodes see of relays and STUN servers.
+fn servers_socket(config: &ServeConfig, site: &web::Data<Site>) -> Option<JoinHandle<()>> {
+    match ServersSocket::open(&DataDir::new(&config.data_dir)) {
+        Ok(socket) => Some(tokio::spawn(socket.serve(Arc::clone(site)))),
+        Err(error) => {
+            tracing::warn!(%error, "`admin relay list` will not show what nodes see: its socket cannot be opened in the data directory");
+            None
+        }
+    }
 }
 
 /// The site with its requests counted and the metrics' listener, where one is wanted.

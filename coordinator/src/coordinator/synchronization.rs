@@ -60,17 +60,17 @@ impl Coordinator {
                 directory.put_node(row);
             }
         }
-        if changed.relays {
-            directory.set_servers(service::with_relays(&self.own, tx.relays()?));
+        if changed.servers {
+            directory.set_servers(service::with_registered(&self.own, tx.relays()?, tx.stun_servers()?));
         }
         Ok(())
     }
 
     /// Takes over the whole database.
     fn take_over_all(&self, tx: &ReadTx<'_>, directory: &mut Directory) -> Result<(), StoreError> {
-        let (everything, relays) = (Everything::read(tx)?, tx.relays()?);
+        let (everything, relays, stun) = (Everything::read(tx)?, tx.relays()?, tx.stun_servers()?);
         directory.replace_all(everything);
-        directory.set_servers(service::with_relays(&self.own, relays));
+        directory.set_servers(service::with_registered(&self.own, relays, stun));
         // Under the lock, as where it is set: no later doubt is forgotten.
         self.stale.store(false, Ordering::Relaxed);
         Ok(())

@@ -13,7 +13,7 @@ use super::device_authorization;
 use super::oidc;
 use super::resources::{
     access_rules, account, api_tokens, audit_log, enrollment_keys, invitations, members, networks, nodes,
-    organizations,
+    organizations, relays, stun_servers,
 };
 
 /// Why a request is refused (RFC 9457).
@@ -46,7 +46,7 @@ impl IntoResponses for Refusal {
 
 #[derive(OpenApi)]
 #[openapi(
-    info(title = "Warren coordinator", description = "What people and their programs administer."),
+    info(title = "Warren coordinator", description = "What people and their programs administer. The operator is who runs the installation: an owner of the organization that was made first."),
     modifiers(&Credentials, &OperationIds),
     components(schemas(Problem)),
     security(("session" = []), ("api_token" = [])),
@@ -63,6 +63,8 @@ impl IntoResponses for Refusal {
         access_rules::list, access_rules::create, access_rules::replace, access_rules::delete,
         api_tokens::list, api_tokens::create, api_tokens::revoke,
         audit_log::list,
+        relays::list, relays::create, relays::show, relays::change, relays::delete,
+        stun_servers::list, stun_servers::create, stun_servers::show, stun_servers::change, stun_servers::delete,
     )
 )]
 struct Api;

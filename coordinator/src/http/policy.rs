@@ -17,7 +17,7 @@ use super::problem::ApiError;
 use super::rate_limit::Limit;
 use super::{Site, sign_in};
 use crate::service::resources::Membership;
-use crate::service::{ApiToken, AuthError, Caller, NodeToken, SessionToken};
+use crate::service::{ApiToken, AuthError, Caller, NodeToken, SessionToken, operator_at_api};
 use crate::store::Role;
 
 /// Who may call a route.
@@ -31,6 +31,10 @@ pub enum Policy {
     Person,
     /// The same, with at least this role in the organization that the path names. To anybody else there is no such thing.
     Organization(Role),
+    /// The same as [`Policy::Person`], with a role in any organization.
+    AnyOrganization,
+    /// The operator: an owner of the organization that was made first.
+    Operator,
 }
 
 /// Checks rate and caller, then lets the handler run.
@@ -65,6 +69,19 @@ async fn admit(policy: Policy, limit: Limit, request: &ServiceRequest) -> Result
         Policy::Person => {
             let caller = caller(site, request).await?;
             request.extensions_mut().insert(Arc::new(caller));
+        }
+        Policy::AnyOrganization => {
+            let caller = caller(site, request).await?;
+            if caller.memberships.is_empty() {
+                return Err(ApiError::forbidden("this takes a role in an organization; you have none"));
+            }
+            request.extensions_mut().insert(Arc::new(caller));
+        }
+        Policy::Operator => {
+            let caller = caller(site, request).await?;
+            let found = site.call(move |coordinator, _| operator_at_api(coordinator.store(), caller)).await?;
+            let title = "this takes an owner of the installation's first organization";
+            request.extensions_mut().insert(found.ok_or_else(|| ApiError::forbidden(title))?);
         }
         Policy::Organization(required) => {
             let caller = caller(site, request).await?;

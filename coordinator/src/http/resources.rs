@@ -1,4 +1,5 @@
-//! What people and their programs administer, below `/api/v1/organizations/{organization}`: one file per resource.
+//! What people and their programs administer, below `/api/v1/organizations/{organization}`, and of the installation as a whole: one file
+//! per resource.
 
 pub(super) mod access_rules;
 pub(super) mod account;
@@ -10,6 +11,8 @@ pub(super) mod members;
 pub(super) mod networks;
 pub(super) mod nodes;
 pub(super) mod organizations;
+pub(super) mod relays;
+pub(super) mod stun_servers;
 
 use std::sync::Arc;
 

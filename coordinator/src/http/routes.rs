@@ -9,7 +9,7 @@ use super::problem::ApiError;
 use super::rate_limit::Limit;
 use super::resources::{
     access_rules, account, api_tokens, audit_log, enrollment_keys, invitations, members, networks, nodes,
-    organizations,
+    organizations, relays, stun_servers,
 };
 use super::{
     dashboard, device_authorization, enroll, health, map, node, oidc, openapi, overview, pair, relay, report,
@@ -103,6 +103,16 @@ pub const ROUTES: &[RouteSpec] = &[
     route("POST", "/api/v1/organizations/{organization}/api-tokens", Policy::Organization(Role::Viewer), Limit::Unlimited, || web::post().to(api_tokens::create)),
     route("DELETE", "/api/v1/organizations/{organization}/api-tokens/{token}", Policy::Organization(Role::Viewer), Limit::Unlimited, || web::delete().to(api_tokens::revoke)),
     route("GET", "/api/v1/organizations/{organization}/audit-log", Policy::Organization(Role::Admin), Limit::Unlimited, || web::get().to(audit_log::list)),
+    route("GET", "/api/v1/relays", Policy::AnyOrganization, Limit::Unlimited, || web::get().to(relays::list)),
+    route("POST", "/api/v1/relays", Policy::Operator, Limit::Unlimited, || web::post().to(relays::create)),
+    route("GET", "/api/v1/relays/{relay}", Policy::AnyOrganization, Limit::Unlimited, || web::get().to(relays::show)),
+    route("PATCH", "/api/v1/relays/{relay}", Policy::Operator, Limit::Unlimited, || web::patch().to(relays::change)),
+    route("DELETE", "/api/v1/relays/{relay}", Policy::Operator, Limit::Unlimited, || web::delete().to(relays::delete)),
+    route("GET", "/api/v1/stun-servers", Policy::AnyOrganization, Limit::Unlimited, || web::get().to(stun_servers::list)),
+    route("POST", "/api/v1/stun-servers", Policy::Operator, Limit::Unlimited, || web::post().to(stun_servers::create)),
+    route("GET", "/api/v1/stun-servers/{server}", Policy::AnyOrganization, Limit::Unlimited, || web::get().to(stun_servers::show)),
+    route("PATCH", "/api/v1/stun-servers/{server}", Policy::Operator, Limit::Unlimited, || web::patch().to(stun_servers::change)),
+    route("DELETE", "/api/v1/stun-servers/{server}", Policy::Operator, Limit::Unlimited, || web::delete().to(stun_servers::delete)),
     route("GET",    "/invitation/{token}", Policy::Public, Limit::Unlimited, || web::get().to(invitations::page)),
     route("GET",    oidc::CALLBACK,      Policy::Public, Limit::Unlimited, || web::get().to(oidc::callback)),
     route("GET",    "/account",          Policy::Public, Limit::Unlimited, || web::get().to(account::page)),

@@ -14,6 +14,7 @@ use super::rate_limit::RateLimits;
 use super::{Activity, Metrics, TrustedProxies};
 use crate::Coordinator;
 use crate::mail::Mailer;
+use crate::server_check::ServerChecks;
 use crate::service::passwords::AT_ONCE_MAX;
 
 /// How long a sign-in may wait for its turn: some two hundred others.
@@ -37,6 +38,8 @@ pub struct Site {
     pub(super) metrics: Option<Arc<Metrics>>,
     /// The OpenID provider that people may sign in with.
     pub(super) oidc: Option<Arc<Oidc>>,
+    /// What relays and STUN servers answer when somebody looks.
+    pub(super) checks: Arc<ServerChecks>,
     /// What sends invitations.
     pub(super) mailer: Option<Arc<Mailer>>,
 }
@@ -46,7 +49,9 @@ impl Site {
     #[must_use]
     pub fn new(coordinator: Arc<Coordinator>, public_url: Option<&str>) -> Self {
         let https = public_url.is_some_and(|url| url.starts_with("https://"));
+        let checks = Arc::new(ServerChecks::new(coordinator.relay_signing_key().clone()));
         Self {
+            checks,
             coordinator,
             limits: Arc::new(RateLimits::new()),
             password_turns: Semaphore::new(AT_ONCE_MAX),
@@ -98,6 +103,11 @@ impl Site {
     #[must_use]
     pub fn counted(self, metrics: Arc<Metrics>) -> Self {
         Self { metrics: Some(metrics), ..self }
+    }
+
+    /// What relays and STUN servers answered.
+    pub(crate) const fn checks(&self) -> &Arc<ServerChecks> {
+        &self.checks
     }
 
     /// What clients have open.

@@ -97,14 +97,6 @@ pub enum AdminError {
         /// What was asked for.
         given: String,
     },
-    /// The name is taken.
-    #[error("{what} `{given}` exists already; choose another name")]
-    NameTaken {
-        /// What.
-        what: &'static str,
-        /// The name.
-        given: String,
-    },
     /// A text out of bounds.
     #[error("{what}: 1 to {max} characters without control characters, please")]
     InvalidText {
@@ -127,24 +119,6 @@ pub enum AdminError {
         /// The names of all.
         known: String,
     },
-    /// Nobody can hold a secret behind it.
-    #[error("the public key is of low order and cannot protect anything; make a new one with `wg genkey`")]
-    UnusablePublicKey,
-    /// An endpoint that cannot be reached.
-    #[error("the endpoint {0} can be reached by no peer; give a unicast address and a port")]
-    UnusableEndpoint(std::net::SocketAddr),
-    /// A relay without an address, or with too many.
-    #[error("give 1 to {max} addresses where the relay answers, and at most {max} where it answers STUN")]
-    AddressCount {
-        /// The most.
-        max: usize,
-    },
-    /// A relay with the key or an address of another one.
-    #[error("relay `{0}` has this public key or one of these addresses already; remove it first")]
-    RelayTaken(String),
-    /// More relays than nodes can be asked to keep sessions at.
-    #[error("there are {0} relays already, which is the most; remove one first")]
-    TooManyRelays(usize),
     /// No range is left.
     #[error("no IPv4 range is free: this coordinator holds as many networks as it can")]
     RangesExhausted,

@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use endpoint_selection::nat::NatProfile;
 use endpoint_selection::{Candidate, Snapshot};
 use ipnet::IpNet;
-use protocol::api::{OwnRelay, PathKind, PathReport, REPORT_EVIDENCE_MAX, Report};
+use protocol::api::{OwnRelay, PathKind, PathReport, REPORT_EVIDENCE_MAX, Report, ServersSeen};
 use protocol::key::PublicKey;
 use uuid::Uuid;
 
@@ -27,6 +27,8 @@ pub(super) struct Reported {
     /// The networks behind the node that it offers to route to; absent where it cannot, or said nothing to this process.
     pub(super) routes: Option<Vec<IpNet>>,
     pub(super) agent_version: String,
+    /// How it sees the servers of its map; absent until it said so to this process.
+    pub(super) servers: Option<Box<ServersSeen>>,
     /// By the peer's id, in order; absent until all paths were reported to this process.
     paths: Option<Vec<Path>>,
 }
@@ -85,10 +87,15 @@ impl Reported {
             named.shrink_to_fit();
             self.paths = Some(named);
         }
-        let Report { mut candidates, nat, relay, routes, agent_version, .. } = report;
+        let Report { mut candidates, nat, relay, routes, agent_version, servers, .. } = report;
         candidates.shrink_to_fit();
         (self.at_ms, self.candidates, self.nat) = (now_ms, candidates, nat);
         (self.relay, self.routes, self.agent_version) = (relay, routes, agent_version);
+        if let Some(mut servers) = servers {
+            servers.relays.shrink_to_fit();
+            servers.stun_servers.shrink_to_fit();
+            self.servers = Some(Box::new(servers));
+        }
     }
 
     /// Whether peers are told nothing new, but for candidates: most reports are of a node where nothing changed.

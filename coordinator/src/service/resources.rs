@@ -1,5 +1,5 @@
-//! What people administer, one file per resource. Every call is made in one organization, and sees nothing of another; what it
-//! changes is in the audit log in the same transaction.
+//! What people administer, one file per resource. Every call is made in one organization, and sees nothing of another, but for relays
+//! and STUN servers, which are of the installation and changed by its operator only; what it changes is in the audit log in the same transaction.
 
 pub mod access_rules;
 pub mod api_tokens;
@@ -11,6 +11,9 @@ pub mod members;
 pub mod networks;
 pub mod nodes;
 pub mod organizations;
+pub mod relays;
+pub mod servers;
+pub mod stun_servers;
 
 use std::sync::Arc;
 

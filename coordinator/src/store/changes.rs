@@ -30,8 +30,8 @@ pub struct Changed {
     pub nodes: BTreeSet<Uuid>,
     /// Rows of networks and their access rules.
     pub networks: BTreeSet<Uuid>,
-    /// Whether the relays are others.
-    pub relays: bool,
+    /// Whether the relays or STUN servers are others.
+    pub servers: bool,
 }
 
 impl Store {
@@ -70,7 +70,7 @@ impl ReadTx<'_> {
             match kind.as_str() {
                 "node" => drop(changed.nodes.insert(parse(row, "subject")?)),
                 "network" => drop(changed.networks.insert(parse(row, "subject")?)),
-                _ => changed.relays = true,
+                _ => changed.servers = true,
             }
         }
         Ok(Some(changed))

@@ -22,7 +22,8 @@ const STEPS: &[&str] = &[
     include_str!("migrations/0006_routes.sql"),
     include_str!("migrations/0007_copies.sql"),
     include_str!("migrations/0008_changes.sql"),
-    include_str!("migrations/0009_ways_in.sql"),
+    include_str!("migrations/0009_relays_as_resources.sql"),
+    include_str!("migrations/0010_ways_in.sql"),
 ];
 
 /// The newest schema that this version knows.

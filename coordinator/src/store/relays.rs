@@ -23,9 +23,13 @@ pub struct RelayRow {
     pub addresses: Vec<SocketAddr>,
     /// Where it answers STUN.
     pub stun_servers: Vec<SocketAddr>,
+    /// When it was registered, Unix milliseconds.
+    pub created_at_ms: i64,
+    /// Whether it is in no map.
+    pub is_disabled: bool,
 }
 
-const COLUMNS: &str = "id, name, public_key, addresses, stun_servers";
+const COLUMNS: &str = "id, name, public_key, addresses, stun_servers, created_at, is_disabled";
 
 fn relay(row: &Row<'_>) -> rusqlite::Result<RelayRow> {
     Ok(RelayRow {
@@ -34,6 +38,8 @@ fn relay(row: &Row<'_>) -> rusqlite::Result<RelayRow> {
         public_key: parse(row, "public_key")?,
         addresses: addresses(row, "addresses")?,
         stun_servers: addresses(row, "stun_servers")?,
+        created_at_ms: row.get("created_at")?,
+        is_disabled: row.get("is_disabled")?,
     })
 }
 
@@ -72,32 +78,34 @@ impl ReadTx<'_> {
 }
 
 impl WriteTx<'_> {
-    /// Adds a relay.
+    /// Adds a relay, or takes over the changed one.
     ///
     /// # Errors
     /// Where name or key are taken, or the database does not answer.
-    pub fn insert_relay(&self, relay: &RelayRow, now_ms: i64) -> Result<(), StoreError> {
+    pub fn put_relay(&self, relay: &RelayRow) -> Result<(), StoreError> {
         self.sql().execute(
-            "INSERT INTO relays (id, name, public_key, addresses, stun_servers, created_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            "INSERT INTO relays (id, name, public_key, addresses, stun_servers, created_at, is_disabled)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+             ON CONFLICT (id) DO UPDATE SET name = ?2, public_key = ?3, addresses = ?4, stun_servers = ?5, is_disabled = ?7",
             (
                 relay.id.to_string(),
                 &relay.name,
                 relay.public_key.to_string(),
                 json(&relay.addresses)?,
                 json(&relay.stun_servers)?,
-                now_ms,
+                relay.created_at_ms,
+                relay.is_disabled,
             ),
         )?;
         Ok(())
     }
 
-    /// Removes a relay, given by name or id. Gives its name, where there was one.
+    /// Removes a relay. Gives its name, where there was one: also where the rest of its row cannot be read.
     ///
     /// # Errors
     /// Where the database does not answer.
-    pub fn remove_relay(&self, wanted: &str) -> Result<Option<String>, StoreError> {
-        let sql = "DELETE FROM relays WHERE name = ?1 OR id = ?1 RETURNING name";
-        Ok(self.sql().query_row(sql, [wanted], |row| row.get(0)).optional()?)
+    pub fn delete_relay(&self, id: Uuid) -> Result<Option<String>, StoreError> {
+        let sql = "DELETE FROM relays WHERE id = ?1 RETURNING name";
+        Ok(self.sql().query_row(sql, [id.to_string()], |row| row.get(0)).optional()?)
     }
 }

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
-use coordinator::service::relays::{self, NewRelay};
+use coordinator::service::resources::relays::NewRelay;
 use coordinator::service::sign_in;
 use coordinator::store::{self, DataDir, IdentityRow, Role, Store, StoreError};
 use coordinator::{Coordinator, Entropy};
@@ -68,7 +68,12 @@ fn administer(fixture: &Fixture) {
         let public_key = PrivateKey::from_random([number + 1; 32]).public_key();
         let addresses = vec![format!("198.51.100.{}:3478", number + 1).parse().unwrap()];
         let relay = NewRelay { name, public_key, addresses, stun_servers: Vec::new() };
-        relays::add(store, entropy, START, relay).unwrap();
+        fixture.command(START, |call| call.create_relay(relay)).unwrap();
+        if number < 8 {
+            let stun =
+                json!({"name": format!("stun {number}"), "address": format!("198.51.100.{number}:3478")});
+            fixture.command(START, |call| call.create_stun_server(wanted(stun))).unwrap();
+        }
         let person = fixture.member(Role::Owner).caller.person.id;
         let (issuer, subject) = ("https://id.example".to_owned(), format!("subject {number}"));
         let identity = IdentityRow { issuer, subject, created_at_ms: START };

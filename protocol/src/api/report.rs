@@ -8,6 +8,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use super::route::{InvalidRoute, ROUTES_MAX, check_route};
+use super::servers_seen::{RELAYS_SEEN_MAX, STUN_SERVERS_ASKED_MAX, ServersSeen};
 use crate::key::PublicKey;
 use crate::relay_token::SignedToken;
 
@@ -50,6 +51,10 @@ pub struct Report {
     /// The networks behind the node that it would route to; absent from an agent that knows of no routes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub routes: Option<Vec<IpNet>>,
+    /// The relays and STUN servers as the node sees them; absent where that is as last reported, and from an agent that does not
+    /// say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub servers: Option<ServersSeen>,
     /// Version of the agent, for people.
     #[serde(default)]
     pub agent_version: String,
@@ -181,6 +186,12 @@ pub enum ReportError {
         /// What is wrong with it.
         why: InvalidRoute,
     },
+    /// More relays than a map names.
+    #[error("servers.relays: {0} given, at most {RELAYS_SEEN_MAX} allowed")]
+    TooManyRelaysSeen(usize),
+    /// More STUN servers than an agent asks.
+    #[error("servers.stun_servers: {0} given, at most {STUN_SERVERS_ASKED_MAX} allowed")]
+    TooManyStunServersSeen(usize),
     /// A text that is too long.
     #[error("agent_version: at most 64 characters allowed")]
     LongVersion,
@@ -218,6 +229,7 @@ impl Report {
             }
         }
         self.relay.as_ref().map_or(Ok(()), OwnRelay::validate)?;
+        self.servers.as_ref().map_or(Ok(()), check_servers)?;
         let routes = self.routes.as_deref().unwrap_or_default();
         if routes.len() > ROUTES_MAX {
             return Err(ReportError::TooManyRoutes(routes.len()));
@@ -243,6 +255,14 @@ impl OwnRelay {
     }
 }
 
+fn check_servers(servers: &ServersSeen) -> Result<(), ReportError> {
+    match (servers.relays.len(), servers.stun_servers.len()) {
+        (relays, _) if relays > RELAYS_SEEN_MAX => Err(ReportError::TooManyRelaysSeen(relays)),
+        (_, stun) if stun > STUN_SERVERS_ASKED_MAX => Err(ReportError::TooManyStunServersSeen(stun)),
+        _ => Ok(()),
+    }
+}
+
 /// Whether a relay may be told to nodes at this address: every node must be able to reach it, so one that means something only
 /// in a site or behind a carrier's NAT is none.
 #[must_use]
@@ -254,6 +274,7 @@ pub fn may_be_relay_address(address: SocketAddr) -> bool {
 mod tests {
     use endpoint_selection::CandidateSource;
 
+    use super::super::servers_seen::{RelaySeen, StunServerSeen};
     use super::*;
 
     fn report(address: &str, count: usize) -> Report {
@@ -311,6 +332,22 @@ mod tests {
             let expected = format!("relay.addresses[1]: {bad} is no address of the internet");
             assert_eq!(why(&["198.51.100.1:1", bad]), expected);
         }
+    }
+
+    #[test]
+    fn more_servers_than_a_map_names_are_refused_by_name() {
+        let relay = RelaySeen { public_key: PublicKey::from_bytes([9; 32]), reached: true, rtt_us: None };
+        let stun = StunServerSeen { address: "192.0.2.1:1".parse().unwrap(), reached: true, rtt_us: None };
+        let why = |relays, stun_servers| {
+            let servers = Some(ServersSeen {
+                relays: vec![relay.clone(); relays],
+                stun_servers: vec![stun.clone(); stun_servers],
+            });
+            Report { servers, ..Report::default() }.validate().map_err(|error| error.to_string())
+        };
+        assert_eq!(why(RELAYS_SEEN_MAX, STUN_SERVERS_ASKED_MAX), Ok(()));
+        assert_eq!(why(33, 0), Err("servers.relays: 33 given, at most 32 allowed".into()));
+        assert_eq!(why(0, 9), Err("servers.stun_servers: 9 given, at most 8 allowed".into()));
     }
 
     #[test]

@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use coordinator::service::resources::device_authorizations::WaitingMachine;
+use coordinator::service::resources::relays::RelayList;
+use coordinator::service::resources::stun_servers::StunServer;
 use coordinator::service::{Overview, PairReport};
 use endpoint_selection::Selection;
 use endpoint_selection::explain::{Explanation, Pair};
@@ -32,6 +34,8 @@ fn declarations() -> String {
     found.visit::<Overview>();
     found.visit::<PairReport>();
     found.visit::<WaitingMachine>();
+    found.visit::<RelayList>();
+    found.visit::<StunServer>();
     found.visit::<SelectInput>();
     found.visit::<Selection>();
     found.visit::<Evidence>();

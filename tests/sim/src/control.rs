@@ -11,6 +11,7 @@ use std::sync::{Arc, LazyLock};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use coordinator::service::resources::enrollment_keys::NewEnrollmentKey;
+use coordinator::service::resources::relays::Relay;
 use coordinator::service::{MapPoll, MapSubscription, NodeToken, administration, operator};
 use coordinator::store::{self, DataDir, Store, StoreError};
 use coordinator::{Coordinator, Entropy};
@@ -144,6 +145,13 @@ impl Control {
 
     pub(crate) fn close_stream(&mut self, node: usize) {
         self.streams.remove(&node);
+    }
+
+    /// The relays as the operator sees them; empty while the coordinator is down.
+    pub(crate) fn relays(&self) -> Vec<Relay> {
+        let Some(coordinator) = &self.coordinator else { return Vec::new() };
+        let operator = sound(operator(coordinator.store(), None));
+        sound(coordinator.relays(&operator.caller)).relays
     }
 
     /// What open streams have to be told now.

@@ -1,6 +1,6 @@
 // What is asked of the coordinator, and every way in which it may fail to answer.
 
-import type { NetworkChoice, Overview, PairReport, WaitingMachine } from "./generated/api";
+import type { NetworkChoice, Overview, PairReport, RelayList, StunServer, WaitingMachine } from "./generated/api";
 
 /** The answer to a question that needs a session. */
 export type Answer = { kind: "overview"; overview: Overview } | NoAnswer;
@@ -28,6 +28,26 @@ export function pair(own: string, peer: string): Promise<PairAnswer> {
   return answered(`/api/v1/pairs/${encodeURIComponent(own)}/${encodeURIComponent(peer)}`, (report: PairReport) =>
     report.pair?.own && report.pair.peer && Array.isArray(report.reported_at_ms) ? { kind: "pair", report } : null,
   );
+}
+
+/** The answer about relays and STUN servers. */
+export type ServersAnswer = { kind: "servers"; list: RelayList; stun: StunServer[] } | NoAnswer;
+
+/** Asks for the relays and STUN servers, and has the coordinator ask those that somebody runs. Never throws. */
+export async function servers(): Promise<ServersAnswer> {
+  const list = await answered("/api/v1/relays", (list: RelayList) =>
+    Array.isArray(list.relays) ? { kind: "relays" as const, list } : null,
+  );
+  if (list.kind !== "relays") return list;
+  const stun = await answered("/api/v1/stun-servers", (stun: StunServer[]) =>
+    Array.isArray(stun) ? { kind: "stun" as const, stun } : null,
+  );
+  if (stun.kind !== "stun") return stun;
+  // What each answers the coordinator comes with the next lists.
+  const paths = list.list.relays.map(({ id }) => `/api/v1/relays/${id ?? "coordinator"}`);
+  const stunPaths = stun.stun.map(({ address }) => `/api/v1/stun-servers/${encodeURIComponent(address)}`);
+  await Promise.all([...paths, ...stunPaths].map((path) => answered(path, () => ({ kind: "asked" as const }))));
+  return { kind: "servers", list: list.list, stun: stun.stun };
 }
 
 /** `understood` gives null for what is no answer to the question: some other server's page. */

@@ -2,6 +2,7 @@
 
 import { useState } from "preact/hooks";
 import { signOut } from "../api/client";
+import { href } from "../routes";
 import type { Session } from "./session";
 
 export function Header({ session }: { session: Session }) {
@@ -16,6 +17,9 @@ export function Header({ session }: { session: Session }) {
           <p class={session.trouble === null ? "pulse live" : "pulse"}>
             {session.trouble === null ? "live" : "not live"}
           </p>
+          <a class="pages" href={href({ page: "servers" })}>
+            Relays
+          </a>
           <a class="person" href="/account" target="_self">
             {session.overview.person}
           </a>

@@ -9,6 +9,7 @@ use protocol::stun;
 
 use super::{Discovery, REFRESH_INTERVAL};
 use crate::context::Context;
+use crate::reported_servers::rtt_with;
 
 /// Times of a binding request's transmissions after its start (RFC 8489 §6.2.1 with a shorter first timeout: the next
 /// one costs 20 bytes, a lost first one costs a user's patience).
@@ -120,6 +121,12 @@ impl Discovery {
             return None;
         }
         let at = asking.mapped_at;
+        // Which transmission was answered is known of the only one (RFC 6298 §3).
+        let is_clear = asking.sent == 1 && socket == SocketId::MAIN;
+        if let (true, Ok(sample)) = (is_clear, u32::try_from(now.since(asking.started_at).as_micros())) {
+            let rtt = rtt_with(self.rtts.get(&from).copied(), sample);
+            self.rtts.insert(from, rtt);
+        }
         self.asking.remove(&(socket, from));
         if self.is_watching(socket) {
             let is_changed = self.on_watch_answered(now, socket, reflexive);

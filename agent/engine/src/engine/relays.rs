@@ -54,6 +54,7 @@ impl Engine {
             self.relays.extend(relay.map(|relay| (info.address, relay)));
             self.take_token(now, info.address);
         }
+        self.note_servers(now);
         self.relay_sources = self.relay_addresses().collect();
         self.outputs.push_back(Output::SetRelays(self.relay_sources.clone()));
     }
@@ -234,8 +235,9 @@ impl Engine {
                 }
             }
             Some(Event::TokenRefused) => self.reporter.touch(now),
-            None => {}
+            None => return,
         }
+        self.note_servers(now);
     }
 }
 

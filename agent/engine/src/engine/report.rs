@@ -1,15 +1,18 @@
 //! What the engine tells: the coordinator in reports, people in the status.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use endpoint_selection::Timestamp;
 use endpoint_selection::explain::{NodeView, Pair, RelayName};
-use protocol::api::{Report, ReportResponse};
+use protocol::api::{RELAYS_SEEN_MAX, RelaySeen, Report, ReportResponse, ServersSeen};
+use protocol::key::PublicKey;
 
 use super::Engine;
 use crate::output::Output;
 use crate::relay_client::RelayClient;
 use crate::reported_paths::Paths;
+use crate::reported_servers::UNREACHED_AFTER;
 use crate::status::Status;
 
 /// Paths in a report: they serve people who look at a dashboard, and must not make a report too large to be taken.
@@ -18,6 +21,7 @@ const REPORTED_PATHS_MAX: usize = 1_000;
 impl Engine {
     pub(super) fn on_report_accepted(&mut self, now: Timestamp, response: ReportResponse) {
         self.reported.on_accepted(response.wants_all_paths);
+        self.reported_servers.on_accepted(response.wants_all_paths);
         self.reporter.on_accepted(now, response.report_interval_s);
         if response.wants_all_paths {
             self.reporter.touch(now);
@@ -27,6 +31,7 @@ impl Engine {
         for relay in relays {
             self.take_token(now, relay);
         }
+        self.note_servers(now);
     }
 
     /// What the engine knows, for people.
@@ -67,6 +72,40 @@ impl Engine {
         self.discovery.doubts_port_mapping()
     }
 
+    /// Servers answer or fall silent: people hear of it within a second or two.
+    pub(super) fn note_servers(&mut self, now: Timestamp) {
+        let waiting = self.owners_relays().filter_map(RelayClient::sessionless_since);
+        let next = waiting.map(|since| since + UNREACHED_AFTER).filter(|at| *at > now).min();
+        self.reported_servers.check_at = next;
+        if self.reported_servers.is_news(&self.servers_seen(now)) {
+            self.reporter.touch_later(now);
+        }
+    }
+
+    fn owners_relays(&self) -> impl Iterator<Item = &RelayClient> {
+        self.relays.values().filter(|relay| relay.info().node.is_none())
+    }
+
+    /// The servers as we see them. A relay that has not been tried for long enough is left out.
+    fn servers_seen(&self, now: Timestamp) -> ServersSeen {
+        let mut by_key: BTreeMap<PublicKey, Vec<&RelayClient>> = BTreeMap::new();
+        for relay in self.owners_relays() {
+            by_key.entry(relay.info().public_key).or_default().push(relay);
+        }
+        let relays = by_key.into_iter().filter_map(|(public_key, addresses)| {
+            if let Some(reached) = addresses.iter().find(|address| address.is_registered()) {
+                return Some(RelaySeen { public_key, reached: true, rtt_us: reached.rtt_us() });
+            }
+            let is_silent = |since: Timestamp| now.since(since) >= UNREACHED_AFTER;
+            let mut since = addresses.iter().filter_map(|address| address.sessionless_since());
+            since.any(is_silent).then_some(RelaySeen { public_key, reached: false, rtt_us: None })
+        });
+        ServersSeen {
+            relays: relays.take(RELAYS_SEEN_MAX).collect(),
+            stun_servers: self.discovery.servers_seen(),
+        }
+    }
+
     /// Sends the report that is due, unless one is under way.
     pub(super) fn send_report(&mut self, now: Timestamp) {
         if !self.reporter.take_due(now) {
@@ -75,6 +114,7 @@ impl Engine {
         let side = self.side();
         let peers = self.peers.values().take(REPORTED_PATHS_MAX);
         let Paths { paths, changed_only } = self.reported.take(now, peers);
+        let servers = self.reported_servers.take(self.servers_seen(now), !changed_only);
         self.outputs.push_back(Output::Report(Report {
             candidates: side.candidates,
             nat: side.nat,
@@ -82,6 +122,7 @@ impl Engine {
             changed_paths_only: changed_only,
             relay: self.own_relay.clone(),
             routes: Some(self.routing.offered_here().to_vec()),
+            servers,
             agent_version: self.config.agent_version.clone(),
         }));
     }

@@ -3,11 +3,12 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use endpoint_selection::Timestamp;
+use endpoint_selection::{SmoothedRtt, Timestamp};
 use protocol::relay::{COOKIE_LEN, RefusalReason};
 
 use super::{Event, NO_COOKIE, RESTART_MAX, RETRY_MAX, RETRY_MIN, Registration, RelayClient};
 use crate::context::Context;
+use crate::reported_servers::rtt_with;
 
 /// The longest pause while a relay has been away for [`RESTART_MAX`] only: what restarts is used again within seconds.
 const RETRY_SOON_MAX: Duration = Duration::from_millis(1_600);
@@ -77,6 +78,9 @@ impl RelayClient {
         server: SocketAddr,
         cookie: [u8; COOKIE_LEN],
     ) {
+        if self.token.is_some() {
+            self.sessionless_since.get_or_insert(context.now);
+        }
         self.registration = self.token.map(|_| Registration {
             server,
             since: context.now,
@@ -107,5 +111,21 @@ impl RelayClient {
             self.web_socket.note_asked(context.now);
         }
         context.transmit(registration.server, request);
+    }
+    /// Since when the relay holds no session of ours at this address though we try to get one.
+    pub(crate) const fn sessionless_since(&self) -> Option<Timestamp> {
+        self.sessionless_since
+    }
+
+    /// Smoothed RTT in microseconds.
+    pub(crate) fn rtt_us(&self) -> Option<u32> {
+        self.rtt.map(SmoothedRtt::as_micros)
+    }
+
+    /// Takes in how long an answer took.
+    pub(super) fn note_answered(&mut self, took: Duration) {
+        if let Ok(sample) = u32::try_from(took.as_micros()) {
+            self.rtt = Some(rtt_with(self.rtt, sample));
+        }
     }
 }

@@ -22,6 +22,11 @@ impl RelayClient {
         self.session.is_some() || self.has_web_socket()
     }
 
+    /// Whether the relay holds a session of the node at this address.
+    pub(crate) const fn is_registered(&self) -> bool {
+        self.session.is_some()
+    }
+
     /// Whether the relay holds a session of the node at this very address, over UDP.
     pub(crate) fn is_reached_by_udp(&self) -> bool {
         self.session.as_ref().is_some_and(|session| session.server == self.info.address)

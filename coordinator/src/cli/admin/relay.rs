@@ -1,26 +1,17 @@
-//! `admin relay`: relays on machines of their own; and nodes that may be one, `admin node allow-relay`.
+//! `admin relay`: relays of the installation; and nodes that may be one, `admin node allow-relay`.
 
-use protocol::relay_token::TokenSigningKey;
-use serde_json::{Value, json};
+use serde_json::json;
+use uuid::Uuid;
 
 use super::super::args::RelayCommand;
 use super::super::error::CliError;
-use super::super::output::{answer, table};
+use super::super::output::{answer, table_right};
 use super::Admin;
-use crate::service::relays::{self, NewRelay};
+use super::resources::value;
+use super::servers::{NODE_HEAD, NODE_RIGHT, check_cells, node_cells, state};
+use crate::service::AdminError;
 use crate::service::resources::nodes::NodeChange;
-use crate::store::RelayRow;
-
-fn relay_json(relay: &RelayRow) -> Value {
-    json!({
-        "id": relay.id, "name": relay.name, "public_key": relay.public_key,
-        "addresses": relay.addresses, "stun_servers": relay.stun_servers,
-    })
-}
-
-fn listed(addresses: &[std::net::SocketAddr]) -> String {
-    addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
-}
+use crate::service::resources::relays::{NewRelay, Relay, RelayChange};
 
 impl Admin {
     pub(super) fn relay(&self, command: &RelayCommand) -> Result<(), CliError> {
@@ -32,17 +23,32 @@ impl Admin {
                     addresses: address.clone(),
                     stun_servers: stun.clone(),
                 };
-                let relay = relays::add(&self.store, &self.entropy, self.now_ms, new)?;
+                let relay = self.call(|call| Ok(call.create_relay(new)?))?;
                 let text = format!(
-                    "relay {} at {}: in every map within a second. `warren status` on a node shows whether it is reached.",
+                    "relay {} at {}: in every map within a second. `warren-coordinator admin relay list` shows who reaches it.",
                     relay.name,
                     listed(&relay.addresses)
                 );
-                answer(self.json, &relay_json(&relay), &text)
+                answer(self.json, &value(&relay), &text)
             }
             RelayCommand::List => self.list_relays(),
+            RelayCommand::Show { relay } => self.show_relay(relay),
+            RelayCommand::Set { relay, name, address, stun } => {
+                let (name, addresses, stun_servers) = (name.clone(), address.clone(), stun.clone());
+                let change = RelayChange { name, addresses, stun_servers, disabled: None };
+                self.change_relay(relay, change, "changed")
+            }
+            RelayCommand::Disable { relay } => {
+                let change = RelayChange { disabled: Some(true), ..RelayChange::default() };
+                self.change_relay(relay, change, "taken out of all maps, so nodes leave it now:")
+            }
+            RelayCommand::Enable { relay } => {
+                let change = RelayChange { disabled: Some(false), ..RelayChange::default() };
+                self.change_relay(relay, change, "back in all maps:")
+            }
             RelayCommand::Remove { relay } => {
-                let name = relays::remove(&self.store, self.now_ms, relay)?;
+                let id = self.relay_id(relay)?;
+                let name = self.call(|call| Ok(call.delete_relay(id)?))?;
                 answer(self.json, &json!({"removed": name}), &format!("removed {name}"))
             }
         }
@@ -64,20 +70,28 @@ impl Admin {
         answer(self.json, &json, &text)
     }
 
+    fn change_relay(&self, wanted: &str, change: RelayChange, done: &str) -> Result<(), CliError> {
+        let id = self.relay_id(wanted)?;
+        let relay = self.call(|call| Ok(call.update_relay(id, change)?))?;
+        answer(self.json, &value(&relay), &format!("{done} {}", relay.name))
+    }
+
+    /// The relay with this id, else the one with this name.
+    fn relay_id(&self, wanted: &str) -> Result<Uuid, CliError> {
+        let relays = self.store.read(|tx| tx.relays())?;
+        let by_id = relays.iter().find(|relay| relay.id.to_string() == wanted);
+        let found = by_id.or_else(|| relays.iter().find(|relay| relay.name == wanted));
+        let missing = AdminError::NotFound { what: "relay", given: wanted.to_owned(), list: "relay list" };
+        Ok(found.map(|relay| relay.id).ok_or(missing)?)
+    }
+
     fn list_relays(&self) -> Result<(), CliError> {
-        let (relays, own) = self.store.read(|tx| Ok::<_, CliError>((tx.relays()?, tx.coordinator()?)))?;
-        let verify_key =
-            own.map(|own| TokenSigningKey::from_random(&own.token_signing_key).verifying_key().to_string());
-        let json = json!({
-            "relays": relays.iter().map(relay_json).collect::<Vec<_>>(), "verify_key": verify_key,
-        });
-        let row = |relay: &RelayRow| {
-            let (addresses, stun) = (listed(&relay.addresses), listed(&relay.stun_servers));
-            vec![relay.name.clone(), addresses, stun, relay.public_key.to_string()]
-        };
-        let rows: Vec<_> = relays.iter().map(row).collect();
-        let list = table(&["NAME", "ADDRESSES", "STUN", "PUBLIC KEY"], &rows);
-        let next = verify_key.map_or_else(
+        let (known, note) = self.known_servers()?;
+        let rows: Vec<Vec<String>> =
+            known.relays.relays.iter().flat_map(|relay| self.relay_rows(relay)).collect();
+        let head = [&["NAME", "STATE", "ADDRESS", "FROM HERE", "RTT"][..], &NODE_HEAD].concat();
+        let list = table_right(&head, &rows, &[&[4][..], &NODE_RIGHT.map(|column| column + 5)].concat());
+        let next = known.relays.verify_key.as_deref().map_or_else(
             || "Start `warren-coordinator serve` once: it makes the key that relays verify tokens with.".to_owned(),
             |key| {
                 format!(
@@ -86,6 +100,70 @@ impl Admin {
                 )
             },
         );
-        answer(self.json, &json, &format!("{list}\n\n{next}"))
+        answer(self.json, &value(&known.relays), &format!("{list}\n{note}\n{next}"))
     }
+
+    /// A line for each address of a relay.
+    fn relay_rows(&self, relay: &Relay) -> Vec<Vec<String>> {
+        let mut rows = Vec::new();
+        for address in &relay.addresses {
+            let check = relay.checks.iter().find(|check| check.address == *address);
+            let mut row = if rows.is_empty() {
+                vec![relay.name.clone(), state(relay.disabled).to_owned()]
+            } else {
+                vec![String::new(); 2]
+            };
+            row.push(address.to_string());
+            row.extend(check_cells(check));
+            if rows.is_empty() {
+                row.extend(node_cells(relay.nodes.as_ref(), self.now_ms));
+            }
+            rows.push(row);
+        }
+        rows
+    }
+
+    fn show_relay(&self, wanted: &str) -> Result<(), CliError> {
+        let (known, note) = self.known_servers()?;
+        let is_it =
+            |relay: &&Relay| relay.name == wanted || relay.id.is_some_and(|id| id.to_string() == wanted);
+        let missing = AdminError::NotFound { what: "relay", given: wanted.to_owned(), list: "relay list" };
+        let relay = known.relays.relays.iter().find(is_it).ok_or(missing)?;
+        let mut facts = vec![
+            ("name", relay.name.clone()),
+            (
+                "id",
+                relay
+                    .id
+                    .map_or_else(|| "none: by the coordinator's settings".to_owned(), |id| id.to_string()),
+            ),
+            ("state", state(relay.disabled).to_owned()),
+            ("public key", relay.public_key.to_string()),
+            ("stun", listed(&relay.stun_servers)),
+        ];
+        for address in &relay.addresses {
+            let check = relay.checks.iter().find(|check| check.address == *address);
+            let [result, rtt] = check_cells(check);
+            facts.push(("address", format!("{address}  from here: {result} {rtt}").trim_end().to_owned()));
+        }
+        if let Some(nodes) = &relay.nodes {
+            let cells = node_cells(Some(nodes), self.now_ms);
+            let [reached, unreached, median, p95, last] = cells;
+            facts.push((
+                "nodes",
+                format!(
+                    "{reached} reach it, {unreached} do not; RTT median {median}, p95 {p95}; last {last}"
+                ),
+            ));
+            facts.extend(
+                nodes.unreached_by.iter().map(|node| ("no way from", format!("{} ({})", node.name, node.id))),
+            );
+        }
+        let lines: Vec<String> = facts.iter().map(|(what, is)| format!("{what:<12}{is}")).collect();
+        answer(self.json, &value(relay), format!("{}\n{note}", lines.join("\n")).trim_end())
+    }
+}
+
+fn listed(addresses: &[std::net::SocketAddr]) -> String {
+    addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
 }

@@ -25,7 +25,7 @@ use crate::service::{AdminError, administration, operator};
 use crate::store::NodeRow;
 
 /// A value as JSON for programs.
-fn value(value: &impl Serialize) -> Value {
+pub(super) fn value(value: &impl Serialize) -> Value {
     serde_json::to_value(value).unwrap_or_default()
 }
 

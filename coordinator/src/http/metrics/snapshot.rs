@@ -10,6 +10,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
+use protocol::api::Servers;
 use relay::server::ServerCounters;
 
 use super::super::Site;
@@ -18,6 +19,7 @@ use super::process::ProcessUse;
 use crate::Coordinator;
 use crate::http::Activity;
 use crate::http::rate_limit::RateLimits;
+use crate::service::{NodeFigures, ServerFigures};
 
 /// Reads the relay's counters; `None` where it has stopped.
 type ReadRelay = Box<dyn Fn() -> Option<ServerCounters> + Send + Sync>;
@@ -91,6 +93,7 @@ impl Collector for Sources {
         if let Some(counters) = (self.relay)() {
             to.relay(&counters)?;
         }
+        to.servers(&self.coordinator.servers(), &mut self.coordinator.server_figures())?;
         to.process(&ProcessUse::read())
     }
 }
@@ -137,6 +140,52 @@ impl Writer<'_> {
             + relay.dropped_unreachable_rate;
         self.counter("warren_relay_dropped", "Datagrams that the relay dropped", dropped)?;
         self.counter("warren_udp_received", "Datagrams received by STUN and relay", counters.io.received)
+    }
+
+    /// How nodes see the relays and STUN servers of the maps: 17 relays at most, and the STUN servers beside them.
+    fn servers(&mut self, servers: &Servers, figures: &mut ServerFigures) -> fmt::Result {
+        let mut relays: Vec<(&str, NodeFigures)> = Vec::new();
+        for relay in &servers.relays {
+            if !relays.iter().any(|(name, _)| *name == relay.name) {
+                relays.push((&relay.name, figures.relay(&relay.public_key)));
+            }
+        }
+        let stun: Vec<(String, NodeFigures)> =
+            servers.stun_servers.iter().map(|at| (at.to_string(), figures.stun_server(*at))).collect();
+        let stun: Vec<(&str, NodeFigures)> = stun.iter().map(|(at, of)| (at.as_str(), of.clone())).collect();
+        self.nodes(
+            "warren_relay_nodes",
+            "Nodes online that have a session at the relay, and that get none",
+            "relay",
+            &relays,
+        )?;
+        self.nodes(
+            "warren_stun_nodes",
+            "Nodes online that the STUN server answered last, and others",
+            "server",
+            &stun,
+        )?;
+        let (name, help) = ("warren_relay_rtt_seconds", "RTT from nodes to the relay, in coarse steps");
+        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        for (relay, of) in &relays {
+            for (quantile, rtt_us) in [("0.5", of.rtt_median_us), ("0.95", of.rtt_p95_us)] {
+                let Some(rtt_us) = rtt_us else { continue };
+                let gauge = ConstGauge::new(f64::from(rtt_us) / 1e6);
+                gauge.encode(family.encode_family(&[("relay", *relay), ("quantile", quantile)])?)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn nodes(&mut self, name: &str, help: &str, label: &str, servers: &[(&str, NodeFigures)]) -> fmt::Result {
+        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        for (server, of) in servers {
+            for (reached, count) in [("yes", of.reached), ("no", of.unreached)] {
+                let gauge = ConstGauge::new(i64::from(count));
+                gauge.encode(family.encode_family(&[(label, *server), ("reached", reached)])?)?;
+            }
+        }
+        Ok(())
     }
 
     fn process(&mut self, process: &ProcessUse) -> fmt::Result {

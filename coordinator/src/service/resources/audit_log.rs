@@ -4,7 +4,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{Call, ResourceError};
-use crate::service::Credential;
+use crate::service::{Credential, is_operator};
 use crate::store::AuditRow;
 
 /// Entries of one answer.
@@ -33,9 +33,13 @@ impl Call<'_> {
     /// # Errors
     /// The database's.
     pub fn audit_log(&self, before: Option<i64>) -> Result<Vec<AuditEntry>, ResourceError> {
-        // What concerns the whole installation names people of other organizations: only who runs it sees that.
-        let whose = (self.organization, self.caller.credential == Credential::Command);
-        let rows = self.store.read(|tx| tx.audit_log(whose, before.unwrap_or(i64::MAX), PAGE))?;
+        let rows = self.store.read(|tx| {
+            // What concerns the whole installation names people of other organizations: only who runs it sees that.
+            let is_first = tx.first_organization()?.is_some_and(|(first, _)| first == self.organization);
+            let is_shown =
+                self.caller.credential == Credential::Command || (is_first && is_operator(tx, self.caller)?);
+            tx.audit_log((self.organization, is_shown), before.unwrap_or(i64::MAX), PAGE)
+        })?;
         let entry = |row: AuditRow| AuditEntry {
             id: row.id,
             at_ms: row.at_ms,

@@ -20,6 +20,13 @@ pub(super) const NEAR_MS: u32 = 2;
 /// From `admin relay add` to both sides using it: a second until the coordinator notices, a registration, and one of the rounds in
 /// which relays are compared; their pauses grow while nothing changes, but a new relay begins one.
 pub(super) const ADOPTED_MAX_MS: f64 = 8_000.0;
+/// From `admin relay disable` to both sides using the other one: a second until the coordinator notices, and what the map takes.
+pub(super) const LEFT_MAX_MS: f64 = 3_000.0;
+/// The longest silence then: both stand at the other relay already, so nothing has to be found out.
+pub(super) const DISABLED_GAP_MAX_MS: f64 = 300.0;
+/// From its death to the coordinator's list saying that nobody reaches it: a keepalive each 10 s, five questions 250 ms apart, five seconds
+/// in which it may come back, and a second until the report.
+pub(super) const TOLD_MAX_MS: f64 = 20_000.0;
 /// The longest silence when a relay dies: a look at the traffic each 250 ms, and five questions 250 ms apart.
 pub(super) const GAP_MAX_MS: f64 = 2_000.0;
 pub(super) const INTERVAL: Duration = Duration::from_millis(50);
@@ -27,7 +34,7 @@ pub(super) const INTERVAL: Duration = Duration::from_millis(50);
 pub(super) fn cases() -> Vec<Case> {
     vec![Case {
         name: "relay/second",
-        about: "an administrator names a nearer relay: pairs use it; it is killed under load: they use the other one",
+        about: "an administrator names a nearer relay: pairs use it, leave it while it is disabled, and when it is killed under load; the list says who reaches it",
         places,
         play,
     }]
@@ -70,6 +77,25 @@ impl Relay {
     }
 }
 
+/// Waits until the coordinator's list says of a relay that so many nodes reach it and so many do not, and what it answers the coordinator;
+/// gives how long that took in milliseconds.
+fn until_listed(
+    coordinator: &Coordinator,
+    name: &str,
+    wanted: (u64, u64, &str),
+    limit: Duration,
+) -> Result<f64, LabError> {
+    let what = format!("`{name}` listed with {wanted:?}");
+    let (_, taken) = wait_for(&what, limit, || {
+        std::thread::sleep(Duration::from_millis(80));
+        let relay = coordinator.admin(&["relay", "show", name, "--json"])?;
+        let nodes = |field: &str| relay["nodes"][field].as_u64().unwrap_or(u64::MAX);
+        let answers = relay["checks"][0]["result"].as_str().unwrap_or_default();
+        Ok(((nodes("reached"), nodes("unreached"), answers) == wanted).then_some(()))
+    })?;
+    Ok(taken.as_secs_f64() * 1000.0)
+}
+
 /// Waits until both send through this relay; gives how long that took in milliseconds.
 pub(super) fn until_relay(nodes: &[Node; 2], relay: &str, limit: Duration) -> Result<f64, LabError> {
     let what = format!("both at the relay `{relay}`");
@@ -97,22 +123,38 @@ fn play(stage: &Stage<'_>, outcome: Outcome) -> Result<Outcome, LabError> {
     coordinator.admin(&[&add[..], &[&relay.address, "--json"]].concat())?;
     let named = now_s();
     let adopted_ms = until_relay(&nodes, "near", Duration::from_secs(30))?;
+    until_listed(&coordinator, "near", (2, 0, "serves"), Duration::from_secs(10))?;
+    std::thread::sleep(Duration::from_secs(2));
+    let disabled = now_s();
+    coordinator.admin(&["relay", "disable", "near", "--json"])?;
+    let left_ms = until_relay(&nodes, "coordinator", Duration::from_secs(10))?;
+    std::thread::sleep(Duration::from_secs(2));
+    let enabled = now_s();
+    coordinator.admin(&["relay", "enable", "near", "--json"])?;
+    until_relay(&nodes, "near", Duration::from_secs(30))?;
     std::thread::sleep(Duration::from_secs(2));
     relay.daemon.must_run()?;
     let killed = now_s();
     drop(relay);
     std::thread::sleep(Duration::from_secs(5));
     until_relay(&nodes, "coordinator", Duration::from_secs(5))?;
+    until_listed(&coordinator, "near", (0, 2, "silent"), Duration::from_secs(40))?;
+    let told_ms = (now_s() - killed) * 1000.0;
+    until_listed(&coordinator, "coordinator", (2, 0, "serves"), Duration::from_secs(10))?;
     let [row, back] = rows;
     let (row, back) = (row.stop()?, back.stop()?);
     coordinator.must_run()?;
     part(nodes)?;
     let gap = |row: &Row| row.gap_ms(killed - 0.5, killed + 5.0);
+    let disabled_gap = |row: &Row| row.gap_ms(disabled - 0.5, enabled);
     let (before, after) = (row.rtt_ms(named - 1.5, named), row.rtt_ms(killed - 1.5, killed));
     Ok(outcome
         .limited("adopted_ms", adopted_ms, ADOPTED_MAX_MS)
         .figure("rtt_before_ms", before)
         .limited("rtt_near_ms", after, before / 2.0)
+        .limited("left_ms", left_ms, LEFT_MAX_MS)
+        .limited("disabled_gap_ms", disabled_gap(&row).max(disabled_gap(&back)), DISABLED_GAP_MAX_MS)
+        .limited("told_ms", told_ms, TOLD_MAX_MS)
         .limited("gap_ms", gap(&row).max(gap(&back)), GAP_MAX_MS)
         .judged(Ok("near, then the coordinator's again".to_owned())))
 }

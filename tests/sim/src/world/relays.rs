@@ -1,5 +1,6 @@
 //! What becomes of relays.
 
+use coordinator::service::resources::relays::Relay;
 use relay::core::RelayCore;
 
 use super::{NodeId, RelayId, ServerKind, World};
@@ -19,6 +20,12 @@ impl World {
         if let ServerKind::Relay { is_up, .. } = &mut self.servers[relay.0].kind {
             *is_up = up;
         }
+    }
+
+    /// The relays as the coordinator lists them for its operator.
+    #[must_use]
+    pub fn listed_relays(&self) -> Vec<Relay> {
+        self.control.relays()
     }
 
     /// How far a relay is from the internet's middle, one way, in microseconds.

@@ -157,3 +157,59 @@ fn an_honest_relay_carries_the_traffic_where_another_one_lies() {
         assert_eq!(carrier(&world, a, b), Some(1), "seed {seed}\n{}", world.transcript());
     }
 }
+
+/// For each relay, how many nodes reach it, and the names of those that do not.
+fn reach(world: &World) -> Vec<(u32, Vec<String>)> {
+    let listed = world.listed_relays();
+    let nodes = listed.iter().filter_map(|relay| relay.nodes.as_ref());
+    let names =
+        |nodes: &[coordinator::service::NamedNode]| nodes.iter().map(|node| node.name.to_string()).collect();
+    nodes.map(|nodes| (nodes.reached, names(&nodes.unreached_by))).collect()
+}
+
+#[test]
+fn the_coordinator_says_within_twenty_seconds_which_relay_is_gone_and_which_is_back() {
+    for seed in 0..10 {
+        let Pair { mut world, relays, .. } = relayed(seed, [5_000, 20_000]);
+        let (all, none) = ((2, Vec::new()), |world: &World| {
+            let (reached, missing) = reach(world).swap_remove(0);
+            reached == 0 && missing.len() == 2
+        });
+        assert_eq!(reach(&world), [all.clone(), all.clone()], "seed {seed}\n{}", world.transcript());
+        world.set_relay_up(relays[0], false);
+        assert!(world.run_until_done(seconds(20), none).is_some(), "seed {seed}\n{}", world.transcript());
+        assert_eq!(reach(&world)[1], all, "seed {seed}");
+        world.set_relay_up(relays[0], true);
+        let is_back = |world: &World| reach(world)[0] == (2, Vec::new());
+        assert!(world.run_until_done(seconds(20), is_back).is_some(), "seed {seed}\n{}", world.transcript());
+    }
+}
+
+#[test]
+fn a_relay_that_one_node_cannot_reach_is_named_with_that_node() {
+    for seed in 0..5 {
+        let Pair { mut world, relays, a, .. } = relayed(seed, [5_000, 20_000]);
+        world.cut_off(a, relays[0]);
+        let is_told = |world: &World| {
+            let told = reach(world);
+            told[0].0 == 1 && told[0].1.len() == 1 && told[1].0 == 2
+        };
+        assert!(world.run_until_done(seconds(20), is_told).is_some(), "seed {seed}\n{}", world.transcript());
+    }
+}
+
+#[test]
+fn rtts_that_only_jitter_are_told_once() {
+    let Pair { mut world, relays, .. } = relayed(1, [5_000, 20_000]);
+    let rtt = |world: &World| {
+        world.listed_relays().iter().map(|it| it.nodes.clone()?.rtt_median_us).collect::<Vec<_>>()
+    };
+    let before = rtt(&world);
+    assert!(before.iter().all(Option::is_some), "{before:?}");
+    world.set_relay_delay(relays[0], 5_300);
+    world.run_for(seconds(300));
+    assert_eq!(rtt(&world), before);
+    world.set_relay_delay(relays[0], 60_000);
+    world.run_for(seconds(300));
+    assert!(rtt(&world)[0] > before[0].map(|rtt_us| rtt_us * 2), "{before:?} {:?}", rtt(&world));
+}

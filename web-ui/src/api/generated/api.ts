@@ -151,6 +151,11 @@ node: number,
 behaviour: NatBehaviour, };
 
 /**
+ * What came of asking a server.
+ */
+export type CheckResult = "serves" | "silent" | "token-refused" | "token-expired" | "full" | "other-key" | "other-version" | "unroutable";
+
+/**
  * What one attempt costs at most, both parties together.
  */
 export type Cost = {
@@ -354,6 +359,19 @@ export type MachineDecision = "waiting" | "approved" | "refused";
 export type Mapping = "none" | "endpoint-independent" | "address-dependent" | "address-and-port-dependent" | "dependent";
 
 /**
+ * A node, by name.
+ */
+export type NamedNode = {
+/**
+ * Its name.
+ */
+name: NodeName,
+/**
+ * Its id.
+ */
+id: string, };
+
+/**
  * How a box in front of a network behaves.
  */
 export type NatBehaviour = {
@@ -475,6 +493,35 @@ ranges: Array<string>,
  * Its nodes, by name.
  */
 nodes: Array<NodeOverview>, };
+
+/**
+ * How nodes see one server.
+ */
+export type NodeFigures = {
+/**
+ * Nodes online that reach it: that have a session there, or that it answered last.
+ */
+reached: number,
+/**
+ * Nodes online that do not reach it.
+ */
+unreached: number,
+/**
+ * The median of their RTTs in microseconds. A node tells an RTT that moved by 2 ms and by half.
+ */
+rtt_median_us: number | null,
+/**
+ * The RTT that 95 of 100 nodes have or stay below, in microseconds.
+ */
+rtt_p95_us: number | null,
+/**
+ * When a node that reaches it last reported, Unix milliseconds; nodes report each minute.
+ */
+last_reached_at_ms: number | null,
+/**
+ * Those that do not reach it, by name, the first 20, of the caller's own organizations only.
+ */
+unreached_by: Array<NamedNode>, };
 
 /**
  * A node's name: 1 to 63 of `a-z`, `0-9` and `-`, neither first nor last a hyphen.
@@ -993,6 +1040,64 @@ cause?: Cause | null, } | { "code": "went-silent" } | { "code": "relay-not-regis
 why: Unusable, };
 
 /**
+ * A relay.
+ */
+export type Relay = {
+/**
+ * Its id; absent for the coordinator's own.
+ */
+id: string | null,
+/**
+ * Its name, unique in the installation.
+ */
+name: string,
+/**
+ * Where it comes from: `settings` or `registered`.
+ */
+origin: ServerOrigin,
+/**
+ * Whether it is in no map: nodes are not there.
+ */
+disabled: boolean,
+/**
+ * Its X25519 public key, base64.
+ */
+public_key: PublicKey,
+/**
+ * Where it answers.
+ */
+addresses: Array<string>,
+/**
+ * Where it answers STUN.
+ */
+stun_servers: Array<string>,
+/**
+ * When it was registered, Unix milliseconds.
+ */
+created_at_ms: number | null,
+/**
+ * How nodes see it: of all organizations for the operator, else of the caller's.
+ */
+nodes: NodeFigures | null,
+/**
+ * How the coordinator's machine finds it, for each address; what nobody has looked at of late is not here.
+ */
+checks: Array<ServerCheck>, };
+
+/**
+ * The relays.
+ */
+export type RelayList = {
+/**
+ * The coordinator's own, then the others by name.
+ */
+relays: Array<Relay>,
+/**
+ * The public key that relays verify nodes' tokens with: `warren-coordinator relay --verify-key`. Absent before the first start.
+ */
+verify_key: string | null, };
+
+/**
  * A relay by name.
  */
 export type RelayName = {
@@ -1183,6 +1288,32 @@ chosen: Candidate | null,
 verdicts: Array<Verdict>, };
 
 /**
+ * What came of asking a server from the coordinator's machine.
+ */
+export type ServerCheck = {
+/**
+ * The address that was asked.
+ */
+address: string,
+/**
+ * When, Unix milliseconds.
+ */
+at_ms: number,
+/**
+ * What came of it.
+ */
+result: CheckResult,
+/**
+ * The time to the first answer in microseconds.
+ */
+rtt_us: number | null, };
+
+/**
+ * Where a server comes from.
+ */
+export type ServerOrigin = "settings" | "registered" | "relay";
+
+/**
  * One node of a pair.
  */
 export type Side = {
@@ -1267,6 +1398,47 @@ paths: Array<PathEvidence>, };
  * One of a node's UDP sockets. Behind a NAT each is a mapping of its own.
  */
 export type SocketId = number;
+
+/**
+ * A STUN server.
+ */
+export type StunServer = {
+/**
+ * Its id; absent for one that was not registered here.
+ */
+id: string | null,
+/**
+ * Its name: `coordinator`, that of the relay, or the one that it was registered with.
+ */
+name: string,
+/**
+ * Where it comes from.
+ */
+origin: ServerOrigin,
+/**
+ * Whether it is in no map.
+ */
+disabled: boolean,
+/**
+ * Where it answers.
+ */
+address: string,
+/**
+ * When it was registered, Unix milliseconds.
+ */
+created_at_ms: number | null,
+/**
+ * Whether nodes ask it: they ask the first eight of their map, and this list is in that order.
+ */
+asked: boolean,
+/**
+ * How nodes see it: of all organizations for the operator, else of the caller's.
+ */
+nodes: NodeFigures | null,
+/**
+ * How the coordinator's machine finds it; absent where nobody has looked of late.
+ */
+check: ServerCheck | null, };
 
 /**
  * Microseconds since an origin of the caller's choice; it never goes back.
