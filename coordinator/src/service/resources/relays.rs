@@ -155,7 +155,7 @@ impl Call<'_> {
         let row =
             RelayRow { id, name, public_key, addresses, stun_servers, created_at_ms, is_disabled: false };
         check_relay(&row)?;
-        self.store.write(move |tx| {
+        self.write(move |tx| {
             let known = tx.reading().relays()?;
             if known.len() >= RELAYS_MAX {
                 let why =
@@ -177,7 +177,7 @@ impl Call<'_> {
     pub fn update_relay(&self, id: Uuid, wanted: RelayChange) -> Result<Relay, ResourceError> {
         self.check_operator()?;
         let mut entry = self.installation_audit("relay.change", "", &wanted);
-        self.store.write(move |tx| {
+        self.write(move |tx| {
             let known = tx.reading().relays()?;
             let found = known.iter().find(|relay| relay.id == id).cloned();
             let mut row = found.ok_or(ResourceError::NotFound("relay"))?;
@@ -201,7 +201,7 @@ impl Call<'_> {
     pub fn delete_relay(&self, id: Uuid) -> Result<String, ResourceError> {
         self.check_operator()?;
         let mut entry = self.installation_audit("relay.delete", "", &());
-        self.store.write(move |tx| {
+        self.write(move |tx| {
             let name = tx.delete_relay(id)?.ok_or(ResourceError::NotFound("relay"))?;
             entry.subject.clone_from(&name);
             tx.insert_audit(&entry)?;

@@ -129,7 +129,7 @@ impl Call<'_> {
         let (id, created_at_ms) = (self.entropy.id(self.now_ms), self.now_ms);
         let row = StunServerRow { id, name, address, created_at_ms, is_disabled: false };
         check_stun_server(&row)?;
-        self.store.write(move |tx| {
+        self.write(move |tx| {
             let known = tx.reading().stun_servers()?;
             if known.len() >= STUN_SERVERS_MAX {
                 let why = format!("there are {STUN_SERVERS_MAX} STUN servers already, and nodes ask no more");
@@ -154,7 +154,7 @@ impl Call<'_> {
     ) -> Result<StunServer, ResourceError> {
         self.check_operator()?;
         let mut entry = self.installation_audit("stun-server.change", "", &wanted);
-        self.store.write(move |tx| {
+        self.write(move |tx| {
             let known = tx.reading().stun_servers()?;
             let found = known.iter().find(|server| server.id == id).cloned();
             let mut row = found.ok_or(ResourceError::NotFound("STUN server"))?;
@@ -177,7 +177,7 @@ impl Call<'_> {
     pub fn delete_stun_server(&self, id: Uuid) -> Result<String, ResourceError> {
         self.check_operator()?;
         let mut entry = self.installation_audit("stun-server.delete", "", &());
-        self.store.write(move |tx| {
+        self.write(move |tx| {
             let name = tx.delete_stun_server(id)?.ok_or(ResourceError::NotFound("STUN server"))?;
             entry.subject.clone_from(&name);
             tx.insert_audit(&entry)?;
