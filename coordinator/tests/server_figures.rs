@@ -102,10 +102,11 @@ fn an_organization_learns_nothing_of_nodes_of_others_and_the_operator_totals_wit
             tx.set_membership(organization, person, Role::Owner, START + 5)
         })
         .unwrap();
+    fixture::open_session(store, stranger.clone(), person);
     let caller = Caller {
         person: stranger,
         memberships: [(organization, Role::Owner)].into(),
-        credential: Credential::Session(Uuid::nil()),
+        credential: Credential::Session(person),
     };
     let figures = relay(&fixture, &caller);
     assert_eq!(figures, NodeFigures::default(), "an owner elsewhere sees nothing of the first organization");
