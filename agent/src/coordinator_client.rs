@@ -4,6 +4,7 @@ mod call_error;
 mod url;
 mod web_socket;
 
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use protocol::api::{
@@ -44,7 +45,8 @@ pub(crate) struct CoordinatorClient {
     url: CoordinatorUrl,
     token: Option<Token>,
     /// This node and the key that its coordinator signs with: that it was deleted is believed with a signature only.
-    signer: Option<(Uuid, MapVerifyingKey)>,
+    /// Shared with all copies, as it may be learned while they are in use.
+    signer: Arc<OnceLock<(Uuid, MapVerifyingKey)>>,
 }
 
 impl CoordinatorClient {
@@ -63,7 +65,7 @@ impl CoordinatorClient {
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .map_err(|error| CallError::from_reqwest(&url, &error))?;
-        Ok(Self { http, url, token, signer: None })
+        Ok(Self { http, url, token, signer: Arc::default() })
     }
 
     /// A client for a node, which believes that it was deleted only where its coordinator signed that.
@@ -72,7 +74,15 @@ impl CoordinatorClient {
     /// Where the system's certificate store cannot be used.
     pub(crate) fn of_node(identity: &Identity) -> Result<Self, CallError> {
         let client = Self::new(identity.coordinator.clone(), Some(identity.token.clone()))?;
-        Ok(Self { signer: identity.map_key.map(|key| (identity.node_id, key)), ..client })
+        if let Some(key) = identity.map_key {
+            client.set_signer(identity.node_id, key);
+        }
+        Ok(client)
+    }
+
+    /// From now on what only the coordinator may say is believed with a signature of this key; the first one counts.
+    pub(crate) fn set_signer(&self, node: Uuid, key: MapVerifyingKey) {
+        let _ = self.signer.set((node, key));
     }
 
     /// Where the coordinator is.
@@ -200,7 +210,8 @@ impl CoordinatorClient {
             Some(Problem { code: ProblemCode::NodeDeleted, signature, .. })
                 if !self.is_proof(signature.as_deref()) =>
             {
-                let why = "it says that this node was deleted, without a signature of the coordinator that this node knows";
+                let why = "it says that this node was deleted, without a signature of the coordinator that \
+                    this node knows (older ones sign none; where it is true, `warren leave` ends it)";
                 CallError::Unavailable { url: self.url.to_string(), why: why.to_owned(), retry_after }
             }
             Some(Problem { code, title, detail, .. }) => {
@@ -215,8 +226,8 @@ impl CoordinatorClient {
     }
 
     fn is_proof(&self, signature: Option<&MapSignature>) -> bool {
-        self.signer.is_none_or(|(node, key)| {
-            signature.is_some_and(|signature| signature.key() == key && signature.is_deletion_of(node))
+        self.signer.get().is_none_or(|(node, key)| {
+            signature.is_some_and(|signature| signature.key() == *key && signature.is_deletion_of(*node))
         })
     }
 
@@ -283,7 +294,11 @@ mod tests {
         let is_believed = |client: CoordinatorClient, signature| {
             client.refusal(StatusCode::GONE, None, &answer(signature)).is_node_deleted()
         };
-        let signing = || CoordinatorClient { signer: Some((node, ours.verifying_key())), ..client() };
+        let signing = || {
+            let client = client();
+            client.clone().set_signer(node, ours.verifying_key());
+            client
+        };
         assert!(is_believed(signing(), Some(ours.sign_deletion(node))));
         for signature in [None, Some(ours.sign_deletion(other)), Some(theirs.sign_deletion(node))] {
             assert!(!is_believed(signing(), signature), "{signature:?}");

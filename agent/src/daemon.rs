@@ -50,6 +50,8 @@ pub(crate) struct Options {
     pub(crate) offer: Offer,
     /// The relay that it runs where an administrator allows it.
     pub(crate) relay: RelayOptions,
+    /// The port at which it answers for DNS names; 0 for none.
+    pub(crate) names_port: u16,
 }
 
 /// Which addresses peers are told.

@@ -120,14 +120,15 @@ pub(crate) struct MapStream {
 }
 
 impl MapStream {
-    /// A stream that goes on after the verifier's revision, where a map is known already.
+    /// A stream that goes on after this revision; without one it begins with a whole map.
     pub(crate) const fn new(
         client: CoordinatorClient,
+        revision: Option<u64>,
         verifier: Verifier,
         wishes: mpsc::Receiver<StreamWish>,
         news: mpsc::Sender<StreamNews>,
     ) -> Self {
-        Self { client, revision: verifier.newest(), verifier, wishes, news }
+        Self { client, revision, verifier, wishes, news }
     }
 
     /// Runs until the node is deleted or nobody listens.

@@ -2,7 +2,7 @@
 //!
 //! - [`Records`]: the names that the network map shows, and nothing else.
 //! - `answer`: from the bytes of a question to those of an answer, without IO.
-//! - `server`: UDP and TCP port 53 of the node's mesh addresses.
+//! - `server`: a UDP and TCP port of the node's mesh addresses.
 //! - `resolved`: tells systemd-resolved whom to ask for the network's zone.
 //! - [`Names`]: the task beside the node that keeps all of it as the map and the interface want it.
 //!
@@ -13,7 +13,7 @@ mod records;
 mod resolved;
 mod server;
 
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +26,11 @@ use records::Records;
 pub(crate) use resolved::System;
 use server::Server;
 
+/// The port that answers. Not 53: a DNS server that comes later and wants that port of all addresses (Pi-hole, one in a container) could not
+/// start, and the home behind it would have no names at all. systemd-resolved and every forwarder take another port. One below
+/// 32,768, where the kernel gives out no ports by itself.
+pub(crate) const PORT: u16 = 15_353;
+
 /// How long until a port that could not be opened is tried again: it may be free by then, and its address there.
 const RETRY: Duration = Duration::from_secs(5);
 
@@ -35,8 +40,8 @@ const RETRY_SYSTEM: Duration = Duration::from_secs(60);
 /// How it stands with the names.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Facts {
-    /// The addresses whose port 53 answers.
-    pub(crate) resolvers: Vec<IpAddr>,
+    /// The addresses and ports that answer.
+    pub(crate) resolvers: Vec<SocketAddr>,
     /// Whether this machine's programs find the names by themselves.
     pub(crate) system: System,
     /// Why some address does not answer.
@@ -62,11 +67,12 @@ pub(crate) struct Names {
 }
 
 impl Names {
-    /// Starts the task, which waits for names and for the interface.
-    pub(crate) fn start(interface: &str) -> Self {
+    /// Starts the task, which waits for names and for the interface. Port 0: nothing is answered.
+    pub(crate) fn start(interface: &str, port: u16) -> Self {
         let (wanted, wanted_receiver) = watch::channel(Wanted::default());
         let (facts_sender, facts) = watch::channel(Facts::default());
-        let task = Task { interface: interface.to_owned(), wanted: wanted_receiver, facts: facts_sender };
+        let task =
+            Task { interface: interface.to_owned(), port, wanted: wanted_receiver, facts: facts_sender };
         Self { wanted, facts, task: tokio::spawn(task.run()), is_due: true }
     }
 
@@ -117,15 +123,20 @@ impl Drop for Names {
 
 struct Task {
     interface: String,
+    port: u16,
     wanted: watch::Receiver<Wanted>,
     facts: watch::Sender<Facts>,
 }
 
 impl Task {
     async fn run(mut self) {
+        if self.port == 0 {
+            let why = Some("switched off by `--names-port 0`".to_owned());
+            return self.tell(Facts { why, ..Facts::default() });
+        }
         let mut server: Option<Server> = None;
         // What systemd-resolved was told, and of which interface.
-        let mut told: Option<(u32, Vec<IpAddr>, Vec<String>)> = None;
+        let mut told: Option<(u32, Vec<SocketAddr>, Vec<String>)> = None;
         loop {
             let Wanted { records, interface } = self.wanted.borrow_and_update().clone();
             let mut facts = Facts::default();
@@ -135,7 +146,7 @@ impl Task {
                 old.close().await;
             }
             if let Some((records, interface)) = records.zip(interface) {
-                let server = server.get_or_insert_with(|| Server::new(records.addresses()));
+                let server = server.get_or_insert_with(|| Server::new(records.addresses(), self.port));
                 server.open();
                 server.set_records(Arc::clone(&records));
                 (facts.resolvers, facts.why) = (server.resolvers(), server.trouble());

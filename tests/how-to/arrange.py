@@ -143,7 +143,7 @@ def resolver(reader):
         names = json.loads(reader.bash("warren status --json"))["self"]["names"] or {}
         return names.get("resolvers")
 
-    return wait_until(found, "no resolver", Path("/run/warren.log").read_text)[0]
+    return wait_until(found, "no resolver", Path("/run/warren.log").read_text)[0].rsplit(":", 1)[0]
 
 
 def known(name):

@@ -68,7 +68,7 @@ PAGES = {
     "names.md": Page(
         start=arrange.named,
         words={"100.92.0.7": arrange.resolver},
-        before={"host storage.office.warren.internal 100.92.0.7": arrange.known("storage.office.warren.internal")},
+        before={"dig @100.92.0.7 -p 15353 storage.office.warren.internal": arrange.known("storage.office.warren.internal")},
     ),
     "route-to-a-network.md": Page(start=arrange.routers),
     "run-a-coordinator.md": Page(

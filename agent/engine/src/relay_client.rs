@@ -131,6 +131,15 @@ impl RelayClient {
         })
     }
 
+    /// Takes over what the map says of it now, where it is the same relay, perhaps by another name; says whether it is.
+    pub(crate) fn is_still(&mut self, relays: &[RelayInfo]) -> bool {
+        let is_same =
+            |info: &&RelayInfo| RelayInfo { name: self.info.name.clone(), ..(*info).clone() } == self.info;
+        let Some(found) = relays.iter().find(is_same).cloned() else { return false };
+        self.info = found;
+        true
+    }
+
     pub(crate) const fn info(&self) -> &RelayInfo {
         &self.info
     }
@@ -348,5 +357,29 @@ impl RelayClient {
         if self.session.is_none() && self.registration.is_none() {
             self.register(context);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_relay_with_another_name_is_the_same_and_one_with_another_address_or_key_is_not() {
+        let key = |byte| PrivateKey::from_random([byte; 32]);
+        let info = RelayInfo {
+            name: "main".into(),
+            address: "198.51.100.9:443".parse().unwrap(),
+            public_key: key(9).public_key(),
+            url: None,
+            node: None,
+        };
+        let mut relay = RelayClient::new(info.clone(), &key(1), Duration::ZERO).unwrap();
+        let renamed = RelayInfo { name: "paris".into(), ..info.clone() };
+        assert!(relay.is_still(&[renamed]));
+        assert_eq!(relay.info().name, "paris");
+        let moved = RelayInfo { address: "198.51.100.8:443".parse().unwrap(), ..info.clone() };
+        let other = RelayInfo { public_key: key(8).public_key(), ..info };
+        assert!(!relay.is_still(&[moved, other]) && !relay.is_still(&[]));
     }
 }

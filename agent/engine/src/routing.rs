@@ -46,6 +46,11 @@ impl Routing {
         is_news
     }
 
+    /// The networks behind this node that its user wants it to offer.
+    pub(crate) fn advertised(&self) -> &[IpNet] {
+        &self.settings.advertised
+    }
+
     /// The networks behind this node that it offers: those that it wants to, where it can.
     pub(crate) fn offered_here(&self) -> &[IpNet] {
         if self.settings.can_forward { &self.settings.advertised } else { &[] }

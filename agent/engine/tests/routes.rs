@@ -144,6 +144,7 @@ fn a_router_that_cannot_forward_offers_nothing_and_is_asked_to_all_the_same() {
     node.set(RouteSettings { advertised: vec![net(LAN)], can_forward: false, ..RouteSettings::default() });
     assert!(node.outputs().contains(&Output::SetForwarding(vec![net(LAN)])));
     assert_eq!(node.reported(), []);
+    assert_eq!(node.engine.status().advertised, [net(LAN)], "who asks is told why");
 }
 
 #[test]

@@ -12,6 +12,7 @@ use protocol::api::{RELAY_ADDRESSES_MAX, may_be_relay_address};
 use super::Context;
 use crate::daemon::{self, Offer, Options};
 use crate::exit::{Code, Failure};
+use crate::names;
 use crate::peer_relay::RelayOptions;
 
 /// How long tasks that still answer someone may take at the end.
@@ -54,6 +55,9 @@ pub(super) struct AgentArgs {
     #[arg(long, value_name = "MBIT", env = "WARREN_RELAY_MBIT", default_value_t = 100)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=100_000))]
     relay_mbit: u32,
+    /// The port of this node's mesh addresses that answers its own programs for the DNS names of nodes; 0 answers none
+    #[arg(long, value_name = "PORT", env = "WARREN_NAMES_PORT", default_value_t = names::PORT)]
+    names_port: u16,
 }
 
 pub(super) fn run(context: &Context, args: AgentArgs) -> Result<(), Failure> {
@@ -68,6 +72,7 @@ pub(super) fn run(context: &Context, args: AgentArgs) -> Result<(), Failure> {
         socket: global.socket.clone(),
         interface: global.interface.clone(),
         relay: relay(&args)?,
+        names_port: args.names_port,
         offer: offer(args)?,
     };
     let outcome = runtime.block_on(daemon::run(options));

@@ -115,7 +115,9 @@ pub(super) fn names(names: &NamesAnswer) -> String {
         (None, Some(_)) if *is_system => format!("{name}; systemd-resolved finds names in {zone}"),
         (None, Some(resolver)) => {
             format!(
-                "{name}; have your system ask the resolver at {resolver} for {zone}, or `dig @{resolver} {name}`"
+                "{name}; have your system ask the resolver at {resolver} for {zone}, or `dig @{} -p {} {name}`",
+                resolver.ip(),
+                resolver.port()
             )
         }
     }
@@ -263,12 +265,12 @@ mod tests {
             })
         };
         assert!(
-            of(&["100.92.0.7"], true, None)
+            of(&["100.92.0.7:15353"], true, None)
                 .ends_with("systemd-resolved finds names in office.warren.internal")
         );
         assert!(
-            of(&["100.92.0.7"], false, None)
-                .contains("ask the resolver at 100.92.0.7 for office.warren.internal")
+            of(&["100.92.0.7:15353"], false, None)
+                .contains("ask the resolver at 100.92.0.7:15353 for office.warren.internal")
         );
         assert!(of(&[], false, Some("port 53 is taken")).ends_with("not answered here: port 53 is taken"));
     }

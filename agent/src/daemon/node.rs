@@ -128,15 +128,17 @@ impl Node {
         let (wishes, wishes_receiver) = mpsc::channel(4);
         let (reports_sender, reports) = mpsc::channel(1);
         let map = state.network_map(&identity);
-        let known = map.as_ref().map(|map| map.revision);
-        let verifier = Verifier::new(identity.node_id, identity.map_key, known);
+        let newest = map.as_ref().map(|map| map.revision);
+        let verifier = Verifier::new(identity.node_id, identity.map_key, newest);
         let port_mapper = NonZeroU16::new(paths.local_port())
             .filter(|_| options.offer.port_mapping)
             .map(|port| PortMapper::start(port, &identity.private_key, clock));
         let packet = Arc::new(Notify::new());
         let (told, mut tasks) = (Arc::clone(&packet), JoinSet::new());
         paths.on_awaited_packet(move || told.notify_one());
-        tasks.spawn(MapStream::new(client.clone(), verifier, wishes_receiver, news_sender).run());
+        // One without a zone may be of an agent that left out what it did not know: the whole map says more.
+        let from = verifier.newest().filter(|_| map.as_ref().is_some_and(|map| map.own.zone.is_some()));
+        tasks.spawn(MapStream::new(client.clone(), from, verifier, wishes_receiver, news_sender).run());
         let mut node = Self {
             engine: Engine::new(config, clock.now()),
             tunnel: TunnelKeeper::new(Box::new(Embedded::new(&paths, opener))),
@@ -147,7 +149,7 @@ impl Node {
             choices: state.choices(),
             attached: Vec::new(),
             firewall: Firewall::new(&state, &options.interface),
-            names: Names::start(&options.interface),
+            names: Names::start(&options.interface, options.names_port),
             saver: MapSaver::new(state.clone(), identity.private_key.clone()),
             state,
             identity,

@@ -21,6 +21,8 @@ pub(crate) struct AddressGuard {
     table: String,
     interface: String,
     mesh: Vec<IpNet>,
+    /// Networks of the machine's own inside those ranges, which come first as they do in the kernel's routes.
+    attached: Vec<IpNet>,
     trouble: Option<String>,
 }
 
@@ -29,15 +31,18 @@ impl AddressGuard {
     pub(crate) fn new(state: StateFolder, interface: &str) -> Self {
         let letters = interface.replace(|c: char| !c.is_ascii_alphanumeric(), "_");
         let (table, interface) = (format!("{TABLE_PREFIX}{letters}"), interface.to_owned());
-        let mut guard = Self { state, table, interface, mesh: Vec::new(), trouble: None };
+        let mut guard =
+            Self { state, table, interface, mesh: Vec::new(), attached: Vec::new(), trouble: None };
         guard.stop();
         guard
     }
 
-    /// Lets what comes from these ranges in through the tunnel only.
-    pub(crate) fn set(&mut self, mesh: &[IpNet]) {
-        if self.mesh != mesh {
-            self.mesh = mesh.to_vec();
+    /// Lets what comes from these ranges in through the tunnel only, but for what the machine is attached to.
+    pub(crate) fn set(&mut self, mesh: &[IpNet], attached: &[IpNet]) {
+        let is_inside = |net: &&IpNet| mesh.iter().any(|range| range.contains(*net));
+        let attached: Vec<IpNet> = attached.iter().filter(is_inside).copied().collect();
+        if self.mesh != mesh || self.attached != attached {
+            (self.mesh, self.attached) = (mesh.to_vec(), attached);
             self.apply();
         }
     }
@@ -52,7 +57,8 @@ impl AddressGuard {
 
     fn apply(&mut self) {
         let marked = self.state.write(MARK, self.table.as_bytes()).map_err(|error| error.to_string());
-        let applied = marked.and_then(|()| nft(&rules(&self.table, &self.interface, &self.mesh)));
+        let applied =
+            marked.and_then(|()| nft(&rules(&self.table, &self.interface, (&self.mesh, &self.attached))));
         if let Err(why) = &applied
             && self.trouble.as_ref() != Some(why)
         {
@@ -62,11 +68,15 @@ impl AddressGuard {
             );
         }
         self.trouble = applied.err();
+        if self.trouble.is_some() {
+            // Nothing was set that would have to be taken away.
+            drop(self.state.remove(MARK));
+        }
     }
 
     /// Takes the rules away.
     pub(crate) fn stop(&mut self) {
-        self.mesh.clear();
+        (self.mesh, self.attached) = (Vec::new(), Vec::new());
         self.trouble = None;
         let Ok(Some(mark)) = self.state.read(MARK, MARK_BYTES_MAX) else { return };
         let is_ours = |name: &&str| {
@@ -86,13 +96,16 @@ impl AddressGuard {
 }
 
 /// What this machine sends to its own addresses comes from the mesh's range too, over the loopback interface.
-fn rules(table: &str, interface: &str, mesh: &[IpNet]) -> String {
+fn rules(table: &str, interface: &str, (mesh, attached): (&[IpNet], &[IpNet])) -> String {
     let ranges = mesh.iter().map(|net| {
         let word = if net.addr().is_ipv6() { "ip6" } else { "ip" };
+        let own = attached.iter().filter(|own| net.contains(*own));
+        let own = own.map(|own| own.trunc().to_string()).collect::<Vec<_>>().join(", ");
+        let but = if own.is_empty() { own } else { format!(" {word} saddr != {{ {own} }}") };
         // A quote, which an interface's name may have, would end the word.
         let interface = interface.replace(['"', '\\'], "?");
         format!(
-            "\t\tiifname != \"{interface}\" {word} saddr {} fib saddr type != local counter drop\n",
+            "\t\tiifname != {{ \"{interface}\", \"lo\" }} {word} saddr {}{but} counter drop\n",
             net.trunc()
         )
     });
@@ -110,9 +123,26 @@ mod tests {
     #[test]
     fn each_range_of_the_mesh_is_taken_from_the_tunnel_and_from_this_machine_only() {
         let mesh: Vec<IpNet> = ["100.92.0.7/16", "fd00:1::7/48"].map(|text| text.parse().unwrap()).to_vec();
-        let text = rules("warren_guard_warren0", "warren0", &mesh);
-        let expected = "iifname != \"warren0\" ip saddr 100.92.0.0/16 fib saddr type != local counter drop";
-        assert!(text.contains(expected) && text.contains("ip6 saddr fd00:1::/48 fib"), "{text}");
+        let text = rules("warren_guard_warren0", "warren0", (&mesh, &[]));
+        let expected = "iifname != { \"warren0\", \"lo\" } ip saddr 100.92.0.0/16 counter drop";
+        assert!(text.contains(expected) && text.contains("ip6 saddr fd00:1::/48 counter"), "{text}");
+    }
+
+    #[test]
+    fn a_network_that_the_machine_is_attached_to_goes_on_inside_of_the_meshs_range() {
+        let [mesh, link, other] =
+            ["10.20.0.7/16", "10.20.5.0/24", "192.168.5.0/24"].map(|text| text.parse::<IpNet>().unwrap());
+        let outer = tempfile::tempdir().unwrap();
+        let mut guard = AddressGuard::new(StateFolder::new(outer.path()), "warren-guard-test");
+        (guard.mesh, guard.attached) = (vec![mesh], vec![link]);
+        guard.set(&[mesh], &[link, other]);
+        assert_eq!(
+            (&guard.attached, guard.trouble.as_ref()),
+            (&vec![link], None),
+            "nothing is other than it was"
+        );
+        let text = rules("t", "warren0", (&[mesh], &[link]));
+        assert!(text.contains("ip saddr 10.20.0.0/16 ip saddr != { 10.20.5.0/24 } counter drop"), "{text}");
     }
 
     #[test]

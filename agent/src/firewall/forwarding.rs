@@ -50,10 +50,11 @@ impl Forwarding {
         self.apply();
     }
 
-    /// Sets the rules again where somebody took them away (a firewall that was loaded anew flushes all tables), or where that failed.
-    pub(crate) fn look(&mut self) {
+    /// Sets the rules again where somebody took them away (a firewall that was loaded anew flushes all tables), or where that failed;
+    /// says whether it had to.
+    pub(crate) fn look(&mut self) -> bool {
         if self.prefixes.is_empty() {
-            return;
+            return false;
         }
         let is_there = self.trouble.is_none()
             && nft(&format!("list table inet {}\n", self.table)).is_ok()
@@ -61,6 +62,7 @@ impl Forwarding {
         if !is_there {
             self.apply();
         }
+        !is_there
     }
 
     fn apply(&mut self) {

@@ -37,7 +37,7 @@ fn verifier(revision: Option<u64>) -> Verifier {
 fn pausing() -> (MapStream, mpsc::Sender<StreamWish>) {
     let client = CoordinatorClient::new("http://127.0.0.1:1".parse().unwrap(), None).unwrap();
     let (wishes, wishes_receiver) = mpsc::channel(4);
-    (MapStream::new(client, verifier(Some(5)), wishes_receiver, mpsc::channel(1).0), wishes)
+    (MapStream::new(client, Some(5), verifier(Some(5)), wishes_receiver, mpsc::channel(1).0), wishes)
 }
 
 #[tokio::test(start_paused = true)]
@@ -120,7 +120,7 @@ impl Fixture {
         let client = CoordinatorClient::new(url.parse().unwrap(), Some(token)).unwrap();
         let (news_sender, news) = mpsc::channel(2);
         let (wishes, wishes_receiver) = mpsc::channel(4);
-        tokio::spawn(MapStream::new(client, verifier, wishes_receiver, news_sender).run());
+        tokio::spawn(MapStream::new(client, verifier.newest(), verifier, wishes_receiver, news_sender).run());
         Self { listener, news, wishes }
     }
 

@@ -1,6 +1,6 @@
 //! systemd-resolved: which names the agent answers, for as long as the tunnel's interface is there.
 
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
@@ -30,7 +30,7 @@ pub(crate) enum System {
 
 /// Lets systemd-resolved ask these addresses for names in these domains, and for no others. It forgets that by itself with
 /// the interface, so a crash leaves nothing behind.
-pub(super) async fn tell(interface: &str, resolvers: &[IpAddr], domains: &[String]) -> System {
+pub(super) async fn tell(interface: &str, resolvers: &[SocketAddr], domains: &[String]) -> System {
     if !Path::new(RUNNING).exists() {
         return System::Absent;
     }
@@ -44,14 +44,17 @@ pub(super) async fn tell(interface: &str, resolvers: &[IpAddr], domains: &[Strin
 
 /// The commands of resolvectl(1). The domains have a `~` in front: names are looked up there, but short ones are not completed with
 /// them, as any node may be called `wpad` or what the machine's own network calls a printer.
-fn commands(interface: &str, resolvers: &[IpAddr], domains: &[String]) -> [Vec<String>; 4] {
+fn commands(interface: &str, resolvers: &[SocketAddr], domains: &[String]) -> [Vec<String>; 5] {
     let of = |verb: &str, values: Vec<String>| [vec![verb.to_owned(), interface.to_owned()], values].concat();
     [
-        of("dns", resolvers.iter().map(IpAddr::to_string).collect()),
+        // First what keeps other questions away, so that a refusal half-way leaves no resolver that is asked for everything.
         of("domain", domains.iter().map(|domain| format!("~{domain}")).collect()),
         of("default-route", vec!["no".to_owned()]),
         // Nobody signs private zones; one that validates would take our addresses' names for forged.
         of("dnssec", vec!["no".to_owned()]),
+        // What is asked stays on this machine; one that insists on TLS everywhere would never ask.
+        of("dnsovertls", vec!["no".to_owned()]),
+        of("dns", resolvers.iter().map(SocketAddr::to_string).collect()),
     ]
 }
 
@@ -78,15 +81,16 @@ mod tests {
     #[test]
     fn resolved_asks_for_the_networks_names_alone_and_completes_none_with_them() {
         let domains = ["office.warren.internal".to_owned(), "92.100.in-addr.arpa".to_owned()];
-        let resolvers = ["100.92.0.7".parse().unwrap(), "fd00:1::7".parse().unwrap()];
+        let resolvers = ["100.92.0.7:15353".parse().unwrap(), "[fd00:1::7]:15353".parse().unwrap()];
         let lines = commands("warren0", &resolvers, &domains).map(|arguments| arguments.join(" "));
         assert_eq!(
             lines,
             [
-                "dns warren0 100.92.0.7 fd00:1::7",
                 "domain warren0 ~office.warren.internal ~92.100.in-addr.arpa",
                 "default-route warren0 no",
                 "dnssec warren0 no",
+                "dnsovertls warren0 no",
+                "dns warren0 100.92.0.7:15353 [fd00:1::7]:15353",
             ]
         );
     }

@@ -1,4 +1,4 @@
-//! Port 53 of the node's mesh addresses, over UDP and TCP (RFC 7766), for this machine alone.
+//! A port of the node's mesh addresses, over UDP and TCP (RFC 7766), for this machine alone.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -14,9 +14,6 @@ use tokio::time::{sleep, timeout};
 
 use super::answer::answer;
 use super::records::Records;
-
-/// The port of the DNS (RFC 1035 §4.2).
-const PORT: u16 = 53;
 
 /// The longest question that is read, in bytes. One with a name of 255 and every EDNS option in use stays far below.
 const QUESTION_BYTES_MAX: usize = 2_048;
@@ -48,11 +45,7 @@ pub(super) struct Server {
 
 impl Server {
     /// One for these addresses; nothing is open yet.
-    pub(super) fn new(addresses: &[IpAddr]) -> Self {
-        Self::at(addresses, PORT)
-    }
-
-    fn at(addresses: &[IpAddr], port: u16) -> Self {
+    pub(super) fn new(addresses: &[IpAddr], port: u16) -> Self {
         let records = watch::Sender::new(None);
         let (open, troubles, tasks) = (BTreeSet::new(), BTreeMap::new(), JoinSet::new());
         Self { port, addresses: addresses.into(), open, troubles, records, tasks }
@@ -93,9 +86,10 @@ impl Server {
         &self.addresses
     }
 
-    /// The addresses that answer.
-    pub(super) fn resolvers(&self) -> Vec<IpAddr> {
-        self.addresses.iter().filter(|address| self.open.contains(address)).copied().collect()
+    /// The addresses that answer, with the port.
+    pub(super) fn resolvers(&self) -> Vec<SocketAddr> {
+        let open = self.addresses.iter().filter(|address| self.open.contains(address));
+        open.map(|address| SocketAddr::new(*address, self.port)).collect()
     }
 
     /// Why some do not.

@@ -102,7 +102,13 @@ pub(super) fn ask(dir: &Path) -> Result<Option<KnownServers>, CliError> {
     let path = dir.join(NAME);
     let failed = || CliError::io(format!("the coordinator's socket {}", path.display()));
     let stream = match UnixStream::connect(&path) {
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => {
+        // The last: a path that is too long for a socket, where `serve` has none either.
+        Err(error)
+            if matches!(
+                error.kind(),
+                ErrorKind::NotFound | ErrorKind::ConnectionRefused | ErrorKind::InvalidInput
+            ) =>
+        {
             return Ok(None);
         }
         connected => connected.map_err(failed())?,

@@ -244,7 +244,9 @@ impl NetworkState {
     ) -> Result<Taken, StreamEnd> {
         let node = self.nodes.get_mut(&id).ok_or(StreamEnd::NodeDeleted)?;
         let is_other = node.peer.candidates != report.candidates;
-        let other_candidates = is_other.then(|| report.candidates.clone());
+        // Compared with what was last reported, and stored: what peers were told may be older.
+        let stored = node.reported.as_ref().map(|before| before.candidates.as_slice()).unwrap_or_default();
+        let other_candidates = (stored != report.candidates).then(|| report.candidates.clone());
         let is_as_before =
             !is_other && node.reported.as_ref().is_some_and(|before| before.says_the_same_to_peers(&report));
         node.looks.answer(&mut report.paths, now_ms);

@@ -50,6 +50,13 @@ pub(crate) fn clean(mut report: Report, network: &NetworkRow) -> Result<Report, 
             address.set_ip(address.ip().to_canonical());
         }
     }
+    if let Some(servers) = &mut report.servers {
+        // One that is named twice counts once.
+        servers.relays.sort_by_key(|relay| relay.public_key);
+        servers.relays.dedup_by_key(|relay| relay.public_key);
+        servers.stun_servers.sort_by_key(|server| server.address);
+        servers.stun_servers.dedup_by_key(|server| server.address);
+    }
     report.agent_version.retain(|c| !c.is_control());
     Ok(report)
 }

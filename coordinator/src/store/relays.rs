@@ -55,6 +55,16 @@ fn json(addresses: &[SocketAddr]) -> Result<String, StoreError> {
 }
 
 impl ReadTx<'_> {
+    /// The id of the relay with this id or, where there is none, this name: also where the rest of its row cannot be read.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub fn relay_id(&self, wanted: &str) -> Result<Option<Uuid>, StoreError> {
+        let sql = "SELECT id FROM relays WHERE id = ?1 OR name = ?1 ORDER BY id = ?1 DESC";
+        let id: Option<String> = self.sql().query_row(sql, [wanted], |row| row.get(0)).optional()?;
+        Ok(id.and_then(|id| id.parse().ok()))
+    }
+
     /// All relays, by name. A row that cannot be read is logged and left out.
     ///
     /// # Errors

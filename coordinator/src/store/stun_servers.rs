@@ -34,6 +34,16 @@ fn stun_server(row: &Row<'_>) -> rusqlite::Result<StunServerRow> {
 }
 
 impl ReadTx<'_> {
+    /// The id of the STUN server with this id or, where there is none, this name: also where the rest of its row cannot be read.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub fn stun_server_id(&self, wanted: &str) -> Result<Option<Uuid>, StoreError> {
+        let sql = "SELECT id FROM stun_servers WHERE id = ?1 OR name = ?1 ORDER BY id = ?1 DESC";
+        let id: Option<String> = self.sql().query_row(sql, [wanted], |row| row.get(0)).optional()?;
+        Ok(id.and_then(|id| id.parse().ok()))
+    }
+
     /// All STUN servers, in the order in which they were registered. A row that cannot be read is logged and left out.
     ///
     /// # Errors

@@ -30,6 +30,9 @@ use self::row::Rows;
 const USAGE: &str =
     "usage: scripts/bench coordinator [--quick] [--part rest|wide|hub|mesh] [--agents N] [--json FILE]";
 
+/// What may be measured alone.
+const PARTS: [&str; 4] = ["rest", "wide", "hub", "mesh"];
+
 /// How much is played.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Scale {
@@ -89,7 +92,7 @@ fn run() -> Result<()> {
         match word.as_str() {
             "--quick" => scale = QUICK,
             "--agents" => scale = scale.at_most(arguments.next().context(USAGE)?.parse().context(USAGE)?),
-            "--part" => part = Some(arguments.next().context(USAGE)?),
+            "--part" => part = Some(arguments.next().filter(|name| PARTS.contains(&&**name)).context(USAGE)?),
             "--json" => file = Some(PathBuf::from(arguments.next().context(USAGE)?)),
             _ => bail!(USAGE),
         }

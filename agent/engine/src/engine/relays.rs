@@ -30,8 +30,10 @@ const OWNERS_HEAD_START: Duration = Duration::from_secs(1);
 
 impl Engine {
     pub(super) fn set_relays(&mut self, now: Timestamp, map: &NetworkMap) {
-        let gone: Vec<SocketAddr> =
-            self.relays.iter().filter(|(_, relay)| !map.relays.contains(relay.info())).map(key).collect();
+        let relays = self.relays.iter_mut();
+        let gone: Vec<SocketAddr> = relays
+            .filter_map(|(address, relay)| (!relay.is_still(&map.relays)).then_some(*address))
+            .collect();
         for address in gone {
             let Some(relay) = self.relays.remove(&address) else { continue };
             if relay.has_web_socket() {

@@ -61,7 +61,7 @@ impl Engine {
             own_relay: self.own_relay.clone(),
             stun: self.discovery.stun_status(),
             routes: self.routing.status(),
-            advertised: self.routing.offered_here().to_vec(),
+            advertised: self.routing.advertised().to_vec(),
             peers,
         }
     }

@@ -1,6 +1,6 @@
 //! What the daemon tells of the network's DNS names.
 
-use std::net::IpAddr;
+use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
@@ -11,8 +11,8 @@ pub(crate) struct NamesAnswer {
     pub(crate) name: String,
     /// The network's zone: each peer is `NAME.ZONE`.
     pub(crate) zone: String,
-    /// The addresses whose port 53 answers programs of this machine; none while nothing does.
-    pub(crate) resolvers: Vec<IpAddr>,
+    /// The addresses and ports that answer programs of this machine; none while nothing does.
+    pub(crate) resolvers: Vec<SocketAddr>,
     /// Whether systemd-resolved asks there for the network's names.
     pub(crate) is_system: bool,
     /// Why an address does not answer, or systemd-resolved does not ask.

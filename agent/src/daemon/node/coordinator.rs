@@ -44,6 +44,7 @@ impl Node {
     fn remember_map_key(&mut self, key: MapVerifyingKey) {
         tracing::warn!(%key, "the coordinator signs its maps: trusting this key on first use, as none came with the enrollment");
         self.identity.map_key = Some(key);
+        self.client.set_signer(self.identity.node_id, key);
         if let Err(error) = self.identity.save(&self.state) {
             tracing::warn!(%error, "the key is not remembered: the next start takes the first one again");
         }

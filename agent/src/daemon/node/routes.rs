@@ -33,6 +33,7 @@ impl Node {
         match net::attached_networks(&self.interface) {
             Ok(attached) => {
                 self.attached = attached;
+                self.guard_addresses();
                 self.tell_routes();
             }
             Err(error) => {
@@ -43,15 +44,22 @@ impl Node {
 
     /// Makes good what somebody else took away of the kernel's rules, and tries again what failed.
     pub(super) fn look_at_forwarding(&mut self) {
-        self.firewall.forwarding.look();
+        if self.firewall.forwarding.look() {
+            // Whoever took those rules away took all.
+            self.firewall.guard.look();
+        }
         self.tell_routes();
     }
 
     /// Brings the tunnel to this state, and keeps what only pretends to come through it out.
     pub(super) fn want_tunnel(&mut self, config: TunnelConfig) -> Result<(), Failure> {
-        let mesh = self.engine.network_map().map(|map| map.own.addresses.clone()).unwrap_or_default();
-        self.firewall.guard.set(&mesh);
+        self.guard_addresses();
         self.tunnel.want(config, self.clock.now())
+    }
+
+    fn guard_addresses(&mut self) {
+        let mesh = self.engine.network_map().map(|map| map.own.addresses.as_slice()).unwrap_or_default();
+        self.firewall.guard.set(mesh, &self.attached);
     }
 
     /// Passes packets on to these networks, and to no others.

@@ -21,7 +21,7 @@ fn server() -> (Server, SocketAddr) {
     let own: IpAddr = OWN.parse().unwrap();
     for _ in 0..20 {
         let port = std::net::UdpSocket::bind((own, 0)).unwrap().local_addr().unwrap().port();
-        let mut server = Server::at(&[own], port);
+        let mut server = Server::new(&[own], port);
         server.open();
         if server.trouble().is_none() {
             server.set_records(Arc::new(office()));
@@ -80,11 +80,11 @@ async fn a_stranger_and_a_question_that_is_too_long_lose_their_connection() {
 async fn a_port_that_another_program_has_is_named_and_taken_once_it_is_free() {
     let taken = std::net::UdpSocket::bind((OWN, 0)).unwrap();
     let address = taken.local_addr().unwrap();
-    let mut server = Server::at(&[address.ip()], address.port());
+    let mut server = Server::new(&[address.ip()], address.port());
     server.open();
     let why = format!("port {} of {OWN} is taken by another program", address.port());
     assert_eq!((server.trouble(), server.resolvers()), (Some(why), Vec::new()));
     drop(taken);
     server.open();
-    assert_eq!((server.trouble(), server.resolvers()), (None, vec![address.ip()]), "it is free now");
+    assert_eq!((server.trouble(), server.resolvers()), (None, vec![address]), "it is free now");
 }

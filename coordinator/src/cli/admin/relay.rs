@@ -78,11 +78,8 @@ impl Admin {
 
     /// The relay with this id, else the one with this name.
     fn relay_id(&self, wanted: &str) -> Result<Uuid, CliError> {
-        let relays = self.store.read(|tx| tx.relays())?;
-        let by_id = relays.iter().find(|relay| relay.id.to_string() == wanted);
-        let found = by_id.or_else(|| relays.iter().find(|relay| relay.name == wanted));
         let missing = AdminError::NotFound { what: "relay", given: wanted.to_owned(), list: "relay list" };
-        Ok(found.map(|relay| relay.id).ok_or(missing)?)
+        Ok(self.store.read(|tx| tx.relay_id(wanted))?.ok_or(missing)?)
     }
 
     fn list_relays(&self) -> Result<(), CliError> {

@@ -54,15 +54,12 @@ impl Admin {
 
     /// The registered STUN server with this id, else the one with this name.
     fn stun_server_id(&self, wanted: &str) -> Result<Uuid, CliError> {
-        let servers = self.store.read(|tx| tx.stun_servers())?;
-        let by_id = servers.iter().find(|server| server.id.to_string() == wanted);
-        let found = by_id.or_else(|| servers.iter().find(|server| server.name == wanted));
         let missing = AdminError::NotFound {
             what: "registered STUN server",
             given: wanted.to_owned(),
             list: "stun list",
         };
-        Ok(found.map(|server| server.id).ok_or(missing)?)
+        Ok(self.store.read(|tx| tx.stun_server_id(wanted))?.ok_or(missing)?)
     }
 
     fn list_stun_servers(&self) -> Result<(), CliError> {

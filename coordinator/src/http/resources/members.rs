@@ -49,8 +49,9 @@ pub(crate) async fn remove(
     site: Data<Site>,
     member: ReqData<Membership>,
     ids: Path<(String, String)>,
-    removal: Query<Removal>,
+    removal: Result<Query<Removal>, actix_web::Error>,
 ) -> Result<Json<RemovedMember>, ApiError> {
+    let removal = removal.map_err(|_| ApiError::invalid("revoke_keys: true or false, please"))?;
     let (person, removal) = (id(&ids.1)?, removal.into_inner());
     Ok(Json(call(&site, member.into_inner(), move |_, call| call.remove_member(person, removal)).await?))
 }

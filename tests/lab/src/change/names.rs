@@ -28,6 +28,9 @@ pub(super) fn cases() -> Vec<Case> {
     }]
 }
 
+/// Where agents answer.
+const PORT: &str = "15353";
+
 /// What `dig` was told: the status and the answers, each as `dig +short` has it.
 #[derive(Debug, PartialEq, Eq)]
 struct Told {
@@ -39,7 +42,10 @@ struct Told {
 /// Asks a resolver from a node's namespace; `None` where nobody answers.
 fn dig(from: &Node, resolver: IpAddr, arguments: &[&str]) -> Result<Option<Told>, LabError> {
     let mut command = from.namespace.command("dig");
-    command.arg(format!("@{resolver}")).args(["+time=1", "+tries=1", "+norecurse"]).args(arguments);
+    command
+        .arg(format!("@{resolver}"))
+        .args(["-p", PORT, "+time=1", "+tries=1", "+norecurse"])
+        .args(arguments);
     let output = command.output().trying("run dig")?;
     let text = String::from_utf8_lossy(&output.stdout);
     // 9: no answer from a server (dig(1)).
@@ -99,8 +105,10 @@ fn until_why(node: &Node, words: Option<&str>, limit: Duration) -> Result<Durati
 fn play(stage: &Stage<'_>, outcome: Outcome) -> Result<Outcome, LabError> {
     require_tool("dig", "bind9-dnsutils")?;
     // Another program has the port first, and the agent goes on without it until it is free.
-    let taken =
-        stage.internet.host(HOSTS[0])?.within(|| UdpSocket::bind("0.0.0.0:53").trying("take port 53"))?;
+    let taken = stage
+        .internet
+        .host(HOSTS[0])?
+        .within(|| UdpSocket::bind(format!("0.0.0.0:{PORT}")).trying("take the port"))?;
     let nodes = stage.up(stage.coordinator, HOSTS)?;
     let (asker, other) = (&nodes[0], &nodes[1]);
     until_why(asker, Some("is taken by another program"), PATIENCE)?;
