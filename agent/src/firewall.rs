@@ -2,6 +2,7 @@
 
 mod address_guard;
 mod forwarding;
+mod table;
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -20,10 +21,7 @@ pub(crate) struct Firewall {
 impl Firewall {
     /// Nothing; what a killed agent left is taken away.
     pub(crate) fn new(state: &StateFolder, interface: &str) -> Self {
-        Self {
-            forwarding: Forwarding::new(state.clone(), interface),
-            guard: AddressGuard::new(state.clone(), interface),
-        }
+        Self { forwarding: Forwarding::new(state, interface), guard: AddressGuard::new(state, interface) }
     }
 
     /// Takes all rules away.

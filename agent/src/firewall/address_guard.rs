@@ -3,22 +3,16 @@
 
 use ipnet::IpNet;
 
-use super::nft;
+use super::table::{Table, removal};
 use crate::state::StateFolder;
 
-/// Names the table of ours that may be in the kernel, also after a crash and under another interface's name.
+/// The file that names the table.
 const MARK: &str = "address-guard";
-
-/// An interface's name has 15 bytes at most.
-const MARK_BYTES_MAX: usize = 64;
-
-const TABLE_PREFIX: &str = "warren_guard_";
 
 /// What keeps them out.
 #[derive(Debug)]
 pub(crate) struct AddressGuard {
-    state: StateFolder,
-    table: String,
+    table: Table,
     interface: String,
     mesh: Vec<IpNet>,
     /// Networks of the machine's own inside those ranges, which come first as they do in the kernel's routes.
@@ -28,11 +22,10 @@ pub(crate) struct AddressGuard {
 
 impl AddressGuard {
     /// Nothing; what a killed agent left is taken away.
-    pub(crate) fn new(state: StateFolder, interface: &str) -> Self {
-        let letters = interface.replace(|c: char| !c.is_ascii_alphanumeric(), "_");
-        let (table, interface) = (format!("{TABLE_PREFIX}{letters}"), interface.to_owned());
-        let mut guard =
-            Self { state, table, interface, mesh: Vec::new(), attached: Vec::new(), trouble: None };
+    pub(crate) fn new(state: &StateFolder, interface: &str) -> Self {
+        let table = Table::new(state, MARK, "warren_guard_", interface);
+        let interface = interface.to_owned();
+        let mut guard = Self { table, interface, mesh: Vec::new(), attached: Vec::new(), trouble: None };
         guard.stop();
         guard
     }
@@ -49,16 +42,15 @@ impl AddressGuard {
 
     /// Sets the rules again where somebody took them away, or where that failed.
     pub(crate) fn look(&mut self) {
-        let is_there = self.trouble.is_none() && nft(&format!("list table inet {}\n", self.table)).is_ok();
+        let is_there = self.trouble.is_none() && self.table.is_there();
         if !self.mesh.is_empty() && !is_there {
             self.apply();
         }
     }
 
     fn apply(&mut self) {
-        let marked = self.state.write(MARK, self.table.as_bytes()).map_err(|error| error.to_string());
-        let applied =
-            marked.and_then(|()| nft(&rules(&self.table, &self.interface, (&self.mesh, &self.attached))));
+        let rules = rules(self.table.name(), &self.interface, (&self.mesh, &self.attached));
+        let applied = self.table.load(&rules);
         if let Err(why) = &applied
             && self.trouble.as_ref() != Some(why)
         {
@@ -70,7 +62,7 @@ impl AddressGuard {
         self.trouble = applied.err();
         if self.trouble.is_some() {
             // Nothing was set that would have to be taken away.
-            drop(self.state.remove(MARK));
+            self.table.forget();
         }
     }
 
@@ -78,20 +70,7 @@ impl AddressGuard {
     pub(crate) fn stop(&mut self) {
         (self.mesh, self.attached) = (Vec::new(), Vec::new());
         self.trouble = None;
-        let Ok(Some(mark)) = self.state.read(MARK, MARK_BYTES_MAX) else { return };
-        let is_ours = |name: &&str| {
-            name.starts_with(TABLE_PREFIX)
-                && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-        };
-        if let Some(table) = std::str::from_utf8(&mark).ok().filter(is_ours)
-            && let Err(why) = nft(&format!("table inet {table}\ndelete table inet {table}\n"))
-        {
-            tracing::warn!(why, table, "rules of nft stay behind");
-            return;
-        }
-        if let Err(error) = self.state.remove(MARK) {
-            tracing::warn!(%error, "a mark stays behind");
-        }
+        self.table.remove();
     }
 }
 
@@ -111,8 +90,9 @@ fn rules(table: &str, interface: &str, (mesh, attached): (&[IpNet], &[IpNet])) -
     });
     let ranges: String = ranges.collect();
     format!(
-        "table inet {table}\ndelete table inet {table}\ntable inet {table} {{\n\tchain from_elsewhere {{\n\
-         \t\ttype filter hook prerouting priority raw; policy accept;\n{ranges}\t}}\n}}\n"
+        "{}table inet {table} {{\n\tchain from_elsewhere {{\n\
+         \t\ttype filter hook prerouting priority raw; policy accept;\n{ranges}\t}}\n}}\n",
+        removal(table)
     )
 }
 
@@ -133,7 +113,7 @@ mod tests {
         let [mesh, link, other] =
             ["10.20.0.7/16", "10.20.5.0/24", "192.168.5.0/24"].map(|text| text.parse::<IpNet>().unwrap());
         let outer = tempfile::tempdir().unwrap();
-        let mut guard = AddressGuard::new(StateFolder::new(outer.path()), "warren-guard-test");
+        let mut guard = AddressGuard::new(&StateFolder::new(outer.path()), "warren-guard-test");
         (guard.mesh, guard.attached) = (vec![mesh], vec![link]);
         guard.set(&[mesh], &[link, other]);
         assert_eq!(
@@ -150,8 +130,8 @@ mod tests {
         let outer = tempfile::tempdir().unwrap();
         let state = StateFolder::new(outer.path());
         state.write(MARK, b"filter\ndelete table inet filter").unwrap();
-        let guard = AddressGuard::new(state.clone(), "wg-0.x");
-        assert_eq!((guard.table.as_str(), guard.trouble), ("warren_guard_wg_0_x", None));
-        assert_eq!(state.read(MARK, MARK_BYTES_MAX).unwrap(), None);
+        let guard = AddressGuard::new(&state, "wg-0.x");
+        assert_eq!((guard.table.name(), guard.trouble), ("warren_guard_wg_0_x", None));
+        assert_eq!(state.read(MARK, 64).unwrap(), None);
     }
 }

@@ -4,14 +4,11 @@
 use ipnet::IpNet;
 use nix::errno::Errno;
 
-use super::nft;
+use super::table::{Table, removal};
 use crate::state::StateFolder;
 
-/// Names the table of ours that may be in the kernel, also after a crash and under another interface's name.
+/// The file that names the table.
 const MARK: &str = "forwarding";
-
-/// An interface's name has 15 bytes at most.
-const MARK_BYTES_MAX: usize = 64;
 
 /// The kernel's switches. What they are set to stays on: others may rely on it by then.
 const SWITCHES: [(bool, &str); 2] =
@@ -20,8 +17,7 @@ const SWITCHES: [(bool, &str); 2] =
 /// What this machine passes on.
 #[derive(Debug)]
 pub(crate) struct Forwarding {
-    state: StateFolder,
-    table: String,
+    table: Table,
     interface: String,
     /// The addresses that packets come from.
     mesh: Vec<IpNet>,
@@ -31,11 +27,10 @@ pub(crate) struct Forwarding {
 
 impl Forwarding {
     /// Nothing; what a killed agent left is taken away.
-    pub(crate) fn new(state: StateFolder, interface: &str) -> Self {
-        let table = format!("warren_{}", interface.replace(|c: char| !c.is_ascii_alphanumeric(), "_"));
+    pub(crate) fn new(state: &StateFolder, interface: &str) -> Self {
+        let table = Table::new(state, MARK, "warren_", interface);
         let interface = interface.to_owned();
-        let mut forwarding =
-            Self { state, table, interface, mesh: Vec::new(), prefixes: Vec::new(), trouble: None };
+        let mut forwarding = Self { table, interface, mesh: Vec::new(), prefixes: Vec::new(), trouble: None };
         forwarding.stop();
         forwarding
     }
@@ -57,7 +52,7 @@ impl Forwarding {
             return false;
         }
         let is_there = self.trouble.is_none()
-            && nft(&format!("list table inet {}\n", self.table)).is_ok()
+            && self.table.is_there()
             && SWITCHES.iter().all(|(is_ipv6, path)| is_on(*is_ipv6, path, &self.prefixes));
         if !is_there {
             self.apply();
@@ -67,12 +62,9 @@ impl Forwarding {
 
     fn apply(&mut self) {
         let prefixes = &self.prefixes;
-        let marked = self.state.write(MARK, self.table.as_bytes()).map_err(|error| error.to_string());
-        let applied = marked
-            .and_then(|()| {
-                SWITCHES.iter().try_for_each(|(is_ipv6, path)| switch_on(*is_ipv6, path, prefixes))
-            })
-            .and_then(|()| nft(&rules(&self.table, &self.interface, &self.mesh, prefixes)));
+        let switched = SWITCHES.iter().try_for_each(|(is_ipv6, path)| switch_on(*is_ipv6, path, prefixes));
+        let applied = switched
+            .and_then(|()| self.table.load(&rules(self.table.name(), &self.interface, &self.mesh, prefixes)));
         match &applied {
             Ok(()) => tracing::info!(?prefixes, "routing to networks behind this node"),
             // Again and again: said once.
@@ -90,17 +82,7 @@ impl Forwarding {
     /// Takes the rules away.
     pub(crate) fn stop(&mut self) {
         self.trouble = None;
-        let Ok(Some(mark)) = self.state.read(MARK, MARK_BYTES_MAX) else { return };
-        let table = std::str::from_utf8(&mark).ok().filter(|table| is_table_of_ours(table));
-        if let Some(table) = table
-            && let Err(why) = nft(&removal(table))
-        {
-            tracing::warn!(why, table, "rules of nft stay behind");
-            return;
-        }
-        if let Err(error) = self.state.remove(MARK) {
-            tracing::warn!(%error, "a mark stays behind");
-        }
+        self.table.remove();
     }
 }
 
@@ -137,15 +119,6 @@ fn keep_router_advertisements() {
             tracing::warn!(path = %path.display(), %error, "IPv6 routes may be lost: cannot set it to 2");
         }
     }
-}
-
-fn is_table_of_ours(name: &str) -> bool {
-    name.starts_with("warren_") && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-}
-
-/// Adding the table first makes its removal succeed whether or not it was there.
-fn removal(table: &str) -> String {
-    format!("table inet {table}\ndelete table inet {table}\n")
 }
 
 /// Masquerades what comes from the mesh, and lets nobody else use this node as a way in: a host behind it, or another node that is after a
@@ -204,9 +177,10 @@ mod tests {
     #[test]
     fn a_table_is_named_after_the_interface_in_letters_that_nft_takes() {
         let outer = tempfile::tempdir().unwrap();
-        let forwarding = Forwarding::new(StateFolder::new(outer.path()), "wg-0.x");
-        assert_eq!((forwarding.table.as_str(), forwarding.trouble()), ("warren_wg_0_x", None));
-        assert!(is_table_of_ours(&forwarding.table) && !is_table_of_ours("filter"));
-        assert!(!is_table_of_ours("warren_x\ndelete table inet filter"));
+        let forwarding = Forwarding::new(&StateFolder::new(outer.path()), "wg-0.x");
+        assert_eq!((forwarding.table.name(), forwarding.trouble()), ("warren_wg_0_x", None));
+        let table = &forwarding.table;
+        assert!(table.is_ours(table.name()) && !table.is_ours("filter"));
+        assert!(!table.is_ours("warren_x\ndelete table inet filter"));
     }
 }
