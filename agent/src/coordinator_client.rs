@@ -21,6 +21,7 @@ pub(crate) use call_error::CallError;
 pub(crate) use url::CoordinatorUrl;
 pub(crate) use web_socket::WebSocket;
 
+use crate::exit_guard::{DirectResolver, ExitGuard};
 use crate::net::through_nat64;
 use crate::printable::printable;
 use crate::state::{Identity, Token};
@@ -47,6 +48,8 @@ pub(crate) struct CoordinatorClient {
     /// This node and the key that its coordinator signs with: that it was deleted is believed with a signature only.
     /// Shared with all copies, as it may be learned while they are in use.
     signer: Arc<OnceLock<(Uuid, MapVerifyingKey)>>,
+    /// Told of each address before it is called; absent for a machine that is no node yet.
+    exit_guard: Option<ExitGuard>,
 }
 
 impl CoordinatorClient {
@@ -55,25 +58,36 @@ impl CoordinatorClient {
     /// # Errors
     /// Where the system's certificate store cannot be used.
     pub(crate) fn new(url: CoordinatorUrl, token: Option<Token>) -> Result<Self, CallError> {
+        Self::build(url, token, None)
+    }
+
+    fn build(
+        url: CoordinatorUrl,
+        token: Option<Token>,
+        exit_guard: Option<ExitGuard>,
+    ) -> Result<Self, CallError> {
         // The first caller installs it; every later one finds it installed, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let http = reqwest::Client::builder()
+        let mut http = reqwest::Client::builder()
             .user_agent(concat!("warren/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT_TIMEOUT)
             .tcp_keepalive(Duration::from_secs(30))
             // A redirect would carry the enrollment key to wherever it points.
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .map_err(|error| CallError::from_reqwest(&url, &error))?;
-        Ok(Self { http, url, token, signer: Arc::default() })
+            .redirect(reqwest::redirect::Policy::none());
+        if let Some(guard) = &exit_guard {
+            http = http.dns_resolver(DirectResolver::new(guard.clone()));
+        }
+        let http = http.build().map_err(|error| CallError::from_reqwest(&url, &error))?;
+        Ok(Self { http, url, token, signer: Arc::default(), exit_guard })
     }
 
-    /// A client for a node, which believes that it was deleted only where its coordinator signed that.
+    /// A client for a node, which believes that it was deleted only where its coordinator signed that, and calls past an exit node.
     ///
     /// # Errors
     /// Where the system's certificate store cannot be used.
-    pub(crate) fn of_node(identity: &Identity) -> Result<Self, CallError> {
-        let client = Self::new(identity.coordinator.clone(), Some(identity.token.clone()))?;
+    pub(crate) fn of_node(identity: &Identity, exit_guard: &ExitGuard) -> Result<Self, CallError> {
+        let token = Some(identity.token.clone());
+        let client = Self::build(identity.coordinator.clone(), token, Some(exit_guard.clone()))?;
         if let Some(key) = identity.map_key {
             client.set_signer(identity.node_id, key);
         }
@@ -179,6 +193,10 @@ impl CoordinatorClient {
         let (http, request) = call.build_split();
         let mut request = request.map_err(failed)?;
         through_nat64(&mut request).await;
+        if let (Some(guard), Some(address)) = (self.exit_guard.clone(), url::address(request.url())) {
+            // It runs programs where an exit node is used. No resolver is asked for an address.
+            drop(tokio::task::spawn_blocking(move || guard.learn_address(address)).await);
+        }
         http.execute(request).await.map_err(failed)
     }
 

@@ -15,6 +15,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use endpoint_selection::LocalRules;
+use ipnet::IpNet;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
@@ -22,6 +23,7 @@ use tokio::time::MissedTickBehavior;
 use crate::clock::Clock;
 use crate::control::Server;
 use crate::exit::{Code, Failure};
+use crate::exit_guard::ExitGuard;
 use crate::peer_relay::RelayOptions;
 use crate::state::{Identity, StateError, StateFolder};
 use requests::Departure;
@@ -70,6 +72,7 @@ struct Daemon {
     state: StateFolder,
     clock: Clock,
     standing: Standing,
+    exit_guard: ExitGuard,
     departures: mpsc::Sender<Departure>,
 }
 
@@ -99,8 +102,9 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
     let _server = Server::start(&options.socket, calls_sender)?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), socket = %options.socket.display(), "agent started");
     let standing = Standing::NotEnrolled;
+    let exit_guard = ExitGuard::new(&state, &options.interface);
     let mut daemon =
-        Daemon { options, state, clock: Clock::start(), standing, departures: departures_sender };
+        Daemon { options, state, clock: Clock::start(), standing, exit_guard, departures: departures_sender };
     let mut outcome = daemon.reload().await;
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -109,12 +113,16 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
             Some(call) = calls.recv() => daemon.on_call(call).await,
             Some(departure) = departures.recv() => daemon.on_departure(departure).await,
             happening = daemon.standing.next() => daemon.standing.handle(happening),
-            _ = ticks.tick() => ticks.reset_after(daemon.standing.tick()),
+            _ = ticks.tick() => {
+                daemon.exit_guard.tick();
+                ticks.reset_after(daemon.standing.tick());
+            }
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
         }
         outcome = daemon.settle().await;
     }
+    // The guard of an exit node stays: a machine whose agent is replaced does not fall back to its own address meanwhile.
     tracing::info!("agent stops");
     daemon.standing.stop().await;
     outcome
@@ -129,6 +137,7 @@ impl Daemon {
     /// Becomes what the state folder says.
     async fn reload(&mut self) -> Result<(), Failure> {
         self.standing.stop().await;
+        self.guard_exit();
         self.standing = match Identity::load(&self.state)? {
             None => {
                 tracing::info!("not enrolled: waiting for `warren join`");
@@ -138,9 +147,35 @@ impl Daemon {
                 tracing::info!("the tunnel is to be down: waiting for `warren up`");
                 Standing::Down(identity)
             }
-            Some(identity) => Standing::up(identity, &self.state, &self.options, self.clock)?,
+            Some(identity) => {
+                Standing::up(identity, &self.state, (&self.options, &self.exit_guard), self.clock)?
+            }
         };
         self.settle().await
+    }
+
+    /// Lets traffic to the internet out past the tunnel, or not, as the state folder says. Where that is not known, all stays as
+    /// it is.
+    fn guard_exit(&self) {
+        match self.guarded_addresses() {
+            Ok(None) => self.exit_guard.open_if_closed(),
+            // The guard has told what went wrong, and tries again.
+            Ok(Some(addresses)) => drop(self.exit_guard.close(&addresses)),
+            Err(error) => {
+                tracing::error!(%error, "whether an exit node is used is not known: leaving traffic as it is")
+            }
+        }
+    }
+
+    /// The mesh addresses, where an exit node is chosen and the tunnel not taken down.
+    fn guarded_addresses(&self) -> Result<Option<Vec<IpNet>>, StateError> {
+        let Some(identity) = Identity::load(&self.state)? else { return Ok(None) };
+        // Of choices that are lost only this much is known.
+        let is_chosen = self
+            .state
+            .sound_choices()
+            .map_or_else(|_| self.exit_guard.is_remembered(), |choices| choices.exit_node.is_some());
+        Ok((is_chosen && !self.state.is_down()?).then_some(identity.addresses))
     }
 
     /// Does what the node wants done, and lets it go where the coordinator says so.

@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 
 use self::address_guard::AddressGuard;
 use self::forwarding::Forwarding;
+pub(crate) use self::table::{Table, removal};
 use crate::state::StateFolder;
 
 /// All of it.

@@ -8,6 +8,7 @@ mod daemon;
 mod departure;
 mod entropy;
 mod exit;
+mod exit_guard;
 mod firewall;
 mod logging;
 mod map_stream;

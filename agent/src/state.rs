@@ -8,7 +8,7 @@ mod private_key;
 mod saved_map;
 mod settings;
 
-pub(crate) use choices::{ChoiceChange, Choices};
+pub(crate) use choices::{ChoiceChange, Choices, ExitChoice, ExitNode};
 pub(crate) use credentials::open_credentials;
 pub(crate) use folder::{StateError, StateFolder};
 pub(crate) use identity::{Enrolled, Identity, Token};

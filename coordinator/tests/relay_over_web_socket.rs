@@ -44,7 +44,7 @@ fn signing_key() -> TokenSigningKey {
 fn scene() -> Scene {
     let core = RelayCore::new(RelayConfig::new(relay_key(), vec![signing_key().verifying_key()]), [9; 32]);
     let relay = Some("127.0.0.1:0".parse().unwrap());
-    let udp = UdpServer::bind(Config { stun: Vec::new(), relay, core }).unwrap();
+    let udp = UdpServer::bind(Config { stun: Vec::new(), relay, mark: None, core }).unwrap();
     let fixture = Fixture::new(1);
     let site = Site::new(fixture.coordinator.clone(), None).with_relay(udp.connections());
     let (server, addresses) = bind(web::Data::new(site), "127.0.0.1:0".parse().unwrap()).unwrap();

@@ -31,7 +31,10 @@ pub use report::{
     REPORT_EVIDENCE_MAX, REPORT_PATHS_MAX, Report, ReportError, ReportRequest, ReportResponse,
     may_be_relay_address,
 };
-pub use route::{InvalidRoute, ROUTE_PRIORITY_DEFAULT, ROUTES_MAX, Route, check_route, overlap};
+pub use route::{
+    DEFAULT_ROUTES, InvalidRoute, ROUTE_PRIORITY_DEFAULT, ROUTES_MAX, Route, check_route, is_default,
+    local_ranges, overlap,
+};
 pub use servers_seen::{RELAYS_SEEN_MAX, RelaySeen, STUN_SERVERS_ASKED_MAX, ServersSeen, StunServerSeen};
 pub use zone::{InvalidZone, ZONE_SUFFIX, Zone};
 

@@ -48,6 +48,8 @@ pub struct Config {
     pub stun: Vec<SocketAddr>,
     /// The address that answers relay frames, and STUN as well; usually one of `stun`. `None`: no relay.
     pub relay: Option<SocketAddr>,
+    /// The mark of all that is sent (`SO_MARK`), where there is to be one; that takes CAP_NET_ADMIN, and is left out without.
+    pub mark: Option<u32>,
     /// The relay; idle where `relay` is `None`.
     pub core: RelayCore,
 }
@@ -104,12 +106,12 @@ impl UdpServer {
     /// Where an address cannot be bound (the message names it and says what to do), or the system has no random bytes or
     /// no room for a thread.
     pub fn bind(config: Config) -> io::Result<Self> {
-        let Config { stun, relay, core } = config;
+        let Config { stun, relay, mark, core } = config;
         let (mut stun_secret, mut connection_secret) = ([0; 16], [0; 16]);
         getrandom::fill(&mut stun_secret).map_err(io::Error::other)?;
         getrandom::fill(&mut connection_secret).map_err(io::Error::other)?;
         let mut thread = Thread::new()?;
-        let bound = thread.within(|| bind::bind_all(&stun, relay))?;
+        let bound = thread.within(|| bind::bind_all(&stun, relay, mark))?;
         let hub = Arc::new(Hub {
             core: Mutex::new(core),
             stun: Mutex::new(StunResponder::new(stun_secret)),

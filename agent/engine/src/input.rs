@@ -6,6 +6,7 @@ use endpoint_selection::{PortMappingProtocol, SocketId};
 use ipnet::IpNet;
 use protocol::api::{MapEvent, ReportResponse};
 use protocol::key::PublicKey;
+use uuid::Uuid;
 
 /// One thing that happened outside.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,6 +79,8 @@ pub struct RouteSettings {
     pub can_forward: bool,
     /// The networks that it is directly attached to, which no other node's may take the place of.
     pub attached: Vec<IpNet>,
+    /// The peer that its traffic to the internet goes through, by id; `None`: it goes as without a mesh.
+    pub exit_node: Option<Uuid>,
     /// Where its coordinator answers, as far as it is known. A network that holds it is not reached through a tunnel that the
     /// coordinator's map makes.
     pub coordinator: Option<IpAddr>,
@@ -90,6 +93,7 @@ impl Default for RouteSettings {
             is_accepting: true,
             can_forward: true,
             attached: Vec::new(),
+            exit_node: None,
             coordinator: None,
         }
     }

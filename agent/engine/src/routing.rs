@@ -9,11 +9,13 @@ use std::time::Duration;
 
 use endpoint_selection::Timestamp;
 use ipnet::IpNet;
-use protocol::api::{NetworkMap, Route, check_route};
+use protocol::api::{NetworkMap, Peer, Route, check_route, is_default};
 use protocol::key::PublicKey;
 
 use crate::input::RouteSettings;
 use crate::status::{RouteSkipped, RouteStatus};
+
+mod prefixes;
 
 /// How long a preferred router must have answered before traffic returns to it.
 const SETTLED_AFTER: Duration = Duration::from_secs(30);
@@ -34,6 +36,8 @@ pub(crate) struct Routing {
     /// The networks that are used, each with the peers that have it.
     offered: BTreeMap<IpNet, Vec<(u16, PublicKey)>>,
     skipped: BTreeMap<IpNet, RouteSkipped>,
+    exit_nodes: BTreeSet<PublicKey>,
+    mesh: Vec<IpNet>,
     chosen: BTreeMap<IpNet, PublicKey>,
     reachable_since: BTreeMap<PublicKey, Timestamp>,
 }
@@ -56,29 +60,41 @@ impl Routing {
         if self.settings.can_forward { &self.settings.advertised } else { &[] }
     }
 
-    /// The networks behind this node that it offers and may.
+    /// The networks behind this node that it offers and may; of an exit node, what that carries.
     pub(crate) fn forwarded(&self, map: &NetworkMap) -> Vec<IpNet> {
         let is_advertised = |route: &&Route| self.settings.advertised.contains(&route.prefix);
-        map.own.routes.iter().filter(is_advertised).map(|route| route.prefix).collect()
+        let approved = map.own.routes.iter().filter(is_advertised);
+        approved.flat_map(|route| prefixes::carried(route.prefix, &map.own.addresses)).collect()
     }
 
     /// Takes over which networks there are.
     pub(crate) fn set_map(&mut self, map: &NetworkMap) {
         self.offered.clear();
         self.skipped.clear();
+        self.exit_nodes.clear();
+        self.mesh.clone_from(&map.own.addresses);
         for peer in &map.peers {
             for route in &peer.routes {
-                match self.reason_to_skip(map, &route.prefix) {
-                    None => {
-                        self.offered.entry(route.prefix).or_default().push((route.priority, peer.public_key))
-                    }
-                    Some(why) => drop(self.skipped.insert(route.prefix, why)),
-                }
+                self.take_in(map, peer, route);
             }
         }
         self.chosen.retain(|prefix, _| self.offered.contains_key(prefix));
         let routers: BTreeSet<PublicKey> = self.routers().collect();
         self.reachable_since.retain(|key, _| routers.contains(key));
+    }
+
+    fn take_in(&mut self, map: &NetworkMap, peer: &Peer, route: &Route) {
+        if is_default(&route.prefix) {
+            self.exit_nodes.insert(peer.public_key);
+            // One among several exit nodes, by the user's choice and no priority: the others are no routes that are left out.
+            if self.settings.exit_node != Some(peer.id) {
+                return;
+            }
+        } else if let Some(why) = self.reason_to_skip(map, &route.prefix) {
+            self.skipped.insert(route.prefix, why);
+            return;
+        }
+        self.offered.entry(route.prefix).or_default().push((route.priority, peer.public_key));
     }
 
     fn reason_to_skip(&self, map: &NetworkMap, prefix: &IpNet) -> Option<RouteSkipped> {
@@ -89,7 +105,8 @@ impl Routing {
             return Some(RouteSkipped::NotAccepted);
         }
         // Two routers for one network would send its packets to each other.
-        if self.settings.advertised.iter().any(|own| own.contains(prefix)) {
+        let mut own = self.settings.advertised.iter().filter(|own| !is_default(own));
+        if own.any(|own| own.contains(prefix)) {
             return Some(RouteSkipped::Own);
         }
         if let Some(attached) = self.settings.attached.iter().find(|attached| attached.contains(prefix)) {
@@ -110,10 +127,15 @@ impl Routing {
     }
 
     /// The networks that are used: no peer is reached at an address in one, or its tunnel would go through a tunnel. But for what
-    /// this machine is attached to, which the kernel prefers to a wider network.
+    /// this machine is attached to, which the kernel prefers to a wider network; and what goes through an exit node, as the
+    /// sockets of the tunnel itself are told from others there.
     pub(crate) fn used(&self) -> impl Iterator<Item = (IpAddr, u8)> {
-        let left = |prefix: &IpNet| without(*prefix, &self.settings.attached);
-        self.offered.keys().flat_map(left).map(|prefix| (prefix.network(), prefix.prefix_len()))
+        let left = |prefix: &IpNet| prefixes::without(*prefix, &self.settings.attached);
+        self.offered
+            .keys()
+            .filter(|prefix| !is_default(prefix))
+            .flat_map(left)
+            .map(|prefix| (prefix.network(), prefix.prefix_len()))
     }
 
     /// Chooses the routers anew; says whether any is another one.
@@ -144,12 +166,18 @@ impl Routing {
         is_other
     }
 
-    /// The networks that go through a peer now.
+    /// The networks that go through a peer now; of an exit node, what that carries.
     pub(crate) fn through<'a>(&'a self, peer: &'a PublicKey) -> impl Iterator<Item = IpNet> + 'a {
-        self.chosen.iter().filter(move |(_, router)| *router == peer).map(|(prefix, _)| *prefix)
+        let chosen = self.chosen.iter().filter(move |(_, router)| *router == peer);
+        chosen.flat_map(|(prefix, _)| prefixes::carried(*prefix, &self.mesh))
     }
 
-    /// The networks that go through any peer now.
+    /// The peers that may be this machine's exit node.
+    pub(crate) fn exit_nodes(&self) -> Vec<PublicKey> {
+        self.exit_nodes.iter().copied().collect()
+    }
+
+    /// The networks that go through any peer now; an exit node's as a default route.
     pub(crate) fn prefixes(&self) -> Vec<IpNet> {
         self.chosen.keys().copied().collect()
     }
@@ -170,28 +198,6 @@ impl Routing {
         });
         used.chain(skipped).collect()
     }
-}
-
-/// What is left of a network without others: each narrower one halves it once per bit, to 128 pieces at most.
-fn without(network: IpNet, others: &[IpNet]) -> Vec<IpNet> {
-    let mut left = vec![network];
-    for other in others.iter().filter(|other| network.contains(*other) && **other != network) {
-        let mut pieces = Vec::new();
-        for piece in left {
-            let mut rest = Some(piece).filter(|piece| piece.contains(other));
-            if rest.is_none() && !other.contains(&piece) {
-                pieces.push(piece);
-            }
-            while let Some(whole) = rest.filter(|whole| whole != other) {
-                let halves = whole.subnets(whole.prefix_len() + 1).into_iter().flatten();
-                let (inside, outside): (Vec<_>, Vec<_>) = halves.partition(|half| half.contains(other));
-                pieces.extend(outside);
-                rest = inside.first().copied();
-            }
-        }
-        left = pieces;
-    }
-    left
 }
 
 /// The router for one network.

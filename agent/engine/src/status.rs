@@ -31,6 +31,8 @@ pub struct Status {
     pub stun: Vec<StunStatus>,
     /// The networks behind other nodes, by prefix.
     pub routes: Vec<RouteStatus>,
+    /// The peers that offer to be this machine's exit node, and may.
+    pub exit_nodes: Vec<PublicKey>,
     /// The networks behind this node that it offers.
     pub advertised: Vec<IpNet>,
     /// The peers, ordered by name.

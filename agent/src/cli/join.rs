@@ -89,7 +89,7 @@ pub(super) fn run(context: &Context, args: JoinArgs) -> Result<(), Failure> {
         .inspect_err(|error| forget_useless_key(&folder, error))?;
     identity.save(&folder)?;
     if choice != ChoiceChange::default() {
-        folder.choose(choice)?;
+        folder.set_choices(&folder.choices().with(choice, None)?)?;
     }
     if let Err(error) = folder.forget_pending_private_key() {
         tracing::warn!(%error, "joined, but a copy of the private key stays");

@@ -10,6 +10,7 @@ use crate::control::answer::DoneAnswer;
 use crate::coordinator_client::CoordinatorClient;
 use crate::departure;
 use crate::exit::{Code, Failure};
+use crate::exit_guard::ExitGuard;
 use crate::state::{Identity, StateError, StateFolder};
 
 #[derive(Debug, Args)]
@@ -44,6 +45,7 @@ fn without_daemon(context: &Context, force: bool) -> Result<DoneAnswer, Failure>
     let outcome = super::runtime()?.block_on(client.delete_node());
     let verdict = departure::judge(outcome, force)?;
     Identity::forget(&folder)?;
+    ExitGuard::new(&folder, &context.global.interface).open_if_closed();
     let state_dir = folder.path().display().to_string();
     Ok(DoneAnswer { version: env!("CARGO_PKG_VERSION").to_owned(), verdict, state_dir })
 }

@@ -7,7 +7,7 @@ use super::Context;
 use crate::control::Request;
 use crate::control::answer::DoneAnswer;
 use crate::exit::{Code, Failure};
-use crate::state::ChoiceChange;
+use crate::state::{ChoiceChange, ExitChoice};
 
 #[derive(Debug, Args)]
 pub(super) struct SetArgs {
@@ -21,6 +21,15 @@ pub(super) struct SetArgs {
     /// Whether to use networks behind other nodes
     #[arg(long, value_name = "true|false", action = ArgAction::Set)]
     accept_routes: Option<bool>,
+    /// Whether this node is an exit node: others reach the internet through it once an administrator has approved it
+    #[arg(long, value_name = "true|false", action = ArgAction::Set)]
+    advertise_exit_node: Option<bool>,
+    /// The node that this machine reaches the internet through; while it cannot, nothing leaves for the internet
+    #[arg(long, value_name = "NODE", conflicts_with = "no_exit_node")]
+    exit_node: Option<String>,
+    /// Reach the internet without an exit node
+    #[arg(long)]
+    no_exit_node: bool,
 }
 
 pub(super) fn run(context: &Context, args: SetArgs) -> Result<(), Failure> {
@@ -28,6 +37,8 @@ pub(super) fn run(context: &Context, args: SetArgs) -> Result<(), Failure> {
     let change = ChoiceChange {
         advertise_routes: is_about_routes.then_some(args.advertise_route),
         accept_routes: args.accept_routes,
+        advertise_exit_node: args.advertise_exit_node,
+        exit_node: args.exit_node.map(ExitChoice::Node).or(args.no_exit_node.then_some(ExitChoice::None)),
     };
     if change == ChoiceChange::default() {
         return Err(Failure::new(Code::Usage, "nothing to set: `warren set --help` shows what there is"));

@@ -44,6 +44,13 @@ fn facts(status: &StatusAnswer) -> Vec<Vec<String>> {
     facts.extend(
         own.routes.iter().map(|route| vec!["own route".to_owned(), words::own_route(route, &own.name)]),
     );
+    if let Some(exit_node) = &status.exit_node {
+        facts.push(vec!["exit node".to_owned(), words::exit_node(exit_node)]);
+    } else if !status.exit_nodes.is_empty() {
+        let names = words::list(&status.exit_nodes);
+        facts
+            .push(vec!["exit nodes".to_owned(), format!("{names} (`warren set --exit-node NODE` uses one)")]);
+    }
     facts.extend(status.routes.iter().map(|route| vec!["route".to_owned(), words::route(route)]));
     for relay in &status.relays {
         let state = if relay.registered { "registered" } else { "not registered" };

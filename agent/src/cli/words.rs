@@ -5,10 +5,12 @@ use std::fmt::Display;
 use endpoint_selection::PortMappingProtocol;
 use endpoint_selection::nat::{Allocation, Filtering, Lifetime, Mapping, NatProfile, UdpReach};
 use engine::RelayTransport;
-use protocol::api::PathKind;
+use ipnet::IpNet;
+use protocol::api::{PathKind, is_default};
 
 use crate::control::answer::{
-    NamesAnswer, OwnRelayAnswer, OwnRouteAnswer, PathAnswer, PortMappingAnswer, RelayAnswer, RouteAnswer,
+    ExitNodeAnswer, NamesAnswer, OwnRelayAnswer, OwnRouteAnswer, PathAnswer, PortMappingAnswer, RelayAnswer,
+    RouteAnswer,
 };
 
 /// How long an idle mapping lives; `None` where nothing is known.
@@ -123,12 +125,34 @@ pub(super) fn names(names: &NamesAnswer) -> String {
     }
 }
 
+/// The node that traffic to the internet goes through.
+pub(super) fn exit_node(exit_node: &ExitNodeAnswer) -> String {
+    let ExitNodeAnswer { name, routes, why } = exit_node;
+    let families: Vec<_> = routes.iter().map(family).collect();
+    match why {
+        Some(why) => format!("{name}: {why}"),
+        None => format!("{name}, for {}", list(&families)),
+    }
+}
+
+const fn family(prefix: &IpNet) -> &'static str {
+    match prefix {
+        IpNet::V4(_) => "IPv4",
+        IpNet::V6(_) => "IPv6",
+    }
+}
+
 /// A network behind this node.
 pub(super) fn own_route(route: &OwnRouteAnswer, node: &str) -> String {
     let prefix = route.prefix;
+    let is_exit = is_default(&prefix);
+    let what = if is_exit { format!("the internet, {}", family(&prefix)) } else { prefix.to_string() };
     match (&route.why, route.approved) {
-        (Some(why), _) => format!("{prefix}, not routed: {why}"),
-        (None, true) => format!("{prefix}, approved"),
+        (None, false) if is_exit => {
+            format!("{what}, waits for an administrator (`admin node set {node} --approve-exit-node`)")
+        }
+        (Some(why), _) => format!("{what}, not routed: {why}"),
+        (None, true) => format!("{what}, approved"),
         (None, false) => {
             format!("{prefix}, waits for an administrator (`admin node set {node} --approve-route {prefix}`)")
         }

@@ -1,13 +1,13 @@
 //! What the daemon tells: the values behind `--json`. Their field names are a promise to scripts.
 
 mod names;
+mod routes;
 
 use std::net::{IpAddr, SocketAddr};
 
 use endpoint_selection::nat::NatProfile;
 use endpoint_selection::{CandidateKind, PortMappingProtocol};
 use engine::{RelayStatus, RelayTransport, StunStatus};
-use ipnet::IpNet;
 use protocol::api::{PathKind, Standing};
 use protocol::key::PublicKey;
 use serde::{Deserialize, Serialize};
@@ -16,6 +16,7 @@ use uuid::Uuid;
 use crate::printable::printable;
 
 pub(crate) use names::NamesAnswer;
+pub(crate) use routes::{ExitNodeAnswer, OwnRouteAnswer, RouteAnswer};
 
 /// Whether and why the tunnel is up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,6 +51,12 @@ pub(crate) struct StatusAnswer {
     /// The networks behind other nodes.
     #[serde(default)]
     pub(crate) routes: Vec<RouteAnswer>,
+    /// The node that traffic to the internet goes through; `null` where it goes as without a mesh.
+    #[serde(default)]
+    pub(crate) exit_node: Option<ExitNodeAnswer>,
+    /// The names of the nodes that may be chosen for that.
+    #[serde(default)]
+    pub(crate) exit_nodes: Vec<String>,
     /// The peers, ordered by name.
     pub(crate) peers: Vec<PeerAnswer>,
     /// Packets dropped so far, by reason; reasons that never occurred are left out.
@@ -91,30 +98,6 @@ pub(crate) struct OwnAnswer {
     pub(crate) names: Option<NamesAnswer>,
     /// Addresses that may reach it.
     pub(crate) candidates: Vec<OwnCandidate>,
-}
-
-/// A network behind this node.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct OwnRouteAnswer {
-    /// The network.
-    pub(crate) prefix: IpNet,
-    /// Whether an administrator approved it.
-    pub(crate) approved: bool,
-    /// Why it is not reached through this node, where it should be.
-    pub(crate) why: Option<String>,
-}
-
-/// A network behind other nodes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct RouteAnswer {
-    /// The network.
-    pub(crate) prefix: IpNet,
-    /// The name of the peer that its traffic goes to.
-    pub(crate) through: Option<String>,
-    /// The names of all peers that have it, the preferred ones first.
-    pub(crate) routers: Vec<String>,
-    /// Why it is not used.
-    pub(crate) why: Option<String>,
 }
 
 /// The relay that this node may run for its network.

@@ -38,6 +38,11 @@ impl CoordinatorUrl {
     }
 }
 
+/// The address that a URL names in place of a host's name.
+pub(super) fn address(url: &Url) -> Option<IpAddr> {
+    url.host_str()?.trim_matches(['[', ']']).parse().ok()
+}
+
 /// 100.64.0.0/10, behind a carrier's NAT (RFC 6598).
 const fn is_shared(ip: Ipv4Addr) -> bool {
     let [a, b, ..] = ip.octets();

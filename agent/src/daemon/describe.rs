@@ -51,7 +51,9 @@ pub(crate) fn status(node: &Node) -> StatusAnswer {
     own.routes = routes::of_node(node, &status);
     own.relay = own_relay(node, status.own_relay.as_ref());
     own.names = status.own.as_ref().and_then(|own| names::of_node(own, node.names()));
-    let of_others = routes::of_others(&status);
+    let (of_others, exit_nodes) = (routes::of_others(&status), routes::exit_nodes(&status));
+    let exit_node = routes::exit_node(node, &status);
+    let standing = own.standing.unwrap_or_default();
     own.candidates = status.candidates.into_iter().map(own_candidate).collect();
     if let Some(recorded) = &status.own {
         // The map is newer than the enrollment: an administrator may have renamed the node.
@@ -61,7 +63,7 @@ pub(crate) fn status(node: &Node) -> StatusAnswer {
     }
     StatusAnswer {
         version: version(),
-        verdict: verdict::of_node(&peers, connection, own.standing.unwrap_or_default(), trouble),
+        verdict: verdict::of_node(&peers, connection, standing, (trouble, exit_node.as_ref())),
         state: if trouble.is_some() { State::Failing } else { State::Up },
         own,
         coordinator: CoordinatorAnswer {
@@ -71,6 +73,8 @@ pub(crate) fn status(node: &Node) -> StatusAnswer {
             error: connection.refusal.clone().or_else(|| connection.error.clone()),
         },
         routes: of_others,
+        exit_node,
+        exit_nodes,
         relays: status.relays.into_iter().map(Into::into).collect(),
         peers,
         dropped: dropped(&node.paths.counts()),
@@ -126,11 +130,21 @@ fn own_relay(node: &Node, told: Option<&OwnRelay>) -> Option<OwnRelayAnswer> {
 }
 
 /// The status of a node that is down, or that the coordinator deleted for the reason given.
-pub(crate) fn status_down(identity: &Identity, interface: &str, deleted: Option<&str>) -> StatusAnswer {
-    let (state, verdict) = match deleted {
+pub(crate) fn status_down(
+    identity: &Identity,
+    interface: &str,
+    deleted: Option<&str>,
+    is_exit_guarded: bool,
+) -> StatusAnswer {
+    let (state, mut verdict) = match deleted {
         None => (State::Down, "down: run `warren up` to connect".to_owned()),
         Some(why) => (State::Deleted, format!("deleted: {why}")),
     };
+    if is_exit_guarded {
+        verdict.push_str(
+            "; nothing leaves for the internet until `warren leave` or `warren set --no-exit-node`",
+        );
+    }
     StatusAnswer {
         version: version(),
         verdict,
@@ -143,6 +157,8 @@ pub(crate) fn status_down(identity: &Identity, interface: &str, deleted: Option<
             error: None,
         },
         routes: Vec::new(),
+        exit_node: None,
+        exit_nodes: Vec::new(),
         relays: Vec::new(),
         peers: Vec::new(),
         dropped: BTreeMap::new(),

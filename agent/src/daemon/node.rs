@@ -20,10 +20,11 @@ use crate::clock::Clock;
 use crate::coordinator_client::{CallError, CoordinatorClient};
 use crate::entropy;
 use crate::exit::{Code, Failure};
+use crate::exit_guard::ExitGuard;
 use crate::firewall::Firewall;
 use crate::map_stream::{MapStream, StreamNews, StreamWish, Verifier};
 use crate::names::{self, Names};
-use crate::net::{InterfaceWatch, Nat64Watch};
+use crate::net::{KernelWatch, Nat64Watch};
 use crate::peer_relay::{self, PeerRelay};
 use crate::port_mapping::{self, PortMapper};
 use crate::relay_web_sockets::RelayWebSockets;
@@ -62,7 +63,7 @@ pub(crate) struct Node {
     own_relay: PeerRelay,
     nat64: Nat64Watch,
     /// Absent where the system tells of no changes.
-    interface_watch: Option<InterfaceWatch>,
+    interface_watch: Option<KernelWatch>,
     /// Told when the tunnel sends a packet that the engine waits for.
     packet: Arc<Notify>,
     client: CoordinatorClient,
@@ -71,6 +72,7 @@ pub(crate) struct Node {
     choices: Choices,
     attached: Vec<IpNet>,
     firewall: Firewall,
+    exit_guard: ExitGuard,
     names: Names,
     datagrams: mpsc::Receiver<Received>,
     news: mpsc::Receiver<StreamNews>,
@@ -111,11 +113,11 @@ impl Node {
     pub(crate) fn start(
         identity: Identity,
         state: StateFolder,
-        options: &Options,
+        (options, exit_guard): (&Options, &ExitGuard),
         clock: Clock,
     ) -> Result<Self, Failure> {
         let opener = TunInterface::new(&options.interface).map_err(|error| failure(&error))?;
-        let client = CoordinatorClient::of_node(&identity)?;
+        let client = CoordinatorClient::of_node(&identity, exit_guard)?;
         let (paths, datagrams) = open_paths(&state)?;
         let config = EngineConfig {
             private_key: identity.private_key.clone(),
@@ -149,6 +151,7 @@ impl Node {
             choices: state.choices(),
             attached: Vec::new(),
             firewall: Firewall::new(&state, &options.interface),
+            exit_guard: exit_guard.clone(),
             names: Names::start(&options.interface, options.names_port),
             saver: MapSaver::new(state.clone(), identity.private_key.clone()),
             state,

@@ -1,5 +1,7 @@
 //! What users ask of the daemon, each with its answer.
 
+mod choose;
+
 use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::oneshot;
@@ -10,7 +12,7 @@ use crate::control::{Call, Request};
 use crate::coordinator_client::{CallError, CoordinatorClient};
 use crate::departure;
 use crate::exit::{Code, Failure};
-use crate::state::{ChoiceChange, Identity};
+use crate::state::Identity;
 
 use super::netcheck;
 use super::node::Node;
@@ -77,16 +79,18 @@ impl Daemon {
             return Err(error.into());
         }
         self.standing = Standing::NotEnrolled;
+        self.guard_exit();
         Ok(())
     }
 
     fn status(&self) -> Result<Value, Failure> {
+        let (interface, is_guarded) = (&self.options.interface, self.exit_guard.is_closed());
         let answer = match &self.standing {
             Standing::NotEnrolled => return Err(Failure::not_enrolled()),
             Standing::Up(node) => describe::status(node),
-            Standing::Down(identity) => describe::status_down(identity, &self.options.interface, None),
+            Standing::Down(identity) => describe::status_down(identity, interface, None, is_guarded),
             Standing::Deleted(identity, why) => {
-                describe::status_down(identity, &self.options.interface, Some(why))
+                describe::status_down(identity, interface, Some(why), is_guarded)
             }
         };
         value(&answer)
@@ -100,16 +104,6 @@ impl Daemon {
     fn rediscover(&mut self) -> Result<Value, Failure> {
         up_mut(&mut self.standing)?.rediscover();
         self.done("learning the network anew")
-    }
-
-    fn choose(&mut self, change: ChoiceChange) -> Result<Value, Failure> {
-        let identity = self.standing.identity().ok_or_else(Failure::not_enrolled)?;
-        change.check(&identity.addresses)?;
-        let choices = self.state.choose(change)?;
-        if let Standing::Up(node) = &mut self.standing {
-            node.set_choices(choices);
-        }
-        self.done("chosen; `warren status` shows what comes of it")
     }
 
     fn ping(&mut self, peer: &str, reply: Reply) {
@@ -177,7 +171,7 @@ impl Daemon {
             return;
         };
         let node_id = identity.node_id;
-        let client = CoordinatorClient::new(identity.coordinator.clone(), Some(identity.token.clone()));
+        let client = CoordinatorClient::of_node(identity, &self.exit_guard);
         let departures = self.departures.clone();
         tokio::spawn(async move {
             let outcome = match client {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::exit::Failure;
+use crate::exit_guard::ExitGuard;
 use crate::state::{Identity, StateFolder};
 
 use super::happening::Happening;
@@ -30,10 +31,11 @@ impl Standing {
     pub(crate) fn up(
         identity: Identity,
         state: &StateFolder,
-        options: &Options,
+        (options, exit_guard): (&Options, &ExitGuard),
         clock: Clock,
     ) -> Result<Self, Failure> {
-        Node::start(identity, state.clone(), options, clock).map(|node| Self::Up(Box::new(node)))
+        Node::start(identity, state.clone(), (options, exit_guard), clock)
+            .map(|node| Self::Up(Box::new(node)))
     }
 
     /// The identity, where the machine has one.

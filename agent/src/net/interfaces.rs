@@ -67,11 +67,12 @@ fn ip_address(address: &SockaddrStorage) -> Option<IpAddr> {
     v4.or_else(|| address.as_sockaddr_in6().map(|address| IpAddr::V6(address.ip())))
 }
 
-/// The local address that the kernel would send from to reach `remote`; no packet leaves. `None` without a route.
+/// The local address that the kernel would send from to reach `remote`, past an exit node; no packet leaves. `None` without a route.
 pub(crate) fn local_address_towards(remote: SocketAddr) -> Option<IpAddr> {
     let any: IpAddr =
         if remote.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     let socket = UdpSocket::bind((any, 0)).ok()?;
+    tunnel::mark(std::os::fd::AsFd::as_fd(&socket));
     socket.connect(remote).ok()?;
     socket.local_addr().ok().map(|address| address.ip()).filter(|ip| !ip.is_unspecified())
 }

@@ -114,7 +114,12 @@ fn bind(
             ..RelayConfig::new(key.clone(), permission.verify_keys.clone())
         };
         let core = RelayCore::new(config, *entropy::bytes());
-        outcome = UdpServer::bind(Config { stun: Vec::new(), relay: Some(place), core });
+        outcome = UdpServer::bind(Config {
+            stun: Vec::new(),
+            relay: Some(place),
+            mark: Some(tunnel::TUNNEL_MARK),
+            core,
+        });
         if outcome.is_ok() {
             break;
         }

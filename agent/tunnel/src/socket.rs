@@ -167,6 +167,7 @@ fn open(domain: Domain, address: SocketAddr, buffer_len: i32) -> io::Result<Sock
         forbid_fragments(fd, false, false)?;
         set_option(fd, libc::IPPROTO_IP, libc::IP_PKTINFO, 1)?;
     }
+    mark(fd);
     set_buffers(fd, buffer_len);
     // Linux before 5.0 has no UDP_GRO: datagrams then come one by one.
     let _ = set_option(fd, libc::SOL_UDP, libc::UDP_GRO, 1);
@@ -192,9 +193,18 @@ fn forbid_fragments(fd: BorrowedFd<'_>, is_ipv6: bool, forbidden: bool) -> io::R
 pub fn bind_whole(is_ipv6: bool) -> io::Result<std::net::UdpSocket> {
     let address = if is_ipv6 { (Ipv6Addr::UNSPECIFIED, 0).into() } else { (Ipv4Addr::UNSPECIFIED, 0).into() };
     let socket = std::net::UdpSocket::bind::<SocketAddr>(address)?;
+    mark(socket.as_fd());
     forbid_fragments(socket.as_fd(), is_ipv6, true)?;
     socket.set_nonblocking(true)?;
     Ok(socket)
+}
+
+/// The mark of packets that carry the tunnel, by which the kernel's rules let them past it (`WARR`).
+pub const TUNNEL_MARK: u32 = u32::from_be_bytes(*b"WARR");
+
+/// Marks what the socket sends. That takes CAP_NET_ADMIN, as a tunnel does: who may not has neither.
+pub fn mark(socket: BorrowedFd<'_>) {
+    let _ = set_option(socket, libc::SOL_SOCKET, libc::SO_MARK, TUNNEL_MARK.cast_signed());
 }
 
 fn set_buffers(fd: BorrowedFd<'_>, len: i32) {

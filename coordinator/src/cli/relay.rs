@@ -22,7 +22,8 @@ pub(super) fn relay(args: &RelayArgs) -> Result<(), CliError> {
         RelayCore::new(RelayConfig::new(private_key, vec![args.verify_key]), *Entropy::system().secret());
     let runtime = serve::runtime()?;
     runtime.block_on(async {
-        let config = Config { stun: args.listen.clone(), relay: args.listen.first().copied(), core };
+        let config =
+            Config { stun: args.listen.clone(), relay: args.listen.first().copied(), mark: None, core };
         let server = UdpServer::bind(config).map_err(CliError::io("STUN and relay"))?;
         tracing::info!(addresses = ?server.local_addrs(), %public_key, "relay and STUN answer");
         serve::stop_signal().await?;

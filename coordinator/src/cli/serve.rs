@@ -173,7 +173,7 @@ fn start_udp(
 ) -> Result<(UdpServer, Servers), CliError> {
     let relay_config = RelayConfig::new(private_key.clone(), vec![verifying_key]);
     let core = RelayCore::new(relay_config, *Entropy::system().secret());
-    let server = UdpServer::bind(Config { stun: config.stun.clone(), relay: config.relay, core })
+    let server = UdpServer::bind(Config { stun: config.stun.clone(), relay: config.relay, mark: None, core })
         .map_err(CliError::io("STUN and relay"))?;
     let relay: Vec<SocketAddr> = server.relay_addr().into_iter().collect();
     let url = public_url(config).map(|url| format!("{url}{API_PREFIX}/relay"));

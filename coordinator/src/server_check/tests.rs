@@ -21,7 +21,7 @@ fn relay(verify: u8, sessions_max: usize) -> (UdpServer, Target) {
     };
     let at = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let core = RelayCore::new(config, [7; 32]);
-    let server = UdpServer::bind(Config { stun: vec![at], relay: Some(at), core }).unwrap();
+    let server = UdpServer::bind(Config { stun: vec![at], relay: Some(at), mark: None, core }).unwrap();
     let target = Target { address: server.relay_addr().unwrap(), relay: Some(public_key) };
     (server, target)
 }

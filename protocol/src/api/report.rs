@@ -359,7 +359,7 @@ mod tests {
         assert_eq!(report(vec!["192.168.5.0/24"; ROUTES_MAX]).validate(), Ok(()));
         let error = report(vec!["192.168.5.0/24"; ROUTES_MAX + 1]).validate();
         assert_eq!(error, Err(ReportError::TooManyRoutes(ROUTES_MAX + 1)));
-        let error = report(vec!["10.0.0.0/8", "0.0.0.0/0"]).validate().unwrap_err();
-        assert!(error.to_string().starts_with("routes[1]: 0.0.0.0/0 is a default route"), "{error}");
+        let error = report(vec!["10.0.0.0/8", "127.0.0.0/8"]).validate().unwrap_err();
+        assert!(error.to_string().starts_with("routes[1]: 127.0.0.0/8 overlaps"), "{error}");
     }
 }

@@ -26,9 +26,6 @@ pub enum InvalidRoute {
     /// An address and not a network.
     #[error("{0} has bits behind its length; the network is {net}", net = .0.trunc())]
     HostBits(IpNet),
-    /// Everything.
-    #[error("{0} is a default route, and no network behind a node")]
-    Default(IpNet),
     /// It covers addresses that mean something else on every machine.
     #[error("{prefix} overlaps {special}, which is on no network behind a node")]
     Special {
@@ -63,6 +60,46 @@ const SPECIAL_V6: [(Ipv6Addr, u8); 4] = [
     (Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0), 8),
 ];
 
+/// What an exit node does not carry of IPv4: addresses that mean something else in each place ("this" network, private and shared
+/// ones, loopback, link-local, multicast and reserved; RFC 6890). They are reached as without an exit node.
+const LOCAL_RANGES_V4: [(Ipv4Addr, u8); 8] = [
+    (Ipv4Addr::UNSPECIFIED, 8),
+    (Ipv4Addr::new(10, 0, 0, 0), 8),
+    (Ipv4Addr::new(100, 64, 0, 0), 10),
+    (Ipv4Addr::new(127, 0, 0, 0), 8),
+    (Ipv4Addr::new(169, 254, 0, 0), 16),
+    (Ipv4Addr::new(172, 16, 0, 0), 12),
+    (Ipv4Addr::new(192, 168, 0, 0), 16),
+    (Ipv4Addr::new(224, 0, 0, 0), 3),
+];
+
+/// The same of IPv6: unique local, link-local and multicast addresses.
+const LOCAL_RANGES_V6: [(Ipv6Addr, u8); 3] = [
+    (Ipv6Addr::new(0xfc00, 0, 0, 0, 0, 0, 0, 0), 7),
+    (Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10),
+    (Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0), 8),
+];
+
+/// The ranges that an exit node does not carry, of one family.
+pub fn local_ranges(is_ipv6: bool) -> impl Iterator<Item = IpNet> {
+    let v4 = LOCAL_RANGES_V4.into_iter().filter(move |_| !is_ipv6);
+    let v6 = LOCAL_RANGES_V6.into_iter().filter(move |_| is_ipv6);
+    let v4 = v4.filter_map(|(address, len)| Ipv4Net::new(address, len).ok()).map(IpNet::V4);
+    v4.chain(v6.filter_map(|(address, len)| Ipv6Net::new(address, len).ok()).map(IpNet::V6))
+}
+
+/// The default routes, of IPv4 and IPv6.
+pub const DEFAULT_ROUTES: [IpNet; 2] = [
+    IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::UNSPECIFIED, 0)),
+    IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::UNSPECIFIED, 0)),
+];
+
+/// Whether this is a default route: what an exit node offers, and an administrator approves, of one family.
+#[must_use]
+pub fn is_default(prefix: &IpNet) -> bool {
+    prefix.prefix_len() == 0
+}
+
 /// Whether two networks have an address in common.
 #[must_use]
 pub fn overlap(one: &IpNet, other: &IpNet) -> bool {
@@ -78,8 +115,9 @@ pub fn check_route(prefix: &IpNet, mesh: &[IpNet]) -> Result<(), InvalidRoute> {
     if prefix.trunc() != prefix {
         return Err(InvalidRoute::HostBits(prefix));
     }
-    if prefix.prefix_len() == 0 {
-        return Err(InvalidRoute::Default(prefix));
+    // An exit node's: it stands for the internet, and never for the addresses that the checks below are about.
+    if is_default(&prefix) {
+        return Ok(());
     }
     let v4 = SPECIAL_V4.iter().filter_map(|(address, len)| Ipv4Net::new(*address, *len).ok());
     let v6 = SPECIAL_V6.iter().filter_map(|(address, len)| Ipv6Net::new(*address, *len).ok());
@@ -104,7 +142,15 @@ mod tests {
 
     #[test]
     fn networks_behind_a_node_are_taken() {
-        for prefix in ["192.168.5.0/24", "10.0.0.0/8", "203.0.113.7/32", "fd12::/64", "2001:db8::/32"] {
+        for prefix in [
+            "192.168.5.0/24",
+            "10.0.0.0/8",
+            "203.0.113.7/32",
+            "fd12::/64",
+            "2001:db8::/32",
+            "0.0.0.0/0",
+            "::/0",
+        ] {
             assert_eq!(refusal(prefix), None, "{prefix}");
         }
     }
@@ -113,8 +159,6 @@ mod tests {
     fn each_refusal_says_what_is_wrong() {
         for (prefix, why) in [
             ("192.168.5.1/24", "192.168.5.1/24 has bits behind its length; the network is 192.168.5.0/24"),
-            ("0.0.0.0/0", "0.0.0.0/0 is a default route"),
-            ("::/0", "::/0 is a default route"),
             ("0.0.0.0/1", "overlaps 0.0.0.0/8"),
             ("127.0.0.0/8", "overlaps 127.0.0.0/8"),
             ("169.254.7.0/24", "overlaps 169.254.0.0/16"),

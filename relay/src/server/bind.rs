@@ -20,7 +20,11 @@ pub(super) struct BoundSocket {
 }
 
 /// Opens one socket for each distinct address, or none at all.
-pub(super) fn bind_all(stun: &[SocketAddr], relay: Option<SocketAddr>) -> io::Result<Vec<BoundSocket>> {
+pub(super) fn bind_all(
+    stun: &[SocketAddr],
+    relay: Option<SocketAddr>,
+    mark: Option<u32>,
+) -> io::Result<Vec<BoundSocket>> {
     let mut addresses: Vec<SocketAddr> = Vec::new();
     for address in stun.iter().copied().chain(relay) {
         if !addresses.contains(&address) {
@@ -31,7 +35,7 @@ pub(super) fn bind_all(stun: &[SocketAddr], relay: Option<SocketAddr>) -> io::Re
         .iter()
         .map(|&address| {
             let is_relay = relay == Some(address);
-            let (socket, local) = open(address, is_ipv6_only(address, &addresses))
+            let (socket, local) = open(address, is_ipv6_only(address, &addresses), mark)
                 .map_err(|error| explain(&error, address, is_relay))?;
             Ok(BoundSocket { socket, local, is_relay })
         })
@@ -44,12 +48,16 @@ fn is_ipv6_only(address: SocketAddr, all: &[SocketAddr]) -> bool {
         || all.iter().any(|other| other.is_ipv4() && other.port() == address.port() && other.port() != 0)
 }
 
-fn open(address: SocketAddr, ipv6_only: bool) -> io::Result<(UdpSocket, SocketAddr)> {
+fn open(address: SocketAddr, ipv6_only: bool, mark: Option<u32>) -> io::Result<(UdpSocket, SocketAddr)> {
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
     if address.is_ipv6() {
         socket.set_only_v6(ipv6_only)?;
     }
     socket.set_nonblocking(true)?;
+    if let Some(mark) = mark {
+        // Who may not mark has no rules that ask for a mark.
+        let _ = socket.set_mark(mark);
+    }
     grow_buffers(&socket, address);
     allow_joined(&socket);
     socket.bind(&address.into())?;

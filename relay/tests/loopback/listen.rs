@@ -20,7 +20,7 @@ fn on_both_wildcards() -> (UdpServer, u16) {
     for _ in 0..20 {
         let port = UdpSocket::bind("0.0.0.0:0").unwrap().local_addr().unwrap().port();
         let stun = ["0.0.0.0", "::"].map(|ip| SocketAddr::new(ip.parse().unwrap(), port)).to_vec();
-        match UdpServer::bind(Config { stun, relay: None, core: core() }) {
+        match UdpServer::bind(Config { stun, relay: None, mark: None, core: core() }) {
             Ok(server) => return (server, port),
             Err(error) => last_error = Some(error),
         }
@@ -39,7 +39,7 @@ async fn exchange(a: &Node, b: &Node) {
 #[tokio::test]
 async fn an_address_listed_for_stun_and_for_the_relay_is_one_socket() {
     let address = addr("127.0.0.1:0");
-    let config = Config { stun: vec![address, address], relay: Some(address), core: core() };
+    let config = Config { stun: vec![address, address], relay: Some(address), mark: None, core: core() };
     let server = UdpServer::bind(config).unwrap();
     assert_eq!(server.local_addrs(), [server.relay_addr().unwrap()]);
     server.stop().await;
@@ -49,7 +49,8 @@ async fn an_address_listed_for_stun_and_for_the_relay_is_one_socket() {
 async fn the_ipv4_wildcard_serves_nodes() {
     let wildcard = addr("0.0.0.0:0");
     let server =
-        UdpServer::bind(Config { stun: vec![wildcard], relay: Some(wildcard), core: core() }).unwrap();
+        UdpServer::bind(Config { stun: vec![wildcard], relay: Some(wildcard), mark: None, core: core() })
+            .unwrap();
     let relay = SocketAddr::from(([127, 0, 0, 1], server.relay_addr().unwrap().port()));
     exchange(&Node::new(1, NETWORK, relay).await, &Node::new(2, NETWORK, relay).await).await;
     server.stop().await;
@@ -62,7 +63,8 @@ async fn the_ipv6_wildcard_joins_nodes_of_both_families() {
     }
     let wildcard = addr("[::]:0");
     let server =
-        UdpServer::bind(Config { stun: vec![wildcard], relay: Some(wildcard), core: core() }).unwrap();
+        UdpServer::bind(Config { stun: vec![wildcard], relay: Some(wildcard), mark: None, core: core() })
+            .unwrap();
     let port = server.relay_addr().unwrap().port();
     let a = Node::new(1, NETWORK, SocketAddr::from(([127, 0, 0, 1], port))).await;
     let b = Node::new(2, NETWORK, SocketAddr::new("::1".parse().unwrap(), port)).await;
@@ -88,7 +90,7 @@ async fn both_wildcards_can_be_listed_with_one_port() {
 async fn a_port_in_use_is_an_error_that_names_the_address_and_what_to_do() {
     let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
-    let result = UdpServer::bind(Config { stun: vec![], relay: Some(address), core: core() });
+    let result = UdpServer::bind(Config { stun: vec![], relay: Some(address), mark: None, core: core() });
     let error = result.err().expect("the port is taken");
     assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
     let text = error.to_string();
@@ -99,14 +101,14 @@ async fn a_port_in_use_is_an_error_that_names_the_address_and_what_to_do() {
 #[tokio::test]
 async fn an_address_of_another_host_is_an_error() {
     let foreign = addr("192.0.2.1:3478");
-    let result = UdpServer::bind(Config { stun: vec![foreign], relay: None, core: core() });
+    let result = UdpServer::bind(Config { stun: vec![foreign], relay: None, mark: None, core: core() });
     let text = result.err().expect("not an address of this host").to_string();
     assert!(text.contains("STUN on udp 192.0.2.1:3478"), "{text}");
 }
 
 #[test]
 fn a_server_serves_without_a_runtime_of_its_caller() {
-    let config = Config { stun: vec![addr("127.0.0.1:0")], relay: None, core: core() };
+    let config = Config { stun: vec![addr("127.0.0.1:0")], relay: None, mark: None, core: core() };
     let server = UdpServer::bind(config).unwrap();
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();

@@ -35,7 +35,8 @@ pub(crate) fn addr(text: &str) -> SocketAddr {
 /// A server with one port of loopback for both, and one for STUN alone.
 pub(crate) fn server() -> (UdpServer, SocketAddr) {
     let relay = addr("127.0.0.1:0");
-    let config = Config { stun: vec![relay, addr("127.0.0.2:0")], relay: Some(relay), core: core() };
+    let config =
+        Config { stun: vec![relay, addr("127.0.0.2:0")], relay: Some(relay), mark: None, core: core() };
     let server = UdpServer::bind(config).unwrap();
     let relay_addr = server.relay_addr().unwrap();
     (server, relay_addr)

@@ -22,6 +22,7 @@ mod black_hole;
 mod clock;
 mod coordinator_gone;
 mod echoes;
+mod exit_node;
 mod expiry;
 mod idle;
 mod loss;
@@ -67,6 +68,7 @@ fn cases() -> Vec<Case> {
     let all = [
         reboot::cases(),
         expiry::cases(),
+        exit_node::cases(),
         coordinator_gone::cases(),
         loss::cases(),
         nat_type::cases(),

@@ -14,7 +14,7 @@ use crate::scenario::Context;
 use crate::status::Status;
 
 /// The interface of every agent: each is alone in its namespace.
-const INTERFACE: &str = "wrn0";
+pub(crate) const INTERFACE: &str = "wrn0";
 /// The longest path of a Unix socket (`sun_path` of unix(7), with its final zero).
 const SOCKET_PATH_MAX: usize = 107;
 

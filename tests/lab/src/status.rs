@@ -20,6 +20,12 @@ pub(crate) struct Status {
     /// The networks behind other nodes.
     #[serde(default)]
     pub(crate) routes: Vec<Route>,
+    /// The names of the nodes that may be its exit node.
+    #[serde(default)]
+    pub(crate) exit_nodes: Vec<String>,
+    /// Whether and why the tunnel is up.
+    #[serde(default)]
+    pub(crate) state: String,
     /// Everybody it may talk to.
     #[serde(default)]
     pub(crate) peers: Vec<Peer>,

@@ -61,6 +61,7 @@ impl Engine {
             own_relay: self.own_relay.clone(),
             stun: self.discovery.stun_status(),
             routes: self.routing.status(),
+            exit_nodes: self.routing.exit_nodes(),
             advertised: self.routing.advertised().to_vec(),
             peers,
         }

@@ -129,7 +129,7 @@ fn networks_that_would_harm_are_skipped_with_a_reason() {
         let network = net(here).trunc();
         assert_eq!(skipped(&lan, attached(here)), Some(RouteSkipped::Attached { network }));
     }
-    for bad in ["0.0.0.0/0", "100.92.5.0/24", "127.0.0.0/8"] {
+    for bad in ["100.92.5.0/24", "127.0.0.0/8"] {
         assert_eq!(skipped(&map(&[(1, bad, 1)]), wanted()), Some(RouteSkipped::Unusable), "{bad}");
     }
     let relay = RelayInfo {
@@ -157,29 +157,27 @@ fn a_wider_network_than_the_attached_one_is_used_beside_it() {
 }
 
 #[test]
-fn a_network_without_a_narrower_one_is_the_rest_of_it_and_nothing_else() {
-    let texts = |nets: Vec<IpNet>| nets.iter().map(ToString::to_string).collect::<Vec<_>>();
-    assert_eq!(texts(without(net("10.0.0.0/8"), &[])), ["10.0.0.0/8"]);
-    assert_eq!(
-        texts(without(net("10.0.0.0/8"), &[net("192.168.0.0/24"), net("10.0.0.0/8")])),
-        ["10.0.0.0/8"]
-    );
-    assert_eq!(
-        texts(without(net("10.0.0.0/8"), &[net("10.64.0.0/10"), net("10.64.7.0/24")])),
-        ["10.128.0.0/9", "10.0.0.0/10"]
-    );
-    let attached = [net("10.1.2.0/24"), net("10.9.0.0/16"), net("10.9.8.0/24")];
-    let left = without(net("10.0.0.0/8"), &attached);
-    let covers =
-        |text: &str| left.iter().filter(|piece| piece.contains(&text.parse::<IpAddr>().unwrap())).count();
-    for (address, expected) in [
-        ("10.1.2.3", 0),
-        ("10.1.3.3", 1),
-        ("10.0.0.0", 1),
-        ("10.9.8.7", 0),
-        ("10.9.255.255", 0),
-        ("10.10.0.0", 1),
-    ] {
-        assert_eq!(covers(address), expected, "{address}");
-    }
+fn traffic_to_the_internet_goes_to_the_exit_node_that_the_user_chose_and_to_no_other() {
+    let map = map(&[(1, "0.0.0.0/0", 1), (2, "0.0.0.0/0", 200), (2, LAN, 1)]);
+    let mut routing = routing(&map);
+    routing.choose(second(0), |_| true);
+    assert_eq!(routing.prefixes(), [net(LAN)], "nobody chose one");
+    assert_eq!(routing.exit_nodes(), [key(1), key(2)]);
+    let exit_node = Some(Uuid::from_bytes([2; 16]));
+    routing.set_settings(RouteSettings { exit_node, is_accepting: false, ..RouteSettings::default() });
+    routing.set_map(&map);
+    routing.choose(second(1), |_| true);
+    assert_eq!(routing.prefixes(), [net("0.0.0.0/0")]);
+    assert_eq!(routing.through(&key(1)).count(), 0);
+    assert!(routing.through(&key(2)).any(|net| net.contains(&IpAddr::from([1, 1, 1, 1]))));
+    assert_eq!(routing.used().count(), 0, "peers are reached past the exit node");
+}
+
+#[test]
+fn a_node_that_offers_itself_as_an_exit_node_uses_the_networks_behind_others_all_the_same() {
+    let mut routing = Routing::default();
+    routing.set_settings(RouteSettings { advertised: vec![net("0.0.0.0/0")], ..RouteSettings::default() });
+    routing.set_map(&map(&[(1, LAN, 1)]));
+    routing.choose(second(0), |_| true);
+    assert_eq!(router(&routing), Some(key(1)));
 }

@@ -5,7 +5,7 @@ use tunnel::{PathLayer, Received};
 
 use super::{DATAGRAMS_MAX, failure};
 use crate::exit::Failure;
-use crate::net::InterfaceWatch;
+use crate::net::KernelWatch;
 use crate::state::StateFolder;
 
 /// Opens the UDP port of the last life, or another one, which is remembered; and where datagrams for the engine come out.
@@ -24,8 +24,8 @@ pub(super) fn open_paths(state: &StateFolder) -> Result<(PathLayer, mpsc::Receiv
 }
 
 /// Lets the kernel tell of interfaces; `None` where it does not.
-pub(super) fn watch_interfaces() -> Option<InterfaceWatch> {
-    let watch = InterfaceWatch::start();
+pub(super) fn watch_interfaces() -> Option<KernelWatch> {
+    let watch = KernelWatch::of_interfaces();
     watch
         .inspect_err(
             |error| tracing::info!(%error, "the kernel tells nothing of interfaces: looking each second"),

@@ -1,13 +1,21 @@
 //! Networks behind this node and others: what the user chose, and what the engine asks of the kernel for them.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
 use engine::tunnel_config::TunnelConfig;
 use engine::{Input, RouteSettings};
 use ipnet::IpNet;
+use protocol::api::DEFAULT_ROUTES;
 
 use super::Node;
 use crate::exit::Failure;
 use crate::net;
-use crate::state::Choices;
+use crate::state::{Choices, ExitNode};
+
+/// Of each family an address to which a route shows that there is a way to the internet; nothing is sent there, as nobody is to use
+/// them (RFC 6890, 3849).
+const SOMEWHERE: [IpAddr; 2] =
+    [IpAddr::V4(Ipv4Addr::new(192, 0, 0, 170)), IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1))];
 
 impl Node {
     /// The user chose otherwise.
@@ -19,13 +27,39 @@ impl Node {
     /// Tells the engine what is chosen, and what the machine is attached to.
     pub(super) fn tell_routes(&mut self) {
         let settings = RouteSettings {
-            advertised: self.choices.advertise_routes.clone(),
+            advertised: self.choices.advertise_routes.iter().copied().chain(self.offered_exits()).collect(),
             is_accepting: self.choices.accept_routes,
             can_forward: self.firewall.forwarding.trouble().is_none(),
             attached: self.attached.clone(),
+            exit_node: self.choices.exit_node.as_ref().map(|exit_node| exit_node.id),
             coordinator: self.connection.remote,
         };
         self.input(Input::Routes(settings));
+    }
+
+    /// The default routes that this node offers as an exit node: of each family in which the machine itself reaches the internet.
+    fn offered_exits(&self) -> impl Iterator<Item = IpNet> {
+        let is_offered = self.choices.advertise_exit_node;
+        let is_there = move |somewhere: IpAddr| {
+            is_offered && net::local_address_towards((somewhere, 9).into()).is_some()
+        };
+        let routes = DEFAULT_ROUTES.into_iter().zip(SOMEWHERE);
+        routes.filter(move |(_, somewhere)| is_there(*somewhere)).map(|(route, _)| route)
+    }
+
+    /// The exit node that the user chose.
+    pub(crate) const fn exit_node(&self) -> Option<&ExitNode> {
+        self.choices.exit_node.as_ref()
+    }
+
+    /// Whether traffic to the internet leaves through the tunnel or not at all.
+    pub(crate) fn is_exit_guarded(&self) -> bool {
+        self.exit_guard.is_closed()
+    }
+
+    /// Why traffic may leave past the exit node; `None` where it may not, or none is used.
+    pub(crate) fn exit_trouble(&self) -> Option<String> {
+        self.exit_guard.trouble()
     }
 
     /// Looks which networks the machine is attached to; what is no news is none to the engine either.
@@ -54,6 +88,7 @@ impl Node {
     /// Brings the tunnel to this state, and keeps what only pretends to come through it out.
     pub(super) fn want_tunnel(&mut self, config: TunnelConfig) -> Result<(), Failure> {
         self.guard_addresses();
+        self.exit_guard.set_mesh(&config.addresses);
         self.tunnel.want(config, self.clock.now())
     }
 

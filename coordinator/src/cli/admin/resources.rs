@@ -1,5 +1,6 @@
 //! `admin` on what people administer, by the same calls as the API: same rules, same audit log.
 
+use protocol::api::{DEFAULT_ROUTES, ROUTE_PRIORITY_DEFAULT, is_default};
 use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -20,7 +21,7 @@ use crate::service::resources::api_tokens::NewApiToken;
 use crate::service::resources::invitations::NewInvitation;
 use crate::service::resources::members::{MemberRole, Removal};
 use crate::service::resources::networks::NetworkChange;
-use crate::service::resources::nodes::NodeChange;
+use crate::service::resources::nodes::{NodeChange, RouteApproval};
 use crate::service::{AdminError, administration, operator};
 use crate::store::NodeRow;
 
@@ -86,13 +87,20 @@ impl Admin {
     }
 
     pub(super) fn set_node(&self, args: &NodeSetArgs) -> Result<(), CliError> {
+        let exits = DEFAULT_ROUTES.iter().filter(|_| args.approve_exit_node);
+        let exits = exits.map(|prefix| RouteApproval { prefix: *prefix, priority: ROUTE_PRIORITY_DEFAULT });
+        let mut withdraw_routes = args.withdraw_route.clone();
+        if args.withdraw_exit_node {
+            let approved = self.find_node(&args.node)?.approved_routes;
+            withdraw_routes.extend(approved.iter().map(|route| route.prefix).filter(is_default));
+        }
         let change = NodeChange {
             name: args.name.clone(),
             tags: args.tags.clone().map(|tags| tags.0.into_iter().collect()),
             expires_at_ms: args.expires.map(|expiry| expiry.0.map(|ms| self.now_ms.saturating_add(ms))),
             network: args.network.as_deref().map(|network| self.network_id(network)).transpose()?,
-            approve_routes: args.approve_route.clone(),
-            withdraw_routes: args.withdraw_route.clone(),
+            approve_routes: args.approve_route.iter().copied().chain(exits).collect(),
+            withdraw_routes,
             ..NodeChange::default()
         };
         self.change_node(&args.node, change, "changed")

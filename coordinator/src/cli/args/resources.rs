@@ -215,6 +215,12 @@ pub(in crate::cli) struct NodeSetArgs {
     /// Let it route to this network no longer
     #[arg(long, value_name = "PREFIX")]
     pub(in crate::cli) withdraw_route: Vec<IpNet>,
+    /// Let it be an exit node, which it offers or will: whoever may reach it and chooses it reaches the internet through it
+    #[arg(long, conflicts_with = "withdraw_exit_node")]
+    pub(in crate::cli) approve_exit_node: bool,
+    /// Let it be an exit node no longer
+    #[arg(long)]
+    pub(in crate::cli) withdraw_exit_node: bool,
 }
 
 fn parse_approval(text: &str) -> Result<RouteApproval, String> {

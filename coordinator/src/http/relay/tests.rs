@@ -26,7 +26,13 @@ fn signing_key() -> TokenSigningKey {
 fn server() -> UdpServer {
     let key = PrivateKey::from_random([7; 32]);
     let core = RelayCore::new(RelayConfig::new(key, vec![signing_key().verifying_key()]), [9; 32]);
-    UdpServer::bind(Config { stun: Vec::new(), relay: Some("127.0.0.1:0".parse().unwrap()), core }).unwrap()
+    UdpServer::bind(Config {
+        stun: Vec::new(),
+        relay: Some("127.0.0.1:0".parse().unwrap()),
+        mark: None,
+        core,
+    })
+    .unwrap()
 }
 
 fn connection(server: &UdpServer) -> Connection {

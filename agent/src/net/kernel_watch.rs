@@ -1,4 +1,5 @@
-//! Whether the machine's interfaces or addresses changed, as the kernel tells (rtnetlink): cheaper than to read them all.
+//! Whether the machine's interfaces, addresses or rules of policy routing changed, as the kernel tells (rtnetlink): cheaper than to
+//! read them all.
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -10,26 +11,41 @@ use nix::sys::socket::{
 
 /// The kernel's groups (linux/rtnetlink.h) of links, IPv4 and IPv6 addresses: RTMGRP_LINK, RTMGRP_IPV4_IFADDR and
 /// RTMGRP_IPV6_IFADDR.
-const GROUPS: u32 = 0x1 | 0x10 | 0x100;
+const INTERFACES: u32 = 0x1 | 0x10 | 0x100;
+
+/// Those of rules: RTMGRP_IPV4_RULE, and RTNLGRP_IPV6_RULE (the 19th) as a bit.
+const RULES: u32 = 0x80 | 1 << 18;
 
 /// Messages read at once; the kernel drops what it cannot keep and says so, and then something changed as well.
 const BATCH_MAX: usize = 256;
 
 /// A subscription to the kernel's news.
 #[derive(Debug)]
-pub(crate) struct InterfaceWatch {
+pub(crate) struct KernelWatch {
     socket: OwnedFd,
 }
 
-impl InterfaceWatch {
-    /// Subscribes.
+impl KernelWatch {
+    /// Subscribes to changes of interfaces and their addresses.
     ///
     /// # Errors
     /// Where the system gives no such socket, as in some sandboxes.
-    pub(crate) fn start() -> io::Result<Self> {
+    pub(crate) fn of_interfaces() -> io::Result<Self> {
+        Self::start(INTERFACES)
+    }
+
+    /// Subscribes to changes of the rules that choose a routing table.
+    ///
+    /// # Errors
+    /// As [`Self::of_interfaces`].
+    pub(crate) fn of_rules() -> io::Result<Self> {
+        Self::start(RULES)
+    }
+
+    fn start(groups: u32) -> io::Result<Self> {
         let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
         let socket = socket(AddressFamily::Netlink, SockType::Raw, flags, SockProtocol::NetlinkRoute)?;
-        bind(socket.as_raw_fd(), &NetlinkAddr::new(0, GROUPS))?;
+        bind(socket.as_raw_fd(), &NetlinkAddr::new(0, groups))?;
         Ok(Self { socket })
     }
 
@@ -54,7 +70,7 @@ mod tests {
 
     #[test]
     fn without_a_change_there_is_no_news() {
-        let watch = InterfaceWatch::start().unwrap();
+        let watch = KernelWatch::of_interfaces().unwrap();
         // Others may change interfaces of this machine meanwhile, but not all the time.
         assert!((0..1000).any(|_| !watch.take_changed()));
     }

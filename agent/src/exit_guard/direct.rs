@@ -1,0 +1,147 @@
+//! The addresses of the hosts that the agent calls over TCP (its coordinator, relays over WebSocket), remembered on the disk: they are
+//! reached past the exit node, and without a resolver where that cannot be reached.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use protocol::api::local_ranges;
+use serde::{Deserialize, Serialize};
+
+use crate::state::StateFolder;
+
+const FILE: &str = "direct-addresses.json";
+
+/// A coordinator and its relays; the host that was asked for longest ago is forgotten.
+const HOSTS_MAX: usize = 16;
+
+/// Of a host whose addresses take turns, those that were told last. Not more: each is a way past the exit node.
+const ADDRESSES_MAX: usize = 8;
+
+/// All of them take some 12 kB.
+const BYTES_MAX: usize = 64 * 1024;
+
+#[derive(Debug)]
+pub(super) struct DirectAddresses {
+    state: StateFolder,
+    hosts: BTreeMap<String, Host>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Host {
+    /// The newest first.
+    addresses: Vec<IpAddr>,
+    /// Counts up with each host that tells something new.
+    told: u64,
+}
+
+impl DirectAddresses {
+    /// Those of the last life; none where the file is damaged, as the next lookup tells them again.
+    pub(super) fn load(state: &StateFolder) -> Self {
+        let bytes = state.read(FILE, BYTES_MAX).ok().flatten();
+        let hosts: BTreeMap<String, Host> =
+            bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+        let mut direct = Self { state: state.clone(), hosts };
+        direct.limit();
+        direct
+    }
+
+    /// Takes down the addresses that a host has now; says whether any is new.
+    pub(super) fn learn(&mut self, host: &str, addresses: &[IpAddr]) -> bool {
+        let known = self.of(host);
+        if addresses.iter().all(|address| known.contains(address)) {
+            return false;
+        }
+        let told = self.hosts.values().map(|host| host.told).max().unwrap_or_default().saturating_add(1);
+        let others = known.iter().filter(|address| !addresses.contains(address));
+        let addresses = addresses.iter().chain(others).copied().collect();
+        self.hosts.insert(host.to_owned(), Host { addresses, told });
+        self.limit();
+        let written = serde_json::to_vec_pretty(&self.hosts).map_err(|error| error.to_string());
+        let written =
+            written.and_then(|json| self.state.write(FILE, &json).map_err(|error| error.to_string()));
+        if let Err(error) = written {
+            tracing::warn!(error, "the coordinator's addresses are not remembered");
+        }
+        true
+    }
+
+    /// The addresses of a host, the newest first.
+    pub(super) fn of(&self, host: &str) -> Vec<IpAddr> {
+        self.hosts.get(host).map(|host| host.addresses.clone()).unwrap_or_default()
+    }
+
+    /// All that are not in local ranges, each once: those go past the exit node anyway.
+    pub(super) fn public(&self) -> Vec<IpAddr> {
+        let is_local =
+            |address: IpAddr| local_ranges(address.is_ipv6()).any(|range: IpNet| range.contains(&address));
+        let all = self.hosts.values().flat_map(|host| host.addresses.iter().copied());
+        let mut public: Vec<IpAddr> = all
+            .filter(|address| !is_local(*address) && !address.is_loopback() && !address.is_unspecified())
+            .collect();
+        public.sort_unstable();
+        public.dedup();
+        public
+    }
+
+    fn limit(&mut self) {
+        self.hosts.values_mut().for_each(|host| host.addresses.truncate(ADDRESSES_MAX));
+        while self.hosts.len() > HOSTS_MAX {
+            let oldest = self.hosts.iter().min_by_key(|(_, host)| host.told).map(|(name, _)| name.clone());
+            oldest.and_then(|name| self.hosts.remove(&name));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn addresses(texts: &[&str]) -> Vec<IpAddr> {
+        texts.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn addresses_outlive_a_restart_and_the_newest_come_first() {
+        let outer = tempfile::tempdir().unwrap();
+        let state = StateFolder::new(outer.path());
+        let mut direct = DirectAddresses::load(&state);
+        assert!(direct.learn("c.example", &addresses(&["203.0.113.7"])));
+        assert!(direct.learn("c.example", &addresses(&["2001:db8::7"])));
+        assert!(!direct.learn("c.example", &addresses(&["203.0.113.7"])), "that is no news");
+        let again = DirectAddresses::load(&state);
+        assert_eq!(again.of("c.example"), addresses(&["2001:db8::7", "203.0.113.7"]));
+        assert!(again.of("other.example").is_empty());
+    }
+
+    #[test]
+    fn names_and_addresses_without_end_take_no_memory_without_end() {
+        let outer = tempfile::tempdir().unwrap();
+        let mut direct = DirectAddresses::load(&StateFolder::new(outer.path()));
+        for count in 0..40_u8 {
+            let address = IpAddr::from([203, 0, 113, count]);
+            direct.learn("c.example", &[address]);
+            direct.learn(&format!("{count}.example"), &[address]);
+        }
+        assert_eq!(direct.of("c.example").len(), ADDRESSES_MAX);
+        assert_eq!(direct.of("c.example").first(), Some(&IpAddr::from([203, 0, 113, 39])));
+        assert!(direct.hosts.len() == HOSTS_MAX && direct.of("0.example").is_empty());
+    }
+
+    #[test]
+    fn local_addresses_need_no_way_past_the_exit_node() {
+        let outer = tempfile::tempdir().unwrap();
+        let mut direct = DirectAddresses::load(&StateFolder::new(outer.path()));
+        direct.learn("a", &addresses(&["192.168.1.2", "127.0.0.1", "::1", "fe80::1", "203.0.113.7"]));
+        direct.learn("b", &addresses(&["203.0.113.7"]));
+        assert_eq!(direct.public(), addresses(&["203.0.113.7"]));
+    }
+
+    #[test]
+    fn a_damaged_file_is_begun_anew() {
+        let outer = tempfile::tempdir().unwrap();
+        let state = StateFolder::new(outer.path());
+        state.write(FILE, b"{").unwrap();
+        assert!(DirectAddresses::load(&state).hosts.is_empty());
+    }
+}
