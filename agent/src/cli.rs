@@ -4,6 +4,7 @@ mod agent;
 mod device_authorization;
 mod down;
 mod enrollment_key;
+mod guard;
 mod join;
 mod leave;
 mod netcheck;
@@ -26,7 +27,9 @@ use tracing_subscriber::filter::LevelFilter;
 
 use crate::control::{self, Request};
 use crate::exit::{Code, Failure};
+use crate::exit_guard;
 use crate::logging::{self, LogFormat};
+use crate::state::StateFolder;
 use terminal::Terminal;
 pub(crate) use terminal::is_colourful_stderr;
 
@@ -85,8 +88,10 @@ enum Verb {
     Up,
     /// Take the tunnel down, and keep it so after restarts
     Down,
-    /// Choose what this node routes to, and whether it uses what others route to
+    /// Choose what this node routes to, and what it uses of what others route to
     Set(set::SetArgs),
+    /// Let nothing past the exit node, where one is chosen: for the time until the agent runs
+    Guard,
     /// Leave the network
     Leave(leave::LeaveArgs),
     /// Show how this node is doing
@@ -110,7 +115,15 @@ struct Context {
 impl Context {
     /// Asks the daemon one thing.
     fn call<T: DeserializeOwned>(&self, request: &Request) -> Result<T, Failure> {
-        control::call(&self.global.socket, request)
+        control::call(&self.global.socket, request).map_err(|mut failure: Failure| {
+            let is_guarded = || exit_guard::is_remembered(&StateFolder::new(&self.global.state_dir));
+            if failure.code == Code::NotRunning && is_guarded() {
+                failure.message.push_str(
+                    "; until then nothing leaves for the internet (`warren set --no-exit-node` lets it)",
+                );
+            }
+            failure
+        })
     }
 }
 
@@ -127,6 +140,7 @@ pub(crate) fn run() -> ExitCode {
         Verb::Up => up::run(&context),
         Verb::Down => down::run(&context),
         Verb::Set(args) => set::run(&context, args),
+        Verb::Guard => guard::run(&context),
         Verb::Leave(args) => leave::run(&context, &args),
         Verb::Status => status::run(&context),
         Verb::Peers => peers::run(&context),

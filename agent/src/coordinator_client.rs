@@ -21,7 +21,7 @@ pub(crate) use call_error::CallError;
 pub(crate) use url::CoordinatorUrl;
 pub(crate) use web_socket::WebSocket;
 
-use crate::exit_guard::{DirectResolver, ExitGuard};
+use crate::exit_guard::{ExitGuard, GuardedResolver};
 use crate::net::through_nat64;
 use crate::printable::printable;
 use crate::state::{Identity, Token};
@@ -75,7 +75,7 @@ impl CoordinatorClient {
             // A redirect would carry the enrollment key to wherever it points.
             .redirect(reqwest::redirect::Policy::none());
         if let Some(guard) = &exit_guard {
-            http = http.dns_resolver(DirectResolver::new(guard.clone()));
+            http = http.dns_resolver(GuardedResolver::new(guard.clone()));
         }
         let http = http.build().map_err(|error| CallError::from_reqwest(&url, &error))?;
         Ok(Self { http, url, token, signer: Arc::default(), exit_guard })
@@ -195,7 +195,7 @@ impl CoordinatorClient {
         through_nat64(&mut request).await;
         if let (Some(guard), Some(address)) = (self.exit_guard.clone(), url::address(request.url())) {
             // It runs programs where an exit node is used. No resolver is asked for an address.
-            drop(tokio::task::spawn_blocking(move || guard.learn_address(address)).await);
+            drop(tokio::task::spawn_blocking(move || guard.learn(&address.to_string(), &[address])).await);
         }
         http.execute(request).await.map_err(failed)
     }

@@ -15,7 +15,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use endpoint_selection::LocalRules;
-use ipnet::IpNet;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
@@ -137,7 +136,8 @@ impl Daemon {
     /// Becomes what the state folder says.
     async fn reload(&mut self) -> Result<(), Failure> {
         self.standing.stop().await;
-        self.guard_exit();
+        // The guard has told what went wrong; what it could not set it tries again.
+        drop(self.exit_guard.follow_choices());
         self.standing = match Identity::load(&self.state)? {
             None => {
                 tracing::info!("not enrolled: waiting for `warren join`");
@@ -148,34 +148,10 @@ impl Daemon {
                 Standing::Down(identity)
             }
             Some(identity) => {
-                Standing::up(identity, &self.state, (&self.options, &self.exit_guard), self.clock)?
+                Standing::up(identity, &self.state, &self.options, &self.exit_guard, self.clock)?
             }
         };
         self.settle().await
-    }
-
-    /// Lets traffic to the internet out past the tunnel, or not, as the state folder says. Where that is not known, all stays as
-    /// it is.
-    fn guard_exit(&self) {
-        match self.guarded_addresses() {
-            Ok(None) => self.exit_guard.open_if_closed(),
-            // The guard has told what went wrong, and tries again.
-            Ok(Some(addresses)) => drop(self.exit_guard.close(&addresses)),
-            Err(error) => {
-                tracing::error!(%error, "whether an exit node is used is not known: leaving traffic as it is")
-            }
-        }
-    }
-
-    /// The mesh addresses, where an exit node is chosen and the tunnel not taken down.
-    fn guarded_addresses(&self) -> Result<Option<Vec<IpNet>>, StateError> {
-        let Some(identity) = Identity::load(&self.state)? else { return Ok(None) };
-        // Of choices that are lost only this much is known.
-        let is_chosen = self
-            .state
-            .sound_choices()
-            .map_or_else(|_| self.exit_guard.is_remembered(), |choices| choices.exit_node.is_some());
-        Ok((is_chosen && !self.state.is_down()?).then_some(identity.addresses))
     }
 
     /// Does what the node wants done, and lets it go where the coordinator says so.

@@ -1,65 +1,106 @@
 //! While an exit node is used: traffic to the internet leaves through the tunnel or not at all. This is the part that says "not at
 //! all": it is set before the exit node is used, stays while the agent is killed, replaced or without a tunnel, and goes only when
-//! the user chooses none, takes the tunnel down or leaves.
+//! the user chooses none, takes the tunnel down or leaves. A start of the machine takes it away, too: `warren guard` sets it before the
+//! network is there.
 //!
 //! Two layers of the kernel, so that nothing opens when another program takes one of them away: policy routing sends what is not
 //! the tunnel's own to a table that knows the tunnel and nothing else, and a filter refuses what would leave by another interface.
 
-mod direct;
+mod called_hosts;
+mod earlier;
 mod filter;
 mod policy_routing;
 mod resolver;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ipnet::IpNet;
+use nix::unistd::getuid;
 
-use self::direct::DirectAddresses;
-use crate::firewall::Table;
+use self::called_hosts::CalledHosts;
+use self::filter::Filter;
+use self::policy_routing::Wanted;
+use crate::firewall::{Table, nft, removal};
 use crate::net::KernelWatch;
-use crate::state::StateFolder;
+use crate::state::{Identity, StateError, StateFolder};
 
-pub(crate) use resolver::DirectResolver;
+pub(crate) use resolver::GuardedResolver;
 
 /// The file that names the table of nft.
-const MARK: &str = "exit-guard";
+const FILE: &str = "exit-guard";
 
 /// All is looked at each so many ticks, for whatever the kernel did not tell of: 10 s, or 40 s where nobody uses the tunnel.
 const LOOK_TICKS: u32 = 40;
 
-/// What the guard works with, shared by the daemon and its HTTP client.
+/// Whether a guard may be on, as far as one may look into the state folder.
+pub(crate) fn is_remembered(state: &StateFolder) -> bool {
+    matches!(state.contains(FILE), Ok(true))
+}
+
+/// The guard of this machine, shared by the daemon and its HTTP client.
 #[derive(Debug, Clone)]
 pub(crate) struct ExitGuard(Arc<Mutex<Guard>>);
 
 #[derive(Debug)]
 struct Guard {
+    state: StateFolder,
     table: Table,
     interface: String,
-    /// The node's mesh addresses, where the guard is on.
-    mesh: Option<Vec<IpNet>>,
+    /// `None` where the guard is off.
+    closed: Option<Closed>,
     /// The hosts that the agent itself calls over TCP: its packets there cannot be told from those of other programs.
-    direct: DirectAddresses,
-    /// Told when somebody changes rules of policy routing; absent where the system tells nothing.
-    watch: Option<KernelWatch>,
+    called: CalledHosts,
+    /// Told when somebody changes rules of policy routing or of nft; none where the system tells nothing.
+    watches: Vec<KernelWatch>,
     ticks: u32,
     trouble: Option<String>,
 }
 
+/// A guard that is on.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Closed {
+    /// The node's mesh addresses.
+    mesh: Vec<IpNet>,
+    /// The default routes that go through the tunnel, while there is one.
+    exits: Vec<IpNet>,
+    /// The other networks that do.
+    routes: Vec<IpNet>,
+    /// TCP connections from outside that are older than the guard.
+    earlier: Vec<(SocketAddr, SocketAddr)>,
+}
+
 impl ExitGuard {
-    /// A guard of which the kernel's state is not known yet; what a former life left stays until the first of [`Self::close`] and
-    /// [`Self::open`].
+    /// A guard of which the kernel's state is not known yet; what a former life left stays until [`Self::follow_choices`].
     pub(crate) fn new(state: &StateFolder, interface: &str) -> Self {
         let guard = Guard {
-            table: Table::new(state, MARK, "warren_exit_", interface),
+            state: state.clone(),
+            table: Table::new(state, FILE, "warren_exit_", interface),
             interface: interface.to_owned(),
-            mesh: None,
-            direct: DirectAddresses::load(state),
-            watch: KernelWatch::of_rules().ok(),
+            closed: None,
+            called: CalledHosts::load(state),
+            watches: [KernelWatch::of_rules(), KernelWatch::of_nft()].into_iter().flatten().collect(),
             ticks: 0,
             trouble: None,
         };
         Self(Arc::new(Mutex::new(guard)))
+    }
+
+    /// Lets traffic to the internet out past the tunnel, or not, as the state folder says. Where that is not known, all stays as it
+    /// is.
+    ///
+    /// # Errors
+    /// What the kernel refuses, in either direction.
+    pub(crate) fn follow_choices(&self) -> Result<(), String> {
+        let mut guard = self.guard();
+        match guard.guarded_addresses() {
+            Ok(None) => guard.open(),
+            Ok(Some(mesh)) => guard.close(mesh),
+            Err(error) => {
+                tracing::error!(%error, "whether an exit node is used is not known: leaving traffic as it is");
+                Ok(())
+            }
+        }
     }
 
     /// Lets nothing out to the internet but through the tunnel of the node with these mesh addresses. Where it is so already, it
@@ -67,56 +108,51 @@ impl ExitGuard {
     ///
     /// # Errors
     /// What the kernel refuses; what it does not is set all the same, and [`Self::tick`] tries the rest again.
-    pub(crate) fn close(&self, mesh: &[IpNet]) -> Result<(), String> {
-        let mut guard = self.guard();
-        guard.mesh = Some(mesh.to_vec());
-        guard.apply()
+    pub(crate) fn close(&self, mesh: Vec<IpNet>) -> Result<(), String> {
+        self.guard().close(mesh)
     }
 
-    /// Takes over the node's mesh addresses, where the guard is on.
-    pub(crate) fn set_mesh(&self, mesh: &[IpNet]) {
+    /// Takes over the tunnel that there is: the node's mesh addresses, the default routes that go through it, and the others. Nothing
+    /// to do where the guard is off.
+    pub(crate) fn set_tunnel(&self, mesh: &[IpNet], exits: Vec<IpNet>, routes: &[IpNet]) {
         let mut guard = self.guard();
-        if guard.mesh.as_ref().is_some_and(|known| known != mesh) {
-            guard.mesh = Some(mesh.to_vec());
+        let Some(closed) = &guard.closed else { return };
+        let earlier = closed.earlier.clone();
+        let wanted = Closed { mesh: mesh.to_vec(), exits, routes: routes.to_vec(), earlier };
+        if *closed != wanted {
+            guard.closed = Some(wanted);
             drop(guard.apply());
         }
     }
 
-    /// Takes all of it away.
-    pub(crate) fn open(&self) {
-        let mut guard = self.guard();
-        (guard.mesh, guard.trouble) = (None, None);
-        policy_routing::remove();
-        guard.table.remove();
+    /// Takes all of it away, where this life or one before set it.
+    ///
+    /// # Errors
+    /// What the kernel refuses; it is remembered that the rest is there.
+    pub(crate) fn open(&self) -> Result<(), String> {
+        self.guard().open()
     }
 
-    /// The same, where this life or one before closed it.
-    pub(crate) fn open_if_closed(&self) {
-        if self.is_remembered() {
-            self.open();
+    /// Sets again what somebody took away, and tries again what failed, from time to time and where rules have changed.
+    pub(crate) fn tick(&self) {
+        let mut guard = self.guard();
+        guard.ticks = guard.ticks.wrapping_add(1);
+        // Each is emptied.
+        let is_told =
+            guard.watches.iter().map(KernelWatch::take_changed).fold(false, |one, other| one | other);
+        if is_told || guard.ticks.is_multiple_of(LOOK_TICKS) {
+            guard.look();
         }
     }
 
-    /// Whether this life or one before closed it, and none has opened it since.
-    pub(crate) fn is_remembered(&self) -> bool {
-        self.guard().table.is_remembered()
+    /// The same, now: interfaces have changed, and one that goes takes its routes along.
+    pub(crate) fn look(&self) {
+        self.guard().look();
     }
 
     /// Whether traffic to the internet leaves through the tunnel or not at all, as far as this life knows.
     pub(crate) fn is_closed(&self) -> bool {
-        self.guard().mesh.is_some()
-    }
-
-    /// Sets again what somebody took away, and tries again what failed.
-    pub(crate) fn tick(&self) {
-        let mut guard = self.guard();
-        guard.ticks = guard.ticks.wrapping_add(1);
-        let is_told = guard.watch.as_ref().is_some_and(KernelWatch::take_changed);
-        let is_due = is_told || guard.ticks.is_multiple_of(LOOK_TICKS);
-        if guard.mesh.is_some() && is_due && !guard.is_whole() {
-            tracing::warn!("what keeps traffic to the exit node was taken away: setting it again");
-            drop(guard.apply());
-        }
+        self.guard().closed.is_some()
     }
 
     /// Why traffic may leave past the exit node; `None` where it may not, or the guard is off.
@@ -124,22 +160,27 @@ impl ExitGuard {
         self.guard().trouble.clone()
     }
 
-    /// Takes down the addresses of a host that the agent calls, and lets its packets there go past the exit node. Done on return.
-    fn learn(&self, host: &str, addresses: &[IpAddr]) {
+    /// The public addresses that are reached past the exit node.
+    pub(crate) fn past_it(&self) -> Vec<IpAddr> {
+        self.guard().called.public()
+    }
+
+    /// Takes down the addresses of a host that the agent calls, and lets packets there go past the exit node. Done on return.
+    pub(crate) fn learn(&self, host: &str, addresses: &[IpAddr]) {
         let mut guard = self.guard();
-        if guard.direct.learn(host, addresses) && guard.mesh.is_some() {
+        if guard.called.learn(host, addresses) && guard.closed.is_some() {
             drop(guard.apply());
         }
     }
 
-    /// Lets packets to this address go past the exit node.
-    pub(crate) fn learn_address(&self, address: IpAddr) {
-        self.learn(&address.to_string(), &[address]);
-    }
-
     /// The addresses that a host had.
     fn known(&self, host: &str) -> Vec<IpAddr> {
-        self.guard().direct.of(host)
+        self.guard().called.of(host)
+    }
+
+    /// Forgets them all: the node is none any more.
+    pub(crate) fn forget_called(&self) {
+        self.guard().called.forget();
     }
 
     fn guard(&self) -> MutexGuard<'_, Guard> {
@@ -148,16 +189,45 @@ impl ExitGuard {
 }
 
 impl Guard {
+    /// The mesh addresses, where an exit node is chosen and the tunnel not taken down.
+    fn guarded_addresses(&self) -> Result<Option<Vec<IpNet>>, StateError> {
+        let Some(identity) = Identity::load(&self.state)? else { return Ok(None) };
+        // Of choices that are lost only this much is known.
+        let is_chosen = self
+            .state
+            .sound_choices()
+            .map_or_else(|_| self.table.remembered().is_some(), |choices| choices.exit_node.is_some());
+        Ok((is_chosen && !self.state.is_down()?).then_some(identity.addresses))
+    }
+
+    fn close(&mut self, mesh: Vec<IpNet>) -> Result<(), String> {
+        self.closed = Some(match self.closed.take() {
+            Some(closed) => Closed { mesh, ..closed },
+            None => Closed { mesh, earlier: earlier::connections(), ..Closed::default() },
+        });
+        self.apply()
+    }
+
+    fn open(&mut self) -> Result<(), String> {
+        if self.closed.is_none() && self.table.remembered().is_none() {
+            return Ok(());
+        }
+        (self.closed, self.trouble) = (None, None);
+        let routed = policy_routing::remove(&self.interface);
+        let table = self.table.remembered().unwrap_or_else(|| self.table.name().to_owned());
+        let filtered = nft(&removal(&table));
+        // There is none where the kernel has no tables for ARP.
+        let _ = nft(&filter::arp_removal(&table));
+        let opened = routed.and(filtered);
+        if opened.is_ok() {
+            self.table.forget();
+        }
+        opened.map_err(|why| format!("what keeps traffic to the exit node is still there: {why}"))
+    }
+
     fn apply(&mut self) -> Result<(), String> {
-        let Some(mesh) = &self.mesh else { return Ok(()) };
-        let direct = self.direct.public();
-        let rules = filter::rules(self.table.name(), &self.interface, mesh, &direct);
-        self.table.remove_other();
-        policy_routing::heed_marks();
-        let filtered = self.table.load(&rules);
-        // Each without the other, where one is refused.
-        let routed = policy_routing::set(&direct);
-        let applied = filtered.and(routed);
+        let Some(closed) = &self.closed else { return Ok(()) };
+        let applied = self.set(closed);
         if let Err(why) = &applied
             && self.trouble.as_ref() != Some(why)
         {
@@ -167,7 +237,49 @@ impl Guard {
         applied
     }
 
-    fn is_whole(&self) -> bool {
-        self.trouble.is_none() && self.table.is_there() && policy_routing::is_there()
+    fn set(&self, closed: &Closed) -> Result<(), String> {
+        let called = self.called.public();
+        let filter = Filter {
+            table: self.table.name(),
+            interface: &self.interface,
+            mesh: &closed.mesh,
+            called: &called,
+            uid: getuid().as_raw(),
+            earlier: &closed.earlier,
+        };
+        if let Some(other) = self.table.remembered().filter(|name| name != self.table.name()) {
+            nft(&removal(&other))?;
+            let _ = nft(&filter::arp_removal(&other));
+        }
+        // Before anything is set: it is what is taken away by.
+        self.table.remember()?;
+        policy_routing::heed_marks();
+        // Each without the other, where one is refused.
+        let filtered = nft(&filter.rules());
+        if let Err(why) = nft(&filter.arp_rules()) {
+            tracing::warn!(why, "a gateway with a public address may not find this machine any more");
+        }
+        filtered.and(policy_routing::set(&self.wanted(closed)))
+    }
+
+    fn look(&mut self) {
+        let Some(closed) = &self.closed else { return };
+        let is_whole = self.trouble.is_none()
+            && filter::is_whole(&self.table.listing())
+            && policy_routing::is_there(&self.wanted(closed));
+        if !is_whole {
+            tracing::warn!("what keeps traffic to the exit node is not as it should be: setting it again");
+            drop(self.apply());
+        }
+    }
+
+    fn wanted(&self, closed: &Closed) -> Wanted {
+        Wanted {
+            interface: self.interface.clone(),
+            exits: closed.exits.clone(),
+            inside: [closed.mesh.as_slice(), &closed.routes].concat(),
+            called: self.called.public(),
+            uid: getuid().as_raw(),
+        }
     }
 }

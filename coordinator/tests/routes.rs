@@ -148,6 +148,9 @@ fn what_no_node_may_route_to_is_refused_with_a_sentence() {
         approve(&fixture, &router, &format!("10.{third}.0.0/16"), 1).unwrap();
     }
     assert!(matches!(approve(&fixture, &router, LAN, 1), Err(ResourceError::Invalid { .. })));
+    for exit in ["0.0.0.0/0", "::/0"] {
+        approve(&fixture, &router, exit, 1).unwrap();
+    }
     assert!(approve(&fixture, &router, "10.0.0.0/16", 2).is_ok(), "another priority is no further route");
 }
 

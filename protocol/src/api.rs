@@ -32,8 +32,8 @@ pub use report::{
     may_be_relay_address,
 };
 pub use route::{
-    DEFAULT_ROUTES, InvalidRoute, ROUTE_PRIORITY_DEFAULT, ROUTES_MAX, Route, check_route, is_default,
-    local_ranges, overlap,
+    DEFAULT_ROUTES, GLOBAL_UNICAST_V6, InvalidRoute, ROUTE_PRIORITY_DEFAULT, ROUTES_MAX, Route, are_too_many,
+    check_route, is_default, local_ranges, overlap,
 };
 pub use servers_seen::{RELAYS_SEEN_MAX, RelaySeen, STUN_SERVERS_ASKED_MAX, ServersSeen, StunServerSeen};
 pub use zone::{InvalidZone, ZONE_SUFFIX, Zone};

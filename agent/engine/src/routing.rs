@@ -60,11 +60,13 @@ impl Routing {
         if self.settings.can_forward { &self.settings.advertised } else { &[] }
     }
 
-    /// The networks behind this node that it offers and may; of an exit node, what that carries.
+    /// The networks behind this node that it offers and may; of an exit node, what that carries, and none that the machine is
+    /// attached to.
     pub(crate) fn forwarded(&self, map: &NetworkMap) -> Vec<IpNet> {
+        let inside = [map.own.addresses.as_slice(), &self.settings.attached].concat();
         let is_advertised = |route: &&Route| self.settings.advertised.contains(&route.prefix);
         let approved = map.own.routes.iter().filter(is_advertised);
-        approved.flat_map(|route| prefixes::carried(route.prefix, &map.own.addresses)).collect()
+        approved.flat_map(|route| prefixes::carried(route.prefix, &inside)).collect()
     }
 
     /// Takes over which networks there are.

@@ -41,11 +41,13 @@ fn without_daemon(context: &Context, force: bool) -> Result<DoneAnswer, Failure>
     let _join_lock = folder.lock("join.lock")?;
     // Again: only under the locks it is sure to stay the same.
     let Some(identity) = Identity::load(&folder)? else { return Err(Failure::not_enrolled()) };
-    let client = CoordinatorClient::new(identity.coordinator, Some(identity.token))?;
+    let exit_guard = ExitGuard::new(&folder, &context.global.interface);
+    let client = CoordinatorClient::of_node(&identity, &exit_guard)?;
     let outcome = super::runtime()?.block_on(client.delete_node());
     let verdict = departure::judge(outcome, force)?;
     Identity::forget(&folder)?;
-    ExitGuard::new(&folder, &context.global.interface).open_if_closed();
+    exit_guard.forget_called();
+    exit_guard.open().map_err(|why| Failure::new(Code::Failed, format!("left; {why}")))?;
     let state_dir = folder.path().display().to_string();
     Ok(DoneAnswer { version: env!("CARGO_PKG_VERSION").to_owned(), verdict, state_dir })
 }

@@ -7,7 +7,8 @@ use super::Context;
 use crate::control::Request;
 use crate::control::answer::DoneAnswer;
 use crate::exit::{Code, Failure};
-use crate::state::{ChoiceChange, ExitChoice};
+use crate::exit_guard::ExitGuard;
+use crate::state::{ChoiceChange, ExitChoice, Identity, StateFolder};
 
 #[derive(Debug, Args)]
 pub(super) struct SetArgs {
@@ -43,6 +44,32 @@ pub(super) fn run(context: &Context, args: SetArgs) -> Result<(), Failure> {
     if change == ChoiceChange::default() {
         return Err(Failure::new(Code::Usage, "nothing to set: `warren set --help` shows what there is"));
     }
-    let done: DoneAnswer = context.call(&Request::Set(change))?;
+    let is_way_out = change == no_exit_node();
+    let done = match context.call(&Request::Set(change)) {
+        // Nothing leaves for the internet meanwhile, maybe not even what would bring the agent back.
+        Err(failure) if failure.code == Code::NotRunning && is_way_out => without_daemon(context),
+        outcome => outcome,
+    }?;
     context.terminal.done(&done)
+}
+
+fn no_exit_node() -> ChoiceChange {
+    ChoiceChange { exit_node: Some(ExitChoice::None), ..ChoiceChange::default() }
+}
+
+fn without_daemon(context: &Context) -> Result<DoneAnswer, Failure> {
+    let folder = StateFolder::new(&context.global.state_dir);
+    if Identity::load(&folder)?.is_none() {
+        return Err(Failure::not_enrolled());
+    }
+    let _lock = folder.lock("agent.lock")?;
+    // What else was chosen is lost where the file is damaged, as it was for the agent.
+    folder.set_choices(&folder.choices().with(no_exit_node(), None)?)?;
+    let guard = ExitGuard::new(&folder, &context.global.interface);
+    guard.follow_choices().map_err(|why| Failure::new(Code::Failed, why))?;
+    Ok(DoneAnswer {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        verdict: "chosen; the agent does not run".to_owned(),
+        state_dir: folder.path().display().to_string(),
+    })
 }

@@ -127,12 +127,16 @@ pub(super) fn names(names: &NamesAnswer) -> String {
 
 /// The node that traffic to the internet goes through.
 pub(super) fn exit_node(exit_node: &ExitNodeAnswer) -> String {
-    let ExitNodeAnswer { name, routes, why } = exit_node;
-    let families: Vec<_> = routes.iter().map(family).collect();
-    match why {
-        Some(why) => format!("{name}: {why}"),
-        None => format!("{name}, for {}", list(&families)),
-    }
+    let ExitNodeAnswer { name, routes, blocked, leaking, .. } = exit_node;
+    let has = |is_ipv6: bool| routes.iter().any(|route| route.addr().is_ipv6() == is_ipv6);
+    let state = match (blocked, has(false), has(true)) {
+        (Some(why), _, _) => why,
+        (None, true, true) => "for IPv4 and IPv6",
+        (None, true, false) => "for IPv4; IPv6 does not leave",
+        (None, false, _) => "for IPv6; IPv4 does not leave",
+    };
+    let leak = leaking.as_ref().map(|why| format!("; {why}")).unwrap_or_default();
+    format!("{}, {state}{leak}", name.as_deref().unwrap_or("unknown"))
 }
 
 const fn family(prefix: &IpNet) -> &'static str {

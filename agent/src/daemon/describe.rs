@@ -14,8 +14,8 @@ use protocol::key::PublicKey;
 use tunnel::{Counts, PeerStats};
 
 use crate::control::answer::{
-    CandidateAnswer, CoordinatorAnswer, OwnAnswer, OwnCandidate, OwnRelayAnswer, PathAnswer, PeerAnswer,
-    PortMappingAnswer, State, StatusAnswer, WhyAnswer,
+    CandidateAnswer, CoordinatorAnswer, ExitNodeAnswer, OwnAnswer, OwnCandidate, OwnRelayAnswer, PathAnswer,
+    PeerAnswer, PortMappingAnswer, State, StatusAnswer, WhyAnswer,
 };
 use crate::exit::{Code, Failure};
 use crate::net;
@@ -24,6 +24,8 @@ use crate::state::Identity;
 
 use super::node::Node;
 use super::verdict;
+
+pub(crate) use routes::exit_node_down;
 
 /// The program's version, as every answer names it.
 pub(crate) fn version() -> String {
@@ -63,7 +65,7 @@ pub(crate) fn status(node: &Node) -> StatusAnswer {
     }
     StatusAnswer {
         version: version(),
-        verdict: verdict::of_node(&peers, connection, standing, (trouble, exit_node.as_ref())),
+        verdict: verdict::of_node(&peers, connection, standing, trouble, exit_node.as_ref()),
         state: if trouble.is_some() { State::Failing } else { State::Up },
         own,
         coordinator: CoordinatorAnswer {
@@ -134,17 +136,13 @@ pub(crate) fn status_down(
     identity: &Identity,
     interface: &str,
     deleted: Option<&str>,
-    is_exit_guarded: bool,
+    exit_node: Option<ExitNodeAnswer>,
 ) -> StatusAnswer {
     let (state, mut verdict) = match deleted {
         None => (State::Down, "down: run `warren up` to connect".to_owned()),
         Some(why) => (State::Deleted, format!("deleted: {why}")),
     };
-    if is_exit_guarded {
-        verdict.push_str(
-            "; nothing leaves for the internet until `warren leave` or `warren set --no-exit-node`",
-        );
-    }
+    verdict::add_exit_node(&mut verdict, exit_node.as_ref());
     StatusAnswer {
         version: version(),
         verdict,
@@ -157,7 +155,7 @@ pub(crate) fn status_down(
             error: None,
         },
         routes: Vec::new(),
-        exit_node: None,
+        exit_node,
         exit_nodes: Vec::new(),
         relays: Vec::new(),
         peers: Vec::new(),

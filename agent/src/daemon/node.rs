@@ -113,7 +113,8 @@ impl Node {
     pub(crate) fn start(
         identity: Identity,
         state: StateFolder,
-        (options, exit_guard): (&Options, &ExitGuard),
+        options: &Options,
+        exit_guard: &ExitGuard,
         clock: Clock,
     ) -> Result<Self, Failure> {
         let opener = TunInterface::new(&options.interface).map_err(|error| failure(&error))?;

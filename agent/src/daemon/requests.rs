@@ -79,19 +79,21 @@ impl Daemon {
             return Err(error.into());
         }
         self.standing = Standing::NotEnrolled;
-        self.guard_exit();
-        Ok(())
+        self.exit_guard.forget_called();
+        self.exit_guard.open().map_err(|why| Failure::new(Code::Failed, format!("left; {why}")))
     }
 
     fn status(&self) -> Result<Value, Failure> {
-        let (interface, is_guarded) = (&self.options.interface, self.exit_guard.is_closed());
+        let down = |identity, why| {
+            let chosen = self.state.choices().exit_node;
+            let exit_node = describe::exit_node_down(&self.exit_guard, chosen.as_ref());
+            describe::status_down(identity, &self.options.interface, why, exit_node)
+        };
         let answer = match &self.standing {
             Standing::NotEnrolled => return Err(Failure::not_enrolled()),
             Standing::Up(node) => describe::status(node),
-            Standing::Down(identity) => describe::status_down(identity, interface, None, is_guarded),
-            Standing::Deleted(identity, why) => {
-                describe::status_down(identity, interface, Some(why), is_guarded)
-            }
+            Standing::Down(identity) => down(identity, None),
+            Standing::Deleted(identity, why) => down(identity, Some(why)),
         };
         value(&answer)
     }
@@ -158,6 +160,8 @@ impl Daemon {
         if is_up == down {
             self.become_anew().await?;
         }
+        // Whatever the standing is, such as that of a node that was deleted.
+        self.exit_guard.follow_choices().map_err(|why| Failure::new(Code::Failed, why))?;
         self.done(if down {
             "the tunnel is down and stays down until `warren up`"
         } else {

@@ -31,11 +31,11 @@ impl Standing {
     pub(crate) fn up(
         identity: Identity,
         state: &StateFolder,
-        (options, exit_guard): (&Options, &ExitGuard),
+        options: &Options,
+        exit_guard: &ExitGuard,
         clock: Clock,
     ) -> Result<Self, Failure> {
-        Node::start(identity, state.clone(), (options, exit_guard), clock)
-            .map(|node| Self::Up(Box::new(node)))
+        Node::start(identity, state.clone(), options, exit_guard, clock).map(|node| Self::Up(Box::new(node)))
     }
 
     /// The identity, where the machine has one.

@@ -11,7 +11,8 @@ pub(crate) fn of_node(
     peers: &[PeerAnswer],
     connection: &Connection,
     standing: Standing,
-    (trouble, exit_node): (Option<&str>, Option<&ExitNodeAnswer>),
+    trouble: Option<&str>,
+    exit_node: Option<&ExitNodeAnswer>,
 ) -> String {
     if let Some(trouble) = trouble {
         return format!("failing: {trouble}");
@@ -34,10 +35,19 @@ pub(crate) fn of_node(
     if let Some(why) = &connection.refusal {
         verdict.push_str(&format!("; the coordinator's map is refused ({why})"));
     }
-    if let Some(ExitNodeAnswer { name, why: Some(why), .. }) = exit_node {
-        verdict.push_str(&format!("; exit node {name}: {why}"));
+    if connection.is_open
+        && let Some(why) = &connection.error
+    {
+        verdict.push_str(&format!("; the coordinator takes no reports ({why})"));
     }
+    add_exit_node(&mut verdict, exit_node);
     verdict
+}
+
+/// What is wrong with the exit node that is used, where something is.
+pub(crate) fn add_exit_node(verdict: &mut String, exit_node: Option<&ExitNodeAnswer>) {
+    let told = exit_node.into_iter().flat_map(|exit_node| exit_node.leaking.iter().chain(&exit_node.blocked));
+    told.for_each(|why| verdict.push_str(&format!("; {why}")));
 }
 
 /// Why a node sees no peers whatever their paths.
@@ -137,7 +147,7 @@ mod tests {
         let (direct, relay) = (peer(PathKind::Direct, true), peer(PathKind::Relay, true));
         let peers = [direct.clone(), direct.clone(), direct, relay];
         let expected = "connected: 4 of 4 peers reachable, 3 direct, 1 through relay main";
-        assert_eq!(of_node(&peers, &open(), Standing::Admitted, (None, None)), expected);
+        assert_eq!(of_node(&peers, &open(), Standing::Admitted, None, None), expected);
     }
 
     #[test]
@@ -145,28 +155,28 @@ mod tests {
         let direct = peer(PathKind::Direct, true);
         let offline = [direct.clone(), peer(PathKind::None, false)];
         assert_eq!(
-            of_node(&offline, &open(), Standing::Admitted, (None, None)),
+            of_node(&offline, &open(), Standing::Admitted, None, None),
             "connected: 1 of 2 peers reachable, 1 direct, 1 offline"
         );
         let unreached = [direct, peer(PathKind::None, true)];
         assert!(
-            of_node(&unreached, &open(), Standing::Admitted, (None, None))
+            of_node(&unreached, &open(), Standing::Admitted, None, None)
                 .starts_with("partly connected: 1 of 2 peers")
         );
         assert!(
-            of_node(&unreached[1..], &open(), Standing::Admitted, (None, None))
+            of_node(&unreached[1..], &open(), Standing::Admitted, None, None)
                 .starts_with("not connected: 0 of 1 peers")
         );
     }
 
     #[test]
     fn trouble_and_a_missing_coordinator_are_told() {
-        assert_eq!(of_node(&[], &open(), Standing::Admitted, (Some("no TUN"), None)), "failing: no TUN");
+        assert_eq!(of_node(&[], &open(), Standing::Admitted, Some("no TUN"), None), "failing: no TUN");
         let lost = Connection { error: Some("closed".into()), ..Connection::default() };
-        let verdict = of_node(&[peer(PathKind::Direct, true)], &lost, Standing::Admitted, (None, None));
+        let verdict = of_node(&[peer(PathKind::Direct, true)], &lost, Standing::Admitted, None, None);
         assert_eq!(verdict, "connected: 1 of 1 peers reachable, 1 direct; without the coordinator (closed)");
         let refused = Connection { refusal: Some("signed by another key".into()), ..open() };
-        let verdict = of_node(&[peer(PathKind::Direct, true)], &refused, Standing::Admitted, (None, None));
+        let verdict = of_node(&[peer(PathKind::Direct, true)], &refused, Standing::Admitted, None, None);
         assert!(
             verdict.ends_with("1 direct; the coordinator's map is refused (signed by another key)"),
             "{verdict}"
@@ -175,7 +185,7 @@ mod tests {
 
     #[test]
     fn a_node_that_is_not_part_of_its_network_hears_why() {
-        let verdict = |standing| of_node(&[], &open(), standing, (None, None));
+        let verdict = |standing| of_node(&[], &open(), standing, None, None);
         assert!(verdict(Standing::Waiting).starts_with("waiting: "));
         assert!(verdict(Standing::Disabled).starts_with("disabled: "));
         assert!(verdict(Standing::Expired).starts_with("expired: "));

@@ -1,31 +1,48 @@
-//! Policy routing by the program `ip` (ip-rule(8)): what does not carry the tunnel's mark is looked up in a table that has the
-//! tunnel's default route while there is a tunnel, and the answer "unreachable" always. Local ranges, the hosts that the agent calls and
-//! the machine's gateways are thrown out of that table again and go as the main one says; gateways, because the kernel answers
-//! their ARP requests only where it finds a way back to them.
+//! Policy routing by the program `ip` (ip-rule(8)), in this order: addresses that an exit node does not carry, networks that are reached
+//! through the tunnel anyway and hosts that the agent calls go as the main table says; what does not carry the tunnel's mark is
+//! looked up in a table that has the tunnel's default route while there is a tunnel; and what is not found there is unreachable.
 //!
-//! No route of the main table counts for the internet, however long its prefix: one that a DHCP server gave would lead past the
-//! exit node (CVE-2024-3661).
+//! No other route of the main table counts for the internet, however long its prefix: one that a DHCP server gave would lead past
+//! the exit node (CVE-2024-3661). The last step is a rule and no route, because a socket that is bound to an interface makes the
+//! kernel pass over routes of others.
 
 use std::io::Write;
 use std::net::IpAddr;
 use std::process::{Command, Stdio};
 
-use protocol::api::local_ranges;
-use tunnel::{EXIT_TABLE, TUNNEL_MARK};
+use ipnet::IpNet;
+use protocol::api::{DEFAULT_ROUTES, GLOBAL_UNICAST_V6, local_ranges};
+use tunnel::{MARK_MASK, TUNNEL_MARK};
 
-/// Where our rule stands: after the kernel's local table (0), before the main one (32766) and what usual programs add.
-const PRIORITY: u32 = 5_200;
+use crate::net::interface_index;
 
-/// The least preferred of all, so that the tunnel's route comes first.
-const UNREACHABLE_METRIC: u32 = u32::MAX - 16_777_216;
+/// The kernel's routing table: a number that no usual program takes (`W`; 253 to 255 are the kernel's).
+const EXIT_TABLE: u8 = 87;
 
-/// A rule that was added twice, by whomever, is removed so often at most.
-const REMOVALS_MAX: usize = 8;
+/// Where our rules stand: after the kernel's local table (0), before the main one (32766) and what usual programs add.
+const AS_MAIN: u32 = 5_201;
+const INTO_TUNNEL: u32 = 5_202;
+const UNREACHABLE: u32 = 5_203;
 
 /// The kernel's switches that make it heed marks: in the check of a packet's way back, and for what a TCP connection that was
 /// accepted sends, which is looked up before a filter sees it. They stay on: without marks they do nothing.
 const SWITCHES: [&str; 2] =
     ["/proc/sys/net/ipv4/conf/all/src_valid_mark", "/proc/sys/net/ipv4/tcp_fwmark_accept"];
+
+/// What is to be so.
+#[derive(Debug)]
+pub(super) struct Wanted {
+    /// The tunnel's interface, which need not be there.
+    pub(super) interface: String,
+    /// The default routes that go through it.
+    pub(super) exits: Vec<IpNet>,
+    /// The other networks that do.
+    pub(super) inside: Vec<IpNet>,
+    /// The hosts that the agent calls over TCP.
+    pub(super) called: Vec<IpAddr>,
+    /// The user that the agent runs as.
+    pub(super) uid: u32,
+}
 
 /// Turns the switches on. Where that fails, some answers do not leave; nothing that should not does.
 pub(super) fn heed_marks() {
@@ -37,31 +54,66 @@ pub(super) fn heed_marks() {
     }
 }
 
-/// Sets routes and rules, with these hosts past the exit node.
-pub(super) fn set(direct: &[IpAddr]) -> Result<(), String> {
+/// Sets rules and routes: what is missing first, then what is there from before goes.
+pub(super) fn set(wanted: &Wanted) -> Result<(), String> {
     families().into_iter().try_for_each(|family| {
-        family.run(&family.routes(&[direct, &family.gateways()].concat()))?;
-        if family.has_rule() { Ok(()) } else { family.run(&family.rule("add")) }
+        let (there, rules) = (family.ours()?, family.rules(wanted));
+        let missing = rules.iter().filter(|rule| !there.contains(rule)).map(|rule| rule.command("add"));
+        family.run(&missing.collect::<String>())?;
+        let stale = there.iter().filter(|rule| !rules.contains(rule)).map(|rule| rule.command("del"));
+        family.run(&stale.collect::<String>())?;
+        let exit = family.exit(wanted).map(|exit| format!("route replace {exit}\n"));
+        family.run(&exit.unwrap_or_default())
     })
 }
 
 /// Whether they are there.
-pub(super) fn is_there() -> bool {
-    families().into_iter().all(|family| family.has_rule() && family.has_routes())
+pub(super) fn is_there(wanted: &Wanted) -> bool {
+    families().into_iter().all(|family| {
+        family.ours().is_ok_and(|there| family.rules(wanted).iter().all(|rule| there.contains(rule)))
+            && (family.exit(wanted).is_none() || family.has_exit(&wanted.interface))
+    })
 }
 
 /// Takes them away.
-pub(super) fn remove() {
-    for family in families() {
-        for _ in 0..REMOVALS_MAX {
-            if !family.has_rule() || family.run(&family.rule("del")).is_err() {
-                break;
-            }
+pub(super) fn remove(interface: &str) -> Result<(), String> {
+    families().into_iter().try_for_each(|family| {
+        family.run(&family.ours()?.iter().map(|rule| rule.command("del")).collect::<String>())?;
+        // Without an interface there is no route by it.
+        match interface_index(interface) {
+            Some(_) => family.run(&format!("route flush table {EXIT_TABLE} dev {interface}\n")),
+            None => Ok(()),
         }
-        if let Err(why) = family.run(&format!("route flush table {EXIT_TABLE}\n")) {
-            tracing::warn!(why, "routes of the exit node stay behind, and mean nothing without a rule");
-        }
+    })
+}
+
+/// A rule of policy routing, as `ip rule show` has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Rule {
+    priority: u32,
+    text: String,
+}
+
+impl Rule {
+    /// Of a line of `ip rule show`, where the rule is one of ours.
+    fn read(line: &str) -> Option<Self> {
+        let (priority, text) = line.split_once(':')?;
+        let (priority, text) = (priority.parse().ok()?, text.trim());
+        let is_ours = match priority {
+            AS_MAIN => text.starts_with("from all to ") && text.ends_with(" lookup main"),
+            INTO_TUNNEL | UNREACHABLE => text.contains(&mark()),
+            _ => false,
+        };
+        is_ours.then(|| Self { priority, text: text.to_owned() })
     }
+
+    fn command(&self, verb: &str) -> String {
+        format!("rule {verb} priority {} {}\n", self.priority, self.text)
+    }
+}
+
+fn mark() -> String {
+    format!("fwmark {TUNNEL_MARK:#x}/{MARK_MASK:#x}")
 }
 
 /// One family of addresses.
@@ -70,10 +122,9 @@ struct Family {
     is_ipv6: bool,
 }
 
-/// Those that this machine has; one that is switched off has no routes to leave by.
+/// Those that the kernel has.
 fn families() -> Vec<Family> {
-    let switch = std::fs::read_to_string("/proc/sys/net/ipv6/conf/all/disable_ipv6");
-    let has_ipv6 = switch.is_ok_and(|text| text.trim() == "0");
+    let has_ipv6 = std::fs::exists("/proc/sys/net/ipv6").unwrap_or(true);
     [false, true]
         .into_iter()
         .filter(|is_ipv6| !is_ipv6 || has_ipv6)
@@ -82,36 +133,44 @@ fn families() -> Vec<Family> {
 }
 
 impl Family {
-    fn routes(self, thrown: &[IpAddr]) -> String {
-        let thrown = thrown.iter().filter(|address| address.is_ipv6() == self.is_ipv6);
-        let thrown = local_ranges(self.is_ipv6).chain(thrown.map(|address| (*address).into()));
-        let thrown = thrown.map(|net| format!("route replace throw {net} table {EXIT_TABLE}\n"));
-        format!(
-            "route flush table {EXIT_TABLE} type throw\n{}\
-             route replace unreachable default table {EXIT_TABLE} metric {UNREACHABLE_METRIC}\n",
-            thrown.collect::<String>()
-        )
+    fn rules(self, wanted: &Wanted) -> Vec<Rule> {
+        let inside =
+            wanted.inside.iter().map(IpNet::trunc).filter(|net| net.addr().is_ipv6() == self.is_ipv6);
+        let mut networks: Vec<IpNet> = local_ranges(self.is_ipv6).chain(inside).collect();
+        networks.sort_unstable();
+        networks.dedup();
+        let networks = networks.iter().map(|net| format!("from all to {} lookup main", shown(*net)));
+        let uid = wanted.uid;
+        let called = wanted.called.iter().filter(|address| address.is_ipv6() == self.is_ipv6);
+        let called = called
+            .map(|address| format!("from all to {address} uidrange {uid}-{uid} ipproto tcp lookup main"));
+        let as_main = networks.chain(called).map(|text| Rule { priority: AS_MAIN, text });
+        let mark = mark();
+        as_main
+            .chain([
+                Rule { priority: INTO_TUNNEL, text: format!("not from all {mark} lookup {EXIT_TABLE}") },
+                Rule { priority: UNREACHABLE, text: format!("not from all {mark} unreachable") },
+            ])
+            .collect()
     }
 
-    fn rule(self, verb: &str) -> String {
-        format!("rule {verb} not fwmark {TUNNEL_MARK:#x} table {EXIT_TABLE} priority {PRIORITY}\n")
+    /// Our rules that are there.
+    fn ours(self) -> Result<Vec<Rule>, String> {
+        Ok(self.tell(&["rule", "show"])?.lines().filter_map(Rule::read).collect())
     }
 
-    fn has_rule(self) -> bool {
-        let start = format!("{PRIORITY}:");
-        self.tell(&["rule", "show"]).lines().any(|line| line.starts_with(&start))
+    /// The tunnel's route, where this family has one and the interface is there: it goes with the interface.
+    fn exit(self, wanted: &Wanted) -> Option<String> {
+        let is_used = wanted.exits.iter().any(|exit| exit.addr().is_ipv6() == self.is_ipv6);
+        let is_there = interface_index(&wanted.interface).is_some();
+        // What an exit node of IPv6 does not carry is better unreachable at once than lost in the tunnel.
+        let range = if self.is_ipv6 { GLOBAL_UNICAST_V6 } else { DEFAULT_ROUTES[0] };
+        (is_used && is_there).then(|| format!("{range} dev {} table {EXIT_TABLE}", wanted.interface))
     }
 
-    fn has_routes(self) -> bool {
-        let routes = self.tell(&["route", "show", "table", &EXIT_TABLE.to_string()]);
-        let mut gateways = self.gateways().into_iter();
-        routes.contains("unreachable default")
-            && gateways.all(|gateway| routes.contains(&format!("throw {gateway} ")))
-    }
-
-    /// The next hops of the main table's default routes.
-    fn gateways(self) -> Vec<IpAddr> {
-        gateways(&self.tell(&["route", "show", "default"]))
+    fn has_exit(self, interface: &str) -> bool {
+        let routes = self.tell(&["route", "show", "table", &EXIT_TABLE.to_string(), "dev", interface]);
+        routes.is_ok_and(|routes| !routes.trim().is_empty())
     }
 
     const fn flag(self) -> &'static str {
@@ -120,9 +179,21 @@ impl Family {
 
     /// Runs `ip` on a script; the first refusal ends it.
     fn run(self, script: &str) -> Result<(), String> {
+        if script.is_empty() {
+            return Ok(());
+        }
+        self.ip(&["-batch", "-"], script).map(drop)
+    }
+
+    /// What `ip` tells.
+    fn tell(self, arguments: &[&str]) -> Result<String, String> {
+        self.ip(arguments, "")
+    }
+
+    fn ip(self, arguments: &[&str], input: &str) -> Result<String, String> {
         let mut command = Command::new("ip");
-        command.args([self.flag(), "-batch", "-"]);
-        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+        command.arg(self.flag()).args(arguments);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(|error| {
             if error.kind() == std::io::ErrorKind::NotFound {
                 "the program `ip` is missing: install iproute2".to_owned()
@@ -130,56 +201,78 @@ impl Family {
                 format!("cannot run `ip`: {error}")
             }
         })?;
-        if let Some(mut input) = child.stdin.take() {
+        if let Some(mut stdin) = child.stdin.take() {
             // One that ends without reading says why below.
-            let _ = input.write_all(script.as_bytes());
+            let _ = stdin.write_all(input.as_bytes());
         }
         let output = child.wait_with_output().map_err(|error| format!("cannot wait for `ip`: {error}"))?;
         if output.status.success() {
-            return Ok(());
+            return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
         }
         let said = String::from_utf8_lossy(&output.stderr);
         Err(format!("`ip {}` refuses: {}", self.flag(), said.lines().next().unwrap_or_default().trim()))
     }
-
-    /// What `ip` tells; nothing where it fails.
-    fn tell(self, arguments: &[&str]) -> String {
-        let output = Command::new("ip").arg(self.flag()).args(arguments).stdin(Stdio::null()).output();
-        output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default()
-    }
 }
 
-/// The next hops out of `ip route show`.
-fn gateways(routes: &str) -> Vec<IpAddr> {
-    let words: Vec<&str> = routes.split_whitespace().collect();
-    let next = words.windows(2).filter(|pair| pair[0] == "via").filter_map(|pair| pair[1].parse().ok());
-    next.collect()
+/// A network as `ip` shows it: a host without its length.
+fn shown(net: IpNet) -> String {
+    if net.prefix_len() == net.max_prefix_len() { net.addr().to_string() } else { net.to_string() }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn local_ranges_and_called_hosts_are_thrown_out_and_the_rest_is_unreachable_without_a_tunnel() {
-        let direct = ["203.0.113.7", "2001:db8::7"].map(|text| text.parse().unwrap());
-        let text = Family { is_ipv6: false }.routes(&direct);
-        for line in [
-            "route flush table 87 type throw\n",
-            "route replace throw 192.168.0.0/16 table 87\n",
-            "route replace throw 203.0.113.7/32 table 87\n",
-            "route replace unreachable default table 87 metric 4278190079\n",
-        ] {
-            assert!(text.contains(line), "{text}");
-        }
-        assert!(!text.contains("2001:db8") && !text.contains("0.0.0.0/0"), "{text}");
-        assert!(Family { is_ipv6: true }.routes(&direct).contains("throw 2001:db8::7/128 table 87\n"));
+    const V4: Family = Family { is_ipv6: false };
+    const V6: Family = Family { is_ipv6: true };
+
+    fn wanted() -> Wanted {
+        let called = ["203.0.113.7", "2001:db8::7"].map(|text| text.parse().unwrap()).to_vec();
+        let inside = ["100.92.0.7/16", "198.51.100.0/24"].map(|text| text.parse().unwrap()).to_vec();
+        Wanted { interface: "lo".to_owned(), exits: vec![DEFAULT_ROUTES[0]], inside, called, uid: 0 }
+    }
+
+    fn commands(family: Family) -> String {
+        family.rules(&wanted()).iter().map(|rule| rule.command("add")).collect()
     }
 
     #[test]
-    fn gateways_are_read_out_of_what_ip_tells() {
-        let told = "default via 192.0.2.1 dev eth0 proto dhcp metric 100 \ndefault dev ppp0 scope link\n\
-                    default metric 7 \n\tnexthop via 10.0.0.1 dev a weight 1 \n\tnexthop via inet6 fe80::1 dev b\n";
-        assert_eq!(gateways(told), ["192.0.2.1", "10.0.0.1"].map(|text| text.parse::<IpAddr>().unwrap()));
+    fn local_ranges_and_called_hosts_go_as_before_and_the_rest_into_the_tunnel_or_nowhere() {
+        let text = commands(V4);
+        for line in [
+            "rule add priority 5201 from all to 192.168.0.0/16 lookup main\n",
+            "rule add priority 5201 from all to 198.51.100.0/24 lookup main\n",
+            "rule add priority 5201 from all to 203.0.113.7 uidrange 0-0 ipproto tcp lookup main\n",
+            "rule add priority 5202 not from all fwmark 0x57000000/0xff000000 lookup 87\n",
+            "rule add priority 5203 not from all fwmark 0x57000000/0xff000000 unreachable\n",
+        ] {
+            assert_eq!(text.matches(line).count(), 1, "{line}{text}");
+        }
+        assert!(!text.contains("2001:db8") && commands(V6).contains("to 2001:db8::7 uidrange"), "{text}");
+    }
+
+    #[test]
+    fn our_rules_are_told_from_those_of_others_at_the_same_place() {
+        for rule in V4.rules(&wanted()).into_iter().chain(V6.rules(&wanted())) {
+            assert_eq!(Rule::read(&format!("{}:\t{}", rule.priority, rule.text)), Some(rule));
+        }
+        for line in [
+            "0:\tfrom all lookup local",
+            "5201:\tfrom 10.0.0.9 lookup 100",
+            "5202:\tfrom all fwmark 0x1 lookup 87",
+            "5210:\tfrom all to 192.168.0.0/16 lookup main",
+            "32766:\tfrom all lookup main",
+            "",
+        ] {
+            assert_eq!(Rule::read(line), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn the_tunnels_route_is_there_for_families_that_go_through_it_while_there_is_a_tunnel() {
+        assert_eq!(V4.exit(&wanted()), Some("0.0.0.0/0 dev lo table 87".to_owned()));
+        assert_eq!(V6.exit(&wanted()), None);
+        let gone = Wanted { interface: "no-such".to_owned(), ..wanted() };
+        assert_eq!(V4.exit(&gone), None);
     }
 }

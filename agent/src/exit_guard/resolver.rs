@@ -14,16 +14,16 @@ const PATIENCE: Duration = Duration::from_secs(4);
 
 /// The resolver of one guard.
 #[derive(Debug, Clone)]
-pub(crate) struct DirectResolver(ExitGuard);
+pub(crate) struct GuardedResolver(ExitGuard);
 
-impl DirectResolver {
+impl GuardedResolver {
     /// Tells this guard.
     pub(crate) const fn new(guard: ExitGuard) -> Self {
         Self(guard)
     }
 }
 
-impl Resolve for DirectResolver {
+impl Resolve for GuardedResolver {
     fn resolve(&self, name: Name) -> Resolving {
         let guard = self.0.clone();
         Box::pin(async move {

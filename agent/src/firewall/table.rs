@@ -1,5 +1,7 @@
 //! A table of nft rules that is ours: named after the interface, and remembered on the disk for as long as it may be in the kernel.
 
+use std::process::{Command, Stdio};
+
 use super::nft;
 use crate::state::StateFolder;
 
@@ -32,10 +34,23 @@ impl Table {
         &self.name
     }
 
+    /// Remembers that it may be in the kernel from now on.
+    pub(crate) fn remember(&self) -> Result<(), String> {
+        self.state.write(self.mark, self.name.as_bytes()).map_err(|error| error.to_string())
+    }
+
     /// Loads the script that makes it.
     pub(crate) fn load(&self, script: &str) -> Result<(), String> {
-        self.state.write(self.mark, self.name.as_bytes()).map_err(|error| error.to_string())?;
+        self.remember()?;
         nft(script)
+    }
+
+    /// What is in it; nothing where it is not there.
+    pub(crate) fn listing(&self) -> String {
+        let mut command = Command::new("nft");
+        command.args(["list", "table", "inet", &self.name]).stdin(Stdio::null());
+        let listing = command.output().map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+        listing.unwrap_or_default()
     }
 
     /// Whether it is in the kernel.
@@ -43,37 +58,28 @@ impl Table {
         nft(&format!("list table inet {}\n", self.name)).is_ok()
     }
 
-    /// Whether a table may be in the kernel, of this interface or of one before.
-    pub(crate) fn is_remembered(&self) -> bool {
-        !matches!(self.state.contains(self.mark), Ok(false))
-    }
-
-    /// Takes the table of an interface of another name out of the kernel, where one may be.
-    pub(crate) fn remove_other(&self) {
-        let mark = self.state.read(self.mark, MARK_BYTES_MAX);
-        if mark.is_ok_and(|mark| mark.is_some_and(|name| name != self.name.as_bytes())) {
-            self.remove();
-        }
+    /// The name of the table that may be in the kernel: this one, or that of an interface with another name.
+    pub(crate) fn remembered(&self) -> Option<String> {
+        let mark = self.state.read(self.mark, MARK_BYTES_MAX).ok().flatten()?;
+        String::from_utf8(mark).ok().filter(|name| self.is_ours(name))
     }
 
     /// Takes it out of the kernel, where it may be.
     pub(crate) fn remove(&self) {
-        let Ok(Some(mark)) = self.state.read(self.mark, MARK_BYTES_MAX) else { return };
-        let table = std::str::from_utf8(&mark).ok().filter(|name| self.is_ours(name));
-        if let Some(table) = table
-            && let Err(why) = nft(&removal(table))
+        if let Some(table) = self.remembered()
+            && let Err(why) = nft(&removal(&table))
         {
             tracing::warn!(why, table, "rules of nft stay behind");
             return;
         }
-        if let Err(error) = self.state.remove(self.mark) {
-            tracing::warn!(%error, "a mark stays behind");
-        }
+        self.forget();
     }
 
     /// Forgets that it may be in the kernel.
     pub(crate) fn forget(&self) {
-        drop(self.state.remove(self.mark));
+        if let Err(error) = self.state.remove(self.mark) {
+            tracing::warn!(%error, "a mark stays behind");
+        }
     }
 
     /// Whether a mark names a table that may be ours to remove.

@@ -1,4 +1,4 @@
-//! Whether the machine's interfaces, addresses or rules of policy routing changed, as the kernel tells (rtnetlink): cheaper than to
+//! Whether the machine's interfaces, addresses, rules of policy routing or packet filter changed, as the kernel tells by netlink: cheaper than to
 //! read them all.
 
 use std::io;
@@ -12,6 +12,9 @@ use nix::sys::socket::{
 /// The kernel's groups (linux/rtnetlink.h) of links, IPv4 and IPv6 addresses: RTMGRP_LINK, RTMGRP_IPV4_IFADDR and
 /// RTMGRP_IPV6_IFADDR.
 const INTERFACES: u32 = 0x1 | 0x10 | 0x100;
+
+/// The group that tells of changes by nft (NFNLGRP_NFTABLES of linux/netfilter/nfnetlink.h, the 7th) as a bit.
+const NFT: u32 = 1 << 6;
 
 /// Those of rules: RTMGRP_IPV4_RULE, and RTNLGRP_IPV6_RULE (the 19th) as a bit.
 const RULES: u32 = 0x80 | 1 << 18;
@@ -31,7 +34,7 @@ impl KernelWatch {
     /// # Errors
     /// Where the system gives no such socket, as in some sandboxes.
     pub(crate) fn of_interfaces() -> io::Result<Self> {
-        Self::start(INTERFACES)
+        Self::start(SockProtocol::NetlinkRoute, INTERFACES)
     }
 
     /// Subscribes to changes of the rules that choose a routing table.
@@ -39,12 +42,20 @@ impl KernelWatch {
     /// # Errors
     /// As [`Self::of_interfaces`].
     pub(crate) fn of_rules() -> io::Result<Self> {
-        Self::start(RULES)
+        Self::start(SockProtocol::NetlinkRoute, RULES)
     }
 
-    fn start(groups: u32) -> io::Result<Self> {
+    /// Subscribes to changes of the packet filter.
+    ///
+    /// # Errors
+    /// As [`Self::of_interfaces`].
+    pub(crate) fn of_nft() -> io::Result<Self> {
+        Self::start(SockProtocol::NetlinkNetFilter, NFT)
+    }
+
+    fn start(protocol: SockProtocol, groups: u32) -> io::Result<Self> {
         let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
-        let socket = socket(AddressFamily::Netlink, SockType::Raw, flags, SockProtocol::NetlinkRoute)?;
+        let socket = socket(AddressFamily::Netlink, SockType::Raw, flags, protocol)?;
         bind(socket.as_raw_fd(), &NetlinkAddr::new(0, groups))?;
         Ok(Self { socket })
     }

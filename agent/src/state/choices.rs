@@ -89,7 +89,8 @@ impl Choices {
             self.exit_node = exit_node;
         }
         if self.advertise_exit_node && self.exit_node.is_some() {
-            let message = "a machine that uses an exit node cannot be one: first `warren set --no-exit-node`,                            or `--advertise-exit-node false`";
+            let message = "a machine that uses an exit node cannot be one: `warren set --no-exit-node` ends the one, \
+                           `--advertise-exit-node false` the other";
             return Err(Failure::new(Code::Usage, message));
         }
         Ok(self)

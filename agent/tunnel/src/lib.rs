@@ -49,5 +49,5 @@ pub use memory::Memory;
 pub use nat64::Nat64Prefix;
 pub use path::Path;
 pub use path_layer::{PathLayer, Received};
-pub use socket::{TUNNEL_MARK, bind_whole, mark};
-pub use tun::{EXIT_TABLE, TunInterface};
+pub use socket::{MARK_MASK, TUNNEL_MARK, bind_whole, mark};
+pub use tun::TunInterface;

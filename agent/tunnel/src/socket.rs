@@ -199,8 +199,11 @@ pub fn bind_whole(is_ipv6: bool) -> io::Result<std::net::UdpSocket> {
     Ok(socket)
 }
 
-/// The mark of packets that carry the tunnel, by which the kernel's rules let them past it (`WARR`).
-pub const TUNNEL_MARK: u32 = u32::from_be_bytes(*b"WARR");
+/// The mark of packets that carry the tunnel, by which the kernel's rules let them past it: `W` in the bits of [`MARK_MASK`].
+pub const TUNNEL_MARK: u32 = 0x5700_0000;
+
+/// The bits of marks that are ours: those that other programs' masks leave alone (kube-proxy 0xc000, Tailscale 0xff0000, Cilium 0xf00).
+pub const MARK_MASK: u32 = 0xff00_0000;
 
 /// Marks what the socket sends. That takes CAP_NET_ADMIN, as a tunnel does: who may not has neither.
 pub fn mark(socket: BorrowedFd<'_>) {

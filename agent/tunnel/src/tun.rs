@@ -23,13 +23,6 @@ const NAME_LEN_MAX: usize = 15;
 /// The longest that a change waits for its IPv6 addresses to become usable; it takes a millisecond or two.
 const TENTATIVE_MAX: Duration = Duration::from_millis(500);
 
-/// The kernel's routing table with the default routes through the tunnel; who looks there is told by rules that are not the
-/// tunnel's. A number that no usual program takes (`W`; 253 to 255 are the kernel's).
-pub const EXIT_TABLE: u8 = 87;
-
-/// The kernel's main table (`RT_TABLE_MAIN`).
-const MAIN_TABLE: u8 = 254;
-
 /// Makes TUN interfaces of one name.
 #[derive(Debug, Clone)]
 pub struct TunInterface {
@@ -262,10 +255,8 @@ impl Interface for Tun {
     }
 }
 
-/// A default route goes into a table of its own: in the main one it would take the place of the machine's.
 fn through(route: &IpNet, index: u32) -> Route {
-    let table = if route.prefix_len() == 0 { EXIT_TABLE } else { MAIN_TABLE };
-    Route::new(route.network(), route.prefix_len()).with_if_index(index).with_table(table)
+    Route::new(route.network(), route.prefix_len()).with_if_index(index)
 }
 
 /// Whether an IPv6 address of the interface is tentative (RFC 4862 §2): lines of `if_inet6` are address, index, prefix

@@ -7,7 +7,7 @@ use endpoint_selection::{Candidate, CandidateKind, Realm, Snapshot};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::route::{InvalidRoute, ROUTES_MAX, check_route};
+use super::route::{InvalidRoute, ROUTES_MAX, are_too_many, check_route};
 use super::servers_seen::{RELAYS_SEEN_MAX, STUN_SERVERS_ASKED_MAX, ServersSeen};
 use crate::key::PublicKey;
 use crate::relay_token::SignedToken;
@@ -231,7 +231,7 @@ impl Report {
         self.relay.as_ref().map_or(Ok(()), OwnRelay::validate)?;
         self.servers.as_ref().map_or(Ok(()), check_servers)?;
         let routes = self.routes.as_deref().unwrap_or_default();
-        if routes.len() > ROUTES_MAX {
+        if are_too_many(routes.iter()) {
             return Err(ReportError::TooManyRoutes(routes.len()));
         }
         // Whether it overlaps the mesh is decided where it is approved: a network's range may change.
@@ -356,7 +356,14 @@ mod tests {
             routes: Some(routes.iter().map(|prefix| prefix.parse().unwrap()).collect()),
             ..Report::default()
         };
-        assert_eq!(report(vec!["192.168.5.0/24"; ROUTES_MAX]).validate(), Ok(()));
+        let most = vec!["192.168.5.0/24"; ROUTES_MAX];
+        assert_eq!(report(most.clone()).validate(), Ok(()));
+        assert_eq!(
+            report([most, vec!["0.0.0.0/0", "::/0"]].concat()).validate(),
+            Ok(()),
+            "an exit node besides"
+        );
+        assert!(report(vec!["::/0"; 3]).validate().is_err());
         let error = report(vec!["192.168.5.0/24"; ROUTES_MAX + 1]).validate();
         assert_eq!(error, Err(ReportError::TooManyRoutes(ROUTES_MAX + 1)));
         let error = report(vec!["10.0.0.0/8", "127.0.0.0/8"]).validate().unwrap_err();

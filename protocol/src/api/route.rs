@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
 
-/// The most routes of one node.
+/// The most routes of one node, besides default routes.
 pub const ROUTES_MAX: usize = 32;
 
 /// The priority of a route of which nobody says another.
@@ -60,16 +60,21 @@ const SPECIAL_V6: [(Ipv6Addr, u8); 4] = [
     (Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0), 8),
 ];
 
-/// What an exit node does not carry of IPv4: addresses that mean something else in each place ("this" network, private and shared
-/// ones, loopback, link-local, multicast and reserved; RFC 6890). They are reached as without an exit node.
-const LOCAL_RANGES_V4: [(Ipv4Addr, u8); 8] = [
+/// What an exit node does not carry of IPv4: addresses that mean something else in each place. "This" network, private and shared
+/// ones, loopback, link-local, protocol assignments, benchmarking, multicast and reserved (RFC 6890), and the one at which Azure's
+/// machines find their own host. They are reached as without an exit node. Wider than [`SPECIAL_V4`]: a private network may well be
+/// behind a node.
+const LOCAL_RANGES_V4: [(Ipv4Addr, u8); 11] = [
     (Ipv4Addr::UNSPECIFIED, 8),
     (Ipv4Addr::new(10, 0, 0, 0), 8),
     (Ipv4Addr::new(100, 64, 0, 0), 10),
     (Ipv4Addr::new(127, 0, 0, 0), 8),
+    (Ipv4Addr::new(168, 63, 129, 16), 32),
     (Ipv4Addr::new(169, 254, 0, 0), 16),
     (Ipv4Addr::new(172, 16, 0, 0), 12),
+    (Ipv4Addr::new(192, 0, 0, 0), 24),
     (Ipv4Addr::new(192, 168, 0, 0), 16),
+    (Ipv4Addr::new(198, 18, 0, 0), 15),
     (Ipv4Addr::new(224, 0, 0, 0), 3),
 ];
 
@@ -88,6 +93,11 @@ pub fn local_ranges(is_ipv6: bool) -> impl Iterator<Item = IpNet> {
     v4.chain(v6.filter_map(|(address, len)| Ipv6Net::new(address, len).ok()).map(IpNet::V6))
 }
 
+/// Global unicast addresses of IPv6, as IANA gives them out (RFC 4291 §2.4): all that is sent to an exit node. What lies outside,
+/// such as the well-known prefix of a NAT64 (RFC 6052), leads elsewhere in each network.
+pub const GLOBAL_UNICAST_V6: IpNet =
+    IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0), 3));
+
 /// The default routes, of IPv4 and IPv6.
 pub const DEFAULT_ROUTES: [IpNet; 2] = [
     IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::UNSPECIFIED, 0)),
@@ -98,6 +108,14 @@ pub const DEFAULT_ROUTES: [IpNet; 2] = [
 #[must_use]
 pub fn is_default(prefix: &IpNet) -> bool {
     prefix.prefix_len() == 0
+}
+
+/// Whether these are more routes than a node may have.
+#[must_use]
+pub fn are_too_many<'a>(prefixes: impl Iterator<Item = &'a IpNet>) -> bool {
+    let (defaults, networks): (Vec<&IpNet>, Vec<&IpNet>) =
+        prefixes.partition(|prefix: &&IpNet| is_default(prefix));
+    networks.len() > ROUTES_MAX || defaults.len() > DEFAULT_ROUTES.len()
 }
 
 /// Whether two networks have an address in common.

@@ -76,6 +76,18 @@ impl Node {
         run_logged(&mut self.command(arguments), &self.log)
     }
 
+    /// Runs `warren …`, which must succeed.
+    pub(crate) fn succeed(&self, arguments: &[&str]) -> Result<(), LabError> {
+        let ran = self.warren(arguments)?;
+        match ran.code {
+            0 => Ok(()),
+            code => Err(LabError::Command {
+                command: format!("{}: warren {}", self.name, arguments.join(" ")),
+                output: format!("exit {code}: {}", ran.stderr.trim()),
+            }),
+        }
+    }
+
     /// Runs `warren join` with a key; gives how it ended.
     pub(crate) fn try_join(&self, url: &str, key: &str) -> Result<Ran, LabError> {
         let mut command = self.command(&["join", url, "--name", &self.name]);

@@ -3,23 +3,21 @@
 use std::net::Ipv6Addr;
 
 use ipnet::{IpNet, Ipv6Net};
-use protocol::api::{is_default, local_ranges};
+use protocol::api::{DEFAULT_ROUTES, GLOBAL_UNICAST_V6, is_default, local_ranges};
 
-/// Global unicast addresses, as IANA gives them out (RFC 4291 §2.4): all that is sent to an exit node of IPv6. What lies outside,
-/// such as the well-known prefix of a NAT64 (RFC 6052), leads elsewhere in each network.
-const GLOBAL_UNICAST: (Ipv6Addr, u8) = (Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0), 3);
+/// IPv4 in IPv6 (6to4, RFC 3056): private addresses may be inside.
+const SIX_TO_FOUR: IpNet = IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::new(0x2002, 0, 0, 0, 0, 0, 0, 0), 16));
 
 /// What a router with this route carries: the network, or for a default route the internet, and so neither addresses that mean
-/// something else in each place nor those of the mesh. An exit node is no way into the network that it stands in: that takes a
-/// route of its own.
-pub(super) fn carried(prefix: IpNet, mesh: &[IpNet]) -> Vec<IpNet> {
+/// something else in each place nor these `others`, such as those of the mesh. An exit node is no way into the network that it
+/// stands in: that takes a route of its own.
+pub(super) fn carried(prefix: IpNet, others: &[IpNet]) -> Vec<IpNet> {
     if !is_default(&prefix) {
         return vec![prefix];
     }
-    let is_ipv6 = prefix.addr().is_ipv6();
-    let others: Vec<IpNet> = local_ranges(is_ipv6).chain(mesh.iter().map(IpNet::trunc)).collect();
-    let global = Ipv6Net::new(GLOBAL_UNICAST.0, GLOBAL_UNICAST.1).map(IpNet::V6).ok();
-    without(global.filter(|_| is_ipv6).unwrap_or(prefix), &others)
+    let whole = if prefix.addr().is_ipv6() { GLOBAL_UNICAST_V6 } else { DEFAULT_ROUTES[0] };
+    let others = others.iter().map(IpNet::trunc).chain([SIX_TO_FOUR]);
+    without(whole, &local_ranges(prefix.addr().is_ipv6()).chain(others).collect::<Vec<_>>())
 }
 
 /// What is left of a network without others: each narrower one halves it once per bit, to 128 pieces at most.
@@ -77,16 +75,21 @@ mod tests {
             "10.1.1.1",
             "100.64.0.1",
             "127.0.0.1",
+            "168.63.129.16",
             "169.254.169.254",
             "172.31.0.1",
+            "192.0.0.192",
             "192.168.1.1",
+            "198.19.0.1",
             "224.0.0.1",
             "255.255.255.255",
             "25.1.3.4",
         ] {
             assert!(!carries("0.0.0.0/0", address), "{address}");
         }
-        for address in ["::1", "64:ff9b::101:101", "fd00:1::9", "fe80::1", "ff02::1", "::ffff:1.1.1.1"] {
+        for address in
+            ["::1", "64:ff9b::101:101", "2002:a00:1::", "fd00:1::9", "fe80::1", "ff02::1", "::ffff:1.1.1.1"]
+        {
             assert!(!carries("::/0", address), "{address}");
         }
     }

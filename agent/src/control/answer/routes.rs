@@ -1,5 +1,7 @@
 //! Networks behind nodes, and the internet behind one.
 
+use std::net::IpAddr;
+
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
@@ -28,12 +30,16 @@ pub(crate) struct RouteAnswer {
 }
 
 /// The node that this machine's traffic to the internet goes through.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ExitNodeAnswer {
-    /// Its name.
-    pub(crate) name: String,
+    /// Its name; `null` where the choice was lost.
+    pub(crate) name: Option<String>,
     /// The default routes that go through it: of IPv4, IPv6 or both. What has none does not leave.
     pub(crate) routes: Vec<IpNet>,
-    /// Why nothing leaves through it, or may leave past it.
-    pub(crate) why: Option<String>,
+    /// Why nothing leaves for the internet, where nothing does.
+    pub(crate) blocked: Option<String>,
+    /// Why traffic may leave past the exit node, where it may.
+    pub(crate) leaking: Option<String>,
+    /// The public addresses that are reached past it: the coordinator's, and those of relays over WebSocket.
+    pub(crate) past_it: Vec<IpAddr>,
 }

@@ -2,10 +2,11 @@
 
 use engine::{PeerStatus, Status};
 use ipnet::IpNet;
-use protocol::api::{PathKind, is_default};
+use protocol::api::{DEFAULT_ROUTES, PathKind, is_default};
 use protocol::key::PublicKey;
 
 use crate::control::answer::{ExitNodeAnswer, OwnRouteAnswer, RouteAnswer};
+use crate::exit_guard::ExitGuard;
 use crate::state::ExitNode;
 
 use super::super::node::Node;
@@ -18,7 +19,14 @@ pub(super) fn of_node(node: &Node, status: &Status) -> Vec<OwnRouteAnswer> {
         let trouble = node.forwarding_trouble().filter(|_| approved);
         OwnRouteAnswer { prefix: *prefix, approved, why: trouble.map(str::to_owned) }
     };
-    status.advertised.iter().map(answer).collect()
+    // Who wants to be an exit node and has no way to the internet is told so.
+    let is_missing = |route: &&IpNet| node.is_exit_node() && !status.advertised.contains(route);
+    let missing = DEFAULT_ROUTES.iter().filter(is_missing).map(|prefix| OwnRouteAnswer {
+        prefix: *prefix,
+        approved: approved.iter().any(|route| route.prefix == *prefix),
+        why: Some("this machine itself has no route to the internet".to_owned()),
+    });
+    status.advertised.iter().map(answer).chain(missing).collect()
 }
 
 /// The networks behind other nodes.
@@ -39,15 +47,13 @@ pub(super) fn of_others(status: &Status) -> Vec<RouteAnswer> {
     status.routes.iter().filter(|route| !is_default(&route.prefix)).map(answer).collect()
 }
 
-/// The exit node in use.
+/// The exit node in use, of a node that works.
 pub(super) fn exit_node(node: &Node, status: &Status) -> Option<ExitNodeAnswer> {
-    let trouble = node.exit_trouble().map(|why| format!("traffic may leave past it: {why}"));
+    let guarded = of_guard(node.exit_guard());
     let Some(chosen) = node.exit_node() else {
-        let why = "the choice was lost with a damaged file: nothing leaves until `warren set --exit-node NODE` or \
-                   `--no-exit-node`";
-        let lost =
-            || ExitNodeAnswer { name: "unknown".to_owned(), routes: Vec::new(), why: Some(why.to_owned()) };
-        return node.is_exit_guarded().then(lost);
+        let why = "the exit node is not known, as a file was damaged: nothing leaves for the internet until \
+                   `warren set --exit-node NODE` or `--no-exit-node`";
+        return guarded.map(|guarded| ExitNodeAnswer { blocked: Some(why.to_owned()), ..guarded });
     };
     let peer = status.peers.iter().find(|peer| peer.id == chosen.id);
     let key = peer.map(|peer| peer.public_key);
@@ -56,20 +62,36 @@ pub(super) fn exit_node(node: &Node, status: &Status) -> Option<ExitNodeAnswer> 
         Some(_) => status.routes.iter().filter(is_through).map(|route| route.prefix).collect(),
         None => Vec::new(),
     };
-    let why = trouble.or_else(|| closed(chosen, peer, &routes));
     let name = peer.map_or_else(|| chosen.name.clone(), |peer| peer.name.to_string());
-    Some(ExitNodeAnswer { name, routes, why })
+    let blocked = blocked(&name, peer, &routes);
+    Some(ExitNodeAnswer { name: Some(name), routes, blocked, ..guarded.unwrap_or_default() })
+}
+
+/// What the guard says, where it is on.
+fn of_guard(guard: &ExitGuard) -> Option<ExitNodeAnswer> {
+    let leaking = guard.trouble().map(|why| format!("traffic may leave past the exit node: {why}"));
+    guard.is_closed().then(|| ExitNodeAnswer {
+        leaking,
+        past_it: guard.past_it(),
+        ..ExitNodeAnswer::default()
+    })
+}
+
+/// The exit node of a node that does not work: nothing leaves.
+pub(crate) fn exit_node_down(guard: &ExitGuard, chosen: Option<&ExitNode>) -> Option<ExitNodeAnswer> {
+    let name = chosen.map(|chosen| chosen.name.clone());
+    let why = "nothing leaves for the internet until `warren leave` or `warren set --no-exit-node`";
+    of_guard(guard).map(|guarded| ExitNodeAnswer { name, blocked: Some(why.to_owned()), ..guarded })
 }
 
 /// Why nothing leaves through the exit node.
-fn closed(chosen: &ExitNode, peer: Option<&PeerStatus>, routes: &[IpNet]) -> Option<String> {
-    let name = &chosen.name;
+fn blocked(name: &str, peer: Option<&PeerStatus>, routes: &[IpNet]) -> Option<String> {
     let why = match peer {
-        None => format!("this node sees no {name} any more"),
+        None => format!("the exit node {name} is not in the network any more, or not for this node to see"),
         Some(_) if routes.is_empty() => {
-            "it does not offer that any more, or no administrator approves it".to_owned()
+            format!("{name} is no exit node any more: it does not offer that, or is not approved")
         }
-        Some(peer) if peer.path.kind == PathKind::None => "it is not reached".to_owned(),
+        Some(peer) if peer.path.kind == PathKind::None => format!("the exit node {name} is not reached"),
         Some(_) => return None,
     };
     Some(format!("{why}: nothing leaves for the internet (`warren set --no-exit-node` lets it)"))

@@ -5,10 +5,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use engine::tunnel_config::TunnelConfig;
 use engine::{Input, RouteSettings};
 use ipnet::IpNet;
-use protocol::api::DEFAULT_ROUTES;
+use protocol::api::{DEFAULT_ROUTES, is_default};
 
 use super::Node;
 use crate::exit::Failure;
+use crate::exit_guard::ExitGuard;
 use crate::net;
 use crate::state::{Choices, ExitNode};
 
@@ -52,14 +53,14 @@ impl Node {
         self.choices.exit_node.as_ref()
     }
 
-    /// Whether traffic to the internet leaves through the tunnel or not at all.
-    pub(crate) fn is_exit_guarded(&self) -> bool {
-        self.exit_guard.is_closed()
+    /// Whether the user wants the node to be an exit node for others.
+    pub(crate) const fn is_exit_node(&self) -> bool {
+        self.choices.advertise_exit_node
     }
 
-    /// Why traffic may leave past the exit node; `None` where it may not, or none is used.
-    pub(crate) fn exit_trouble(&self) -> Option<String> {
-        self.exit_guard.trouble()
+    /// What keeps traffic from leaving past the exit node.
+    pub(crate) const fn exit_guard(&self) -> &ExitGuard {
+        &self.exit_guard
     }
 
     /// Looks which networks the machine is attached to; what is no news is none to the engine either.
@@ -86,10 +87,16 @@ impl Node {
     }
 
     /// Brings the tunnel to this state, and keeps what only pretends to come through it out.
-    pub(super) fn want_tunnel(&mut self, config: TunnelConfig) -> Result<(), Failure> {
+    pub(super) fn want_tunnel(&mut self, mut config: TunnelConfig) -> Result<(), Failure> {
         self.guard_addresses();
-        self.exit_guard.set_mesh(&config.addresses);
-        self.tunnel.want(config, self.clock.now())
+        // In the main table a default route would take the place of the machine's own.
+        let (exits, routes) = config.routes.iter().copied().partition(is_default);
+        config.routes = routes;
+        let (addresses, routes) = (config.addresses.clone(), config.routes.clone());
+        let wanted = self.tunnel.want(config, self.clock.now());
+        // The interface that its routes go by is there now.
+        self.exit_guard.set_tunnel(&addresses, exits, &routes);
+        wanted
     }
 
     fn guard_addresses(&mut self) {

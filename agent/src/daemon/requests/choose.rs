@@ -25,10 +25,10 @@ impl Daemon {
             }
             known => known?,
         };
-        let is_guarded = exit_node.is_none();
+        let wants_guard = exit_node.is_some();
         let choices = known.with(change, exit_node)?;
-        if !is_guarded && let Err(why) = self.exit_guard.close(&identity.addresses) {
-            self.guard_exit();
+        if wants_guard && let Err(why) = self.exit_guard.close(identity.addresses.clone()) {
+            drop(self.exit_guard.follow_choices());
             let message = format!("no exit node is used, as traffic could leave past it: {why}");
             return Err(Failure::new(Code::Failed, message));
         }
@@ -38,9 +38,10 @@ impl Daemon {
         {
             node.set_choices(choices);
         }
-        // As it was where the choices could not be saved.
-        self.guard_exit();
+        // As it was, where the choices could not be saved.
+        let followed = self.exit_guard.follow_choices();
         saved?;
+        followed.map_err(|why| Failure::new(Code::Failed, why))?;
         self.done("chosen; `warren status` shows what comes of it")
     }
 
@@ -52,8 +53,8 @@ impl Daemon {
             Some(peer) => Ok(ExitNode { id: peer.id, name }),
             None => {
                 let message = format!(
-                    "{name} is no exit node: run `warren set --advertise-exit-node true` there, then \
-                     `warren-coordinator admin node set {name} --approve-exit-node` on the coordinator's machine"
+                    "{name} is no exit node: a node has to offer that (`warren set --advertise-exit-node true` there), \
+                     and an administrator to approve it (`warren-coordinator admin node set {name} --approve-exit-node`)"
                 );
                 Err(Failure::new(Code::Refused, message))
             }

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 use ipnet::IpNet;
-use protocol::api::{NodeName, ROUTE_PRIORITY_DEFAULT, ROUTES_MAX, Route, Standing, Tag, Zone, check_route};
+use protocol::api::{
+    NodeName, ROUTE_PRIORITY_DEFAULT, ROUTES_MAX, Route, Standing, Tag, Zone, are_too_many, check_route,
+};
 use protocol::key::{PrivateKey, PublicKey};
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
@@ -341,7 +343,7 @@ fn approve(node: &NodeRow, network: &NetworkRow, wanted: &NodeChange) -> Result<
             .map_err(|error| ResourceError::invalid("approve_routes", error.to_string()))?;
         routes.insert(*prefix, *priority);
     }
-    if routes.len() > ROUTES_MAX {
+    if are_too_many(routes.keys()) {
         return Err(ResourceError::invalid("approve_routes", format!("at most {ROUTES_MAX} in all")));
     }
     Ok(routes.into_iter().map(|(prefix, priority)| Route { prefix, priority }).collect())

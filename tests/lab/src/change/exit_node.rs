@@ -1,9 +1,7 @@
 //! An exit node, on real packets: a machine with public addresses of its own reaches the internet through another node, and whatever
 //! is taken away from it meanwhile, no packet of its own addresses reaches a host on the internet that it talks to.
 
-use std::io::{Read, Write};
-use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use super::{Case, Stage};
@@ -15,16 +13,16 @@ use crate::opening::PATIENCE;
 use crate::ping::{first_reply, ping};
 use crate::scenario::Outcome;
 
+mod strangers;
+
 /// The machine, its exit node, a host of the internet that it talks to, and one that talks to it.
 const USER: &str = "exit-user";
 const EXIT: &str = "exit-node";
 const WEB: &str = "exit-web";
 const VISITOR: &str = "exit-visitor";
 
-/// Where the machine answers strangers.
-const PORT: u16 = 2222;
-/// The priority of our rules of policy routing.
-const PRIORITY: &str = "5200";
+/// The priorities of our rules of policy routing that keep traffic in: into the tunnel, or unreachable.
+const PRIORITIES: [&str; 2] = ["5202", "5203"];
 
 /// A map, and the first packet of a pair that knows each other.
 const USED_MAX_MS: f64 = 5_000.0;
@@ -100,20 +98,17 @@ impl<'a> Play<'a> {
         Ok(Self { stage, user, exit, web, to, own, figures: Vec::new() })
     }
 
-    fn set(&self, node: &Node, arguments: &[&str]) -> Result<(), LabError> {
-        let ran = node.warren(&[&["set"], arguments].concat())?;
-        match ran.code {
-            0 => Ok(()),
-            code => {
-                Err(LabError::Unmet(format!("warren set {arguments:?}: exit {code}: {}", ran.stderr.trim())))
-            }
-        }
-    }
-
     /// Pings the web host by both families: nothing of the machine's own addresses may arrive. Gives the answered ones.
     fn ping_web(&self) -> Result<u32, LabError> {
         let answered = |to| ping(&self.user.namespace, to, 5, SPACING).map_or(0, |pinged| pinged.received);
         Ok(self.to.into_iter().map(answered).sum())
+    }
+
+    /// Whether the web host answers what leaves by an interface that a program names.
+    fn ping_bound(&self, to: IpAddr) -> Result<bool, LabError> {
+        let mut command = self.user.namespace.command("ping");
+        command.args(["-n", "-q", "-c", "3", "-i", "0.05", "-W", "1", "-I", "eth0", &to.to_string()]);
+        Ok(command.output().trying("run ping")?.status.success())
     }
 
     /// What reached the web host since the last look, from the machine's own addresses and through the exit node.
@@ -124,10 +119,7 @@ impl<'a> Play<'a> {
 
     /// Whatever else is so, nothing leaves past the exit node.
     fn check(&self, when: &str, is_answered: bool) -> Result<(), LabError> {
-        // What leaves by an interface that a program names.
-        let mut bound = self.user.namespace.command("ping");
-        bound.args(["-n", "-q", "-c", "3", "-i", "0.05", "-W", "1", "-I", "eth0", &self.to[0].to_string()]);
-        let bound = bound.output().trying("run ping")?.status.success();
+        let bound = self.ping_bound(self.to[0])? || self.ping_bound(self.to[1])?;
         let answered = self.ping_web()?;
         let (own, exit) = self.seen()?;
         if own == 0 && !bound && (answered >= 8) == is_answered && (exit > 0) == is_answered {
@@ -137,48 +129,6 @@ impl<'a> Play<'a> {
             "{when}: {own} packets of the machine's own addresses, {exit} of the exit node's, {answered} of 10 answered, \
              answered by the interface's name: {bound}"
         )))
-    }
-
-    /// A stranger opens a TCP connection to the machine's own address, and is answered.
-    fn visit(&self, is_over: &AtomicBool) -> Result<bool, LabError> {
-        let address = SocketAddr::new(self.own[0], PORT);
-        let visitor = self.stage.internet.host(VISITOR)?;
-        let greeting = visitor.within(|| {
-            let Ok(mut stream) = TcpStream::connect_timeout(&address, Duration::from_secs(3)) else {
-                return Ok(false);
-            };
-            let mut greeting = [0; 5];
-            stream.set_read_timeout(Some(Duration::from_secs(3))).trying("limit reading")?;
-            Ok(stream.read_exact(&mut greeting).is_ok() && greeting == *b"hello")
-        });
-        is_over.store(true, Ordering::SeqCst);
-        greeting
-    }
-
-    /// The machine serves one stranger.
-    fn serve(&self) -> Result<bool, LabError> {
-        let listener = self.user.namespace.within(|| {
-            let listener = TcpListener::bind(SocketAddr::new([0, 0, 0, 0].into(), PORT)).trying("listen")?;
-            listener.set_nonblocking(true).trying("listen")?;
-            Ok(listener)
-        })?;
-        // Else the core would go on with what it learnt of the machine's link before.
-        self.forget_neighbours()?;
-        let is_over = AtomicBool::new(false);
-        std::thread::scope(|scope| {
-            scope.spawn(|| {
-                let mut streams = Vec::new();
-                while !is_over.load(Ordering::SeqCst) {
-                    if let Ok((mut stream, _)) = listener.accept() {
-                        // One that is gone is seen by the visitor.
-                        let _ = stream.write_all(b"hello");
-                        streams.push(stream);
-                    }
-                    std::thread::sleep(Duration::from_millis(5));
-                }
-            });
-            self.visit(&is_over)
-        })
     }
 
     /// The core's interface towards the machine.
@@ -213,7 +163,20 @@ impl<'a> Play<'a> {
                 self.user.namespace.command("ip").args([family, "rule"]).output().trying("run ip")?;
             rules.push_str(&String::from_utf8_lossy(&output.stdout));
         }
-        Ok(rules.matches(&format!("{PRIORITY}:")).count() == 2)
+        Ok(PRIORITIES.iter().all(|priority| rules.matches(&format!("{priority}:")).count() == 2))
+    }
+
+    fn delete_rules(&self) -> Result<(), LabError> {
+        for (family, priority) in
+            ["-4", "-6"].into_iter().flat_map(|family| PRIORITIES.map(|one| (family, one)))
+        {
+            run(self.user.namespace.command("ip").args([family, "rule", "del", "priority", priority]))?;
+        }
+        Ok(())
+    }
+
+    fn flush_tables(&self) -> Result<(), LabError> {
+        run(self.user.namespace.command("nft").args(["flush", "ruleset"]))
     }
 
     fn has_table(&self) -> Result<bool, LabError> {
@@ -246,41 +209,36 @@ fn choose(play: &mut Play<'_>) -> Result<(), LabError> {
             refused.code
         )));
     }
-    play.set(&play.exit, &["--advertise-exit-node", "true"])?;
+    play.exit.succeed(&["set", "--advertise-exit-node", "true"])?;
     play.stage.coordinator.admin(&["node", "set", EXIT, "--approve-exit-node", "--json"])?;
     play.until("the exit node is offered", PATIENCE, || Ok(play.user.status()?.exit_nodes == [EXIT]))?;
     if play.ping_web()? < 8 || play.seen()?.0 == 0 {
         return Err(LabError::Unmet("the machine does not reach the web host by itself".to_owned()));
     }
-    play.set(&play.user, &["--exit-node", EXIT])?;
-    play.wait_used("used_ms")
+    let session = play.open_session()?;
+    play.user.succeed(&["set", "--exit-node", EXIT])?;
+    session.go_on()?;
+    play.wait_used("used_ms")?;
+    session.go_on()
 }
 
 /// Somebody takes away what keeps traffic to the exit node, or adds what leads past it.
 fn take_away(play: &mut Play<'_>) -> Result<(), LabError> {
     let gateway =
         play.user.namespace.command("ip").args(["route", "show", "default"]).output().trying("run ip")?;
-    let gateway = String::from_utf8_lossy(&gateway.stdout).trim().replace("default ", "");
+    let gateway =
+        String::from_utf8_lossy(&gateway.stdout).trim().replace("default ", "").replace(" onlink", "");
     // What a DHCP server may say (CVE-2024-3661).
-    play.user.namespace.configure(&[format!("route add {}/32 {gateway}", play.to[0])])?;
+    play.user.namespace.configure(&[format!("route add {}/32 {gateway} onlink", play.to[0])])?;
     play.check("with a route of the web host's own", true)?;
     play.user.namespace.configure(&[format!("route del {}/32 {gateway}", play.to[0])])?;
 
-    for family in ["-4", "-6"] {
-        run(play.user.namespace.command("ip").args([family, "rule", "del", "priority", PRIORITY]))?;
-    }
+    play.delete_rules()?;
     let healed = play.until("the rules are set again", PATIENCE, || play.has_rules())?;
     play.figures.push(("rules_set_again_ms", healed));
     play.check("after the rules were taken away", true)?;
 
-    run(play.user.namespace.command("nft").args(["flush", "ruleset"]))?;
-    let answered = play.ping_web()?;
-    let (own, _) = play.seen()?;
-    if own > 0 {
-        return Err(LabError::Unmet(format!(
-            "without its table {own} packets left past the exit node ({answered})"
-        )));
-    }
+    play.flush_tables()?;
     let healed = play.until("the table is set again", TABLE_HEALED_MAX, || play.has_table())?;
     play.figures.push(("table_set_again_ms", healed));
     play.check("after the table was taken away", true)
@@ -299,6 +257,41 @@ fn pretend(play: &Play<'_>) -> Result<u64, LabError> {
     counted(&play.user.namespace, &["list", "chain", "inet", &table, "from_elsewhere"])
 }
 
+/// The agent is killed and stopped, and the machine starts anew; gives whether a stranger is answered meanwhile.
+fn without_agent(play: &mut Play<'_>) -> Result<bool, LabError> {
+    play.user.kill();
+    play.check("while the agent is killed", false)?;
+    let visited = play.serve()?;
+    // What the rules are for: somebody else loads a firewall, and nobody sets ours again.
+    play.flush_tables()?;
+    if play.ping_web()? > 0 || play.ping_bound(play.to[1])? || play.seen()?.0 > 0 {
+        return Err(LabError::Unmet(
+            "without agent and tables something leaves past the exit node".to_owned(),
+        ));
+    }
+    play.user.start()?;
+    play.user.wait_until_up(PATIENCE)?;
+    play.wait_used("restarted_ms")?;
+
+    play.user.stop()?;
+    play.check("while the agent is stopped", false)?;
+    // As after a start of the machine.
+    play.flush_tables()?;
+    play.delete_rules()?;
+    play.user.succeed(&["guard"])?;
+    play.check("before the agent runs", false)?;
+    play.user.succeed(&["set", "--no-exit-node"])?;
+    if play.ping_web()? < 8 || play.has_table()? || play.has_rules()? {
+        return Err(LabError::Unmet("without an agent no command opens the way".to_owned()));
+    }
+    play.user.start()?;
+    play.user.wait_until_up(PATIENCE)?;
+    play.until("the exit node is offered", PATIENCE, || Ok(play.user.status()?.exit_nodes == [EXIT]))?;
+    play.user.succeed(&["set", "--exit-node", EXIT])?;
+    play.wait_used("chosen_again_ms")?;
+    Ok(visited)
+}
+
 fn play(stage: &Stage<'_>, outcome: Outcome) -> Result<Outcome, LabError> {
     let mut play = Play::start(stage)?;
     choose(&mut play)?;
@@ -313,18 +306,7 @@ fn play(stage: &Stage<'_>, outcome: Outcome) -> Result<Outcome, LabError> {
     play.exit.wait_until_up(PATIENCE)?;
     play.wait_used("back_ms")?;
 
-    play.user.kill();
-    play.check("while the agent is killed", false)?;
-    let visited_without = play.serve()?;
-    play.user.start()?;
-    play.user.wait_until_up(PATIENCE)?;
-    play.wait_used("restarted_ms")?;
-    play.user.stop()?;
-    play.check("while the agent is stopped", false)?;
-    play.user.start()?;
-    play.user.wait_until_up(PATIENCE)?;
-    play.wait_used("started_ms")?;
-
+    let visited_without = without_agent(&mut play)?;
     stage.coordinator.admin(&["node", "set", EXIT, "--withdraw-exit-node", "--json"])?;
     play.until("it is offered no more", PATIENCE, || Ok(play.user.status()?.exit_nodes.is_empty()))?;
     play.check("when it is approved no more", false)?;
@@ -332,7 +314,7 @@ fn play(stage: &Stage<'_>, outcome: Outcome) -> Result<Outcome, LabError> {
     play.until("the node is deleted", PATIENCE, || Ok(play.user.status()?.state == "deleted"))?;
     play.check("when the node is deleted", false)?;
 
-    play.set(&play.user, &["--no-exit-node"])?;
+    play.user.succeed(&["set", "--no-exit-node"])?;
     let opened = play.ping_web()?;
     let is_clean = !play.has_table()? && !play.has_rules()?;
     for node in [&mut play.user, &mut play.exit] {

@@ -68,14 +68,6 @@ fn until_through(node: &Node, router: &str, limit: Duration) -> Result<Duration,
     Ok(taken)
 }
 
-fn set(node: &Node, arguments: &[&str]) -> Result<(), LabError> {
-    let ran = node.warren(&[&["set"], arguments].concat())?;
-    match ran.code {
-        0 => Ok(()),
-        code => Err(LabError::Unmet(format!("warren set {arguments:?}: exit {code}: {}", ran.stderr.trim()))),
-    }
-}
-
 /// Packets of a host on the same link that says it is a node of the mesh, as the rule that keeps them out has counted them.
 fn pretended(stage: &Stage<'_>, claimed: &Node, node: &Node) -> Result<u64, LabError> {
     let (from, to) = (claimed.mesh_address(false)?, node.mesh_address(false)?);
@@ -133,8 +125,8 @@ fn play(stage: &Stage<'_>, outcome: Outcome) -> Result<Outcome, LabError> {
     let address: IpAddr = (*stage.internet.addresses(HOST)?.first().ok_or_else(unknown)?).into();
     let ipv6: IpAddr = HOST_IPV6.parse().map_err(|_| unknown())?;
 
-    set(&a, &["--advertise-route", PREFIX, "--advertise-route", PREFIX_IPV6])?;
-    set(&b, &["--advertise-route", PREFIX])?;
+    a.succeed(&["set", "--advertise-route", PREFIX, "--advertise-route", PREFIX_IPV6])?;
+    b.succeed(&["set", "--advertise-route", PREFIX])?;
     std::thread::sleep(Duration::from_secs(2));
     let unapproved =
         ping(&away.namespace, address, 5, Duration::from_millis(200)).map_or(0, |row| row.received);

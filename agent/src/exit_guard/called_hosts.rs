@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::state::StateFolder;
 
-const FILE: &str = "direct-addresses.json";
+const FILE: &str = "called-hosts.json";
 
 /// A coordinator and its relays; the host that was asked for longest ago is forgotten.
 const HOSTS_MAX: usize = 16;
@@ -22,7 +22,7 @@ const ADDRESSES_MAX: usize = 8;
 const BYTES_MAX: usize = 64 * 1024;
 
 #[derive(Debug)]
-pub(super) struct DirectAddresses {
+pub(super) struct CalledHosts {
     state: StateFolder,
     hosts: BTreeMap<String, Host>,
 }
@@ -35,15 +35,15 @@ struct Host {
     told: u64,
 }
 
-impl DirectAddresses {
+impl CalledHosts {
     /// Those of the last life; none where the file is damaged, as the next lookup tells them again.
     pub(super) fn load(state: &StateFolder) -> Self {
         let bytes = state.read(FILE, BYTES_MAX).ok().flatten();
         let hosts: BTreeMap<String, Host> =
             bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
-        let mut direct = Self { state: state.clone(), hosts };
-        direct.limit();
-        direct
+        let mut called = Self { state: state.clone(), hosts };
+        called.limit();
+        called
     }
 
     /// Takes down the addresses that a host has now; says whether any is new.
@@ -64,6 +64,14 @@ impl DirectAddresses {
             tracing::warn!(error, "the coordinator's addresses are not remembered");
         }
         true
+    }
+
+    /// Forgets all of them.
+    pub(super) fn forget(&mut self) {
+        self.hosts.clear();
+        if let Err(error) = self.state.remove(FILE) {
+            tracing::warn!(%error, "the coordinator's addresses stay remembered");
+        }
     }
 
     /// The addresses of a host, the newest first.
@@ -105,11 +113,11 @@ mod tests {
     fn addresses_outlive_a_restart_and_the_newest_come_first() {
         let outer = tempfile::tempdir().unwrap();
         let state = StateFolder::new(outer.path());
-        let mut direct = DirectAddresses::load(&state);
-        assert!(direct.learn("c.example", &addresses(&["203.0.113.7"])));
-        assert!(direct.learn("c.example", &addresses(&["2001:db8::7"])));
-        assert!(!direct.learn("c.example", &addresses(&["203.0.113.7"])), "that is no news");
-        let again = DirectAddresses::load(&state);
+        let mut called = CalledHosts::load(&state);
+        assert!(called.learn("c.example", &addresses(&["203.0.113.7"])));
+        assert!(called.learn("c.example", &addresses(&["2001:db8::7"])));
+        assert!(!called.learn("c.example", &addresses(&["203.0.113.7"])), "that is no news");
+        let again = CalledHosts::load(&state);
         assert_eq!(again.of("c.example"), addresses(&["2001:db8::7", "203.0.113.7"]));
         assert!(again.of("other.example").is_empty());
     }
@@ -117,24 +125,24 @@ mod tests {
     #[test]
     fn names_and_addresses_without_end_take_no_memory_without_end() {
         let outer = tempfile::tempdir().unwrap();
-        let mut direct = DirectAddresses::load(&StateFolder::new(outer.path()));
+        let mut called = CalledHosts::load(&StateFolder::new(outer.path()));
         for count in 0..40_u8 {
             let address = IpAddr::from([203, 0, 113, count]);
-            direct.learn("c.example", &[address]);
-            direct.learn(&format!("{count}.example"), &[address]);
+            called.learn("c.example", &[address]);
+            called.learn(&format!("{count}.example"), &[address]);
         }
-        assert_eq!(direct.of("c.example").len(), ADDRESSES_MAX);
-        assert_eq!(direct.of("c.example").first(), Some(&IpAddr::from([203, 0, 113, 39])));
-        assert!(direct.hosts.len() == HOSTS_MAX && direct.of("0.example").is_empty());
+        assert_eq!(called.of("c.example").len(), ADDRESSES_MAX);
+        assert_eq!(called.of("c.example").first(), Some(&IpAddr::from([203, 0, 113, 39])));
+        assert!(called.hosts.len() == HOSTS_MAX && called.of("0.example").is_empty());
     }
 
     #[test]
     fn local_addresses_need_no_way_past_the_exit_node() {
         let outer = tempfile::tempdir().unwrap();
-        let mut direct = DirectAddresses::load(&StateFolder::new(outer.path()));
-        direct.learn("a", &addresses(&["192.168.1.2", "127.0.0.1", "::1", "fe80::1", "203.0.113.7"]));
-        direct.learn("b", &addresses(&["203.0.113.7"]));
-        assert_eq!(direct.public(), addresses(&["203.0.113.7"]));
+        let mut called = CalledHosts::load(&StateFolder::new(outer.path()));
+        called.learn("a", &addresses(&["192.168.1.2", "127.0.0.1", "::1", "fe80::1", "203.0.113.7"]));
+        called.learn("b", &addresses(&["203.0.113.7"]));
+        assert_eq!(called.public(), addresses(&["203.0.113.7"]));
     }
 
     #[test]
@@ -142,6 +150,6 @@ mod tests {
         let outer = tempfile::tempdir().unwrap();
         let state = StateFolder::new(outer.path());
         state.write(FILE, b"{").unwrap();
-        assert!(DirectAddresses::load(&state).hosts.is_empty());
+        assert!(CalledHosts::load(&state).hosts.is_empty());
     }
 }
