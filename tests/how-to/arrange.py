@@ -4,7 +4,6 @@ import base64
 import json
 import os
 import re
-import signal
 import sqlite3
 import ssl
 import subprocess
@@ -19,8 +18,6 @@ from reader import PAGES
 STATE = Path("/var/lib/warren-coordinator")
 UNIT = "/etc/systemd/system/warren-coordinator.service"
 TRUSTED = Path("/etc/ssl/certs/ca-certificates.crt")
-AGENTS = []
-"""The agents that run in this machine."""
 MIGRATIONS = Path("/opt/warren/repository/coordinator/src/store/migrations")
 
 
@@ -140,22 +137,9 @@ def exit_offered(reader):
     wait_until(offered, "no exit node", Path("/run/warren.log").read_text)
 
 
-def exit_orphaned(reader):
-    """An exit node is in use, and the agent is gone."""
-    reader.bash("warren set --exit-node vps")
-    os.kill(AGENTS.pop().pid, signal.SIGKILL)
-
-
-def exit_opened(reader):
-    """What the page has its reader type leaves nothing behind."""
-    left = reader.bash("nft list tables; ip rule; ip -6 rule")
-    if "warren_exit" in left or "5200:" in left:
-        raise Failed(f"the guard is still there: {left}")
-
-
 def joined(reader, name, network):
     """Makes this machine a node with an agent."""
-    AGENTS.append(background("warren", "agent"))
+    background("warren", "agent")
     wait_until(Path("/run/warren/warren.sock").exists, "the agent does not answer", Path("/run/warren.log").read_text)
     create = f"warren-coordinator admin --json enrollment-key create --network {network}"
     key = json.loads(reader.bash(create))["key"]
@@ -275,7 +259,7 @@ def background(*words):
     """Starts something that ends with this machine. Pebble's variables make it neither wait nor refuse at random."""
     environment = {**os.environ, "PEBBLE_VA_NOSLEEP": "1", "PEBBLE_WFE_NONCEREJECT": "0"}
     log = open(f"/run/{words[0]}.log", "w")
-    return subprocess.Popen(words, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    subprocess.Popen(words, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
 
 def pebble_root():

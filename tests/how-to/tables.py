@@ -49,8 +49,6 @@ OWN_CERTIFICATE = (
     "warren-coordinator serve --listen 0.0.0.0:443 --public-url https://mesh.example.org --tls-cert chain.pem --tls-key key.pem"
 )
 
-EXIT_BY_HAND = "nft delete table inet warren_exit_warren0; ip -4 rule del priority 5200; ip -6 rule del priority 5200"
-
 PAGES = {
     "add-a-relay.md": Page(
         words={"VERIFY_KEY": arrange.verify_key, "PUBLIC_KEY": arrange.relay_unit_key},
@@ -66,14 +64,7 @@ PAGES = {
         },
     ),
     "behind-a-proxy.md": Page(start=arrange.proxied, variants=(("Caddy",), ("nginx",))),
-    "exit-node.md": Page(
-        start=arrange.exits,
-        before={
-            "warren set --exit-node vps": arrange.exit_offered,
-            EXIT_BY_HAND: arrange.exit_orphaned,
-            "warren-coordinator admin node set vps --withdraw-exit-node": arrange.exit_opened,
-        },
-    ),
+    "exit-node.md": Page(start=arrange.exits, before={"warren set --exit-node vps": arrange.exit_offered}),
     "invite-people.md": Page(before={"warren-coordinator admin member set-role ada viewer": arrange.invited("ada")}),
     "names.md": Page(
         start=arrange.named,

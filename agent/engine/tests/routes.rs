@@ -139,6 +139,31 @@ fn only_what_is_offered_and_approved_is_passed_on_and_all_that_is_offered_is_rep
 }
 
 #[test]
+fn an_exit_node_passes_on_what_goes_to_the_internet_and_nothing_to_where_it_stands_itself() {
+    let mut node = Node::new(vec![route("0.0.0.0/0", 1), route(LAN, 1)], Vec::new());
+    let attached = vec![net("203.0.113.0/24"), net(LAN)];
+    node.set(RouteSettings {
+        advertised: vec![net("0.0.0.0/0"), net(LAN)],
+        attached,
+        ..RouteSettings::default()
+    });
+    let outputs = node.outputs();
+    let forwarded = outputs
+        .iter()
+        .find_map(|output| if let Output::SetForwarding(prefixes) = output { Some(prefixes) } else { None });
+    let passes = |text: &str| forwarded.unwrap().iter().filter(|prefix| prefix.contains(&net(text))).count();
+    assert_eq!(
+        ["1.1.1.1/32", "203.0.112.9/32", "192.168.5.9/32"].map(passes),
+        [1, 1, 1],
+        "the approved LAN, too"
+    );
+    for inside in ["203.0.113.9/32", "192.168.6.1/32", "100.92.0.9/32", "169.254.169.254/32"] {
+        assert_eq!(passes(inside), 0, "{inside}");
+    }
+    assert_eq!(node.reported(), [net("0.0.0.0/0"), net(LAN)], "offered as what it is");
+}
+
+#[test]
 fn a_router_that_cannot_forward_offers_nothing_and_is_asked_to_all_the_same() {
     let mut node = Node::new(vec![route(LAN, 1)], Vec::new());
     node.set(RouteSettings { advertised: vec![net(LAN)], can_forward: false, ..RouteSettings::default() });

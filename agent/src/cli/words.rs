@@ -129,14 +129,14 @@ pub(super) fn names(names: &NamesAnswer) -> String {
 pub(super) fn exit_node(exit_node: &ExitNodeAnswer) -> String {
     let ExitNodeAnswer { name, routes, blocked, leaking, .. } = exit_node;
     let has = |is_ipv6: bool| routes.iter().any(|route| route.addr().is_ipv6() == is_ipv6);
+    let name = name.as_deref().unwrap_or("unknown");
     let state = match (blocked, has(false), has(true)) {
-        (Some(why), _, _) => why,
-        (None, true, true) => "for IPv4 and IPv6",
-        (None, true, false) => "for IPv4; IPv6 does not leave",
-        (None, false, _) => "for IPv6; IPv4 does not leave",
+        (Some(why), _, _) => why.clone(),
+        (None, true, true) => format!("{name}, for IPv4 and IPv6"),
+        (None, true, false) => format!("{name}, for IPv4; IPv6 does not leave"),
+        (None, false, _) => format!("{name}, for IPv6; IPv4 does not leave"),
     };
-    let leak = leaking.as_ref().map(|why| format!("; {why}")).unwrap_or_default();
-    format!("{}, {state}{leak}", name.as_deref().unwrap_or("unknown"))
+    leaking.as_ref().map_or_else(|| state.clone(), |why| format!("{state}; {why}"))
 }
 
 const fn family(prefix: &IpNet) -> &'static str {
@@ -279,6 +279,33 @@ mod tests {
         };
         assert_eq!(of(Some("b"), None), "192.168.5.0/24 through b, else a");
         assert_eq!(of(None, Some("no")), "192.168.5.0/24, not used: no");
+    }
+
+    #[test]
+    fn an_exit_node_is_told_with_what_goes_through_it_and_what_does_not() {
+        let of = |routes: &[&str], blocked: Option<&str>, leaking: Option<&str>| {
+            exit_node(&ExitNodeAnswer {
+                name: Some("vps".into()),
+                routes: routes.iter().map(|text| text.parse().unwrap()).collect(),
+                blocked: blocked.map(Into::into),
+                leaking: leaking.map(Into::into),
+                past_it: Vec::new(),
+            })
+        };
+        assert_eq!(of(&["0.0.0.0/0", "::/0"], None, None), "vps, for IPv4 and IPv6");
+        assert_eq!(of(&["0.0.0.0/0"], None, None), "vps, for IPv4; IPv6 does not leave");
+        assert_eq!(of(&[], Some("vps is not reached"), Some("no nft")), "vps is not reached; no nft");
+    }
+
+    #[test]
+    fn who_wants_to_be_an_exit_node_reads_what_that_waits_for() {
+        let of = |approved, why: Option<&str>| {
+            let prefix = "0.0.0.0/0".parse().unwrap();
+            own_route(&OwnRouteAnswer { prefix, approved, why: why.map(Into::into) }, "vps")
+        };
+        assert_eq!(of(true, None), "the internet, IPv4, approved");
+        assert!(of(false, None).contains("admin node set vps --approve-exit-node"));
+        assert_eq!(of(true, Some("no nft")), "the internet, IPv4, not routed: no nft");
     }
 
     #[test]

@@ -15,7 +15,9 @@ pub(crate) fn of_node(
     exit_node: Option<&ExitNodeAnswer>,
 ) -> String {
     if let Some(trouble) = trouble {
-        return format!("failing: {trouble}");
+        let mut verdict = format!("failing: {trouble}");
+        add_exit_node(&mut verdict, exit_node);
+        return verdict;
     }
     let mut verdict = if let Some(why) = of_standing(standing) {
         why.to_owned()
@@ -181,6 +183,29 @@ mod tests {
             verdict.ends_with("1 direct; the coordinator's map is refused (signed by another key)"),
             "{verdict}"
         );
+    }
+
+    #[test]
+    fn reports_that_the_coordinator_does_not_take_are_told() {
+        let refused = Connection { error: Some("routes: 40 given".into()), ..open() };
+        let verdict = of_node(&[peer(PathKind::Direct, true)], &refused, Standing::Admitted, None, None);
+        assert!(verdict.ends_with("; the coordinator takes no reports (routes: 40 given)"), "{verdict}");
+    }
+
+    #[test]
+    fn an_exit_node_that_lets_nothing_through_or_something_past_it_is_told_whatever_else_is() {
+        let exit_node = ExitNodeAnswer {
+            blocked: Some("vps is not reached".into()),
+            leaking: Some("no nft".into()),
+            ..ExitNodeAnswer::default()
+        };
+        for trouble in [None, Some("no TUN")] {
+            let verdict = of_node(&[], &open(), Standing::Admitted, trouble, Some(&exit_node));
+            assert!(verdict.ends_with("; no nft; vps is not reached"), "{verdict}");
+        }
+        let fine = ExitNodeAnswer::default();
+        let verdict = of_node(&[], &open(), Standing::Admitted, None, Some(&fine));
+        assert_eq!(verdict, "connected: no peers yet");
     }
 
     #[test]
