@@ -26,8 +26,8 @@ use serde::de::DeserializeOwned;
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::control::{self, Request};
-use crate::exit::{Code, Failure};
 use crate::exit_guard;
+use crate::failure::{Code, Failure};
 use crate::logging::{self, LogFormat};
 use crate::state::StateFolder;
 use terminal::Terminal;

@@ -21,8 +21,8 @@ use tokio::time::MissedTickBehavior;
 
 use crate::clock::Clock;
 use crate::control::Server;
-use crate::exit::{Code, Failure};
 use crate::exit_guard::ExitGuard;
+use crate::failure::{Code, Failure};
 use crate::peer_relay::RelayOptions;
 use crate::state::{Identity, StateError, StateFolder};
 use requests::Departure;

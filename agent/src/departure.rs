@@ -3,7 +3,7 @@
 use protocol::api::ProblemCode;
 
 use crate::coordinator_client::CallError;
-use crate::exit::Failure;
+use crate::failure::Failure;
 
 /// What the coordinator's answer to "delete me" means: leave with this sentence, or stay for that reason.
 ///
@@ -34,7 +34,7 @@ pub(crate) fn judge(outcome: Result<(), CallError>, force: bool) -> Result<Strin
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::exit::Code;
+    use crate::failure::Code;
 
     fn refused(code: ProblemCode) -> CallError {
         CallError::Refused { code, why: "no".into(), retry_after: None }

@@ -11,7 +11,7 @@ use protocol::api::{RELAY_ADDRESSES_MAX, may_be_relay_address};
 
 use super::Context;
 use crate::daemon::{self, Offer, Options};
-use crate::exit::{Code, Failure};
+use crate::failure::{Code, Failure};
 use crate::names;
 use crate::peer_relay::RelayOptions;
 

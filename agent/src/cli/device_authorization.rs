@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::Context;
 use crate::coordinator_client::{CallError, CoordinatorClient};
-use crate::exit::{Code, Failure};
+use crate::failure::{Code, Failure};
 use crate::printable::printable;
 
 /// Bounds of the pause between two questions, in seconds, whatever the coordinator says.

@@ -3,7 +3,7 @@
 use super::Context;
 use crate::control::Request;
 use crate::control::answer::DoneAnswer;
-use crate::exit::Failure;
+use crate::failure::Failure;
 
 pub(super) fn run(context: &Context) -> Result<(), Failure> {
     let done: DoneAnswer = context.call(&Request::Down)?;

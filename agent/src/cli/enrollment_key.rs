@@ -9,7 +9,7 @@ use nix::sys::termios::{LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
 use protocol::api::EnrollmentKey;
 use zeroize::Zeroizing;
 
-use crate::exit::{Code, Failure};
+use crate::failure::{Code, Failure};
 
 const VARIABLE: &str = "WARREN_ENROLLMENT_KEY";
 

@@ -2,8 +2,8 @@
 
 use super::Context;
 use crate::control::answer::DoneAnswer;
-use crate::exit::{Code, Failure};
 use crate::exit_guard::ExitGuard;
+use crate::failure::{Code, Failure};
 use crate::state::{StateError, StateFolder};
 
 pub(super) fn run(context: &Context) -> Result<(), Failure> {

@@ -14,7 +14,7 @@ use super::{Context, device_authorization, enrollment_key};
 use crate::control::Request;
 use crate::control::answer::DoneAnswer;
 use crate::coordinator_client::{CallError, CoordinatorClient, CoordinatorUrl};
-use crate::exit::{Code, Failure};
+use crate::failure::{Code, Failure};
 use crate::state::{ChoiceChange, Enrolled, Identity, StateFolder, open_credentials, pending_private_key};
 
 /// Mesh addresses that one node can have: one per IP version, with room for more.

@@ -9,8 +9,8 @@ use crate::control::Request;
 use crate::control::answer::DoneAnswer;
 use crate::coordinator_client::CoordinatorClient;
 use crate::departure;
-use crate::exit::{Code, Failure};
 use crate::exit_guard::ExitGuard;
+use crate::failure::{Code, Failure};
 use crate::state::{Identity, StateError, StateFolder};
 
 #[derive(Debug, Args)]

@@ -7,7 +7,7 @@ use engine::RelayTransport;
 use super::{Context, table, words};
 use crate::control::Request;
 use crate::control::answer::{DoneAnswer, NetcheckAnswer, PathMtuAnswer};
-use crate::exit::Failure;
+use crate::failure::Failure;
 
 /// How long STUN servers and relays get to answer: three retransmissions from half a second on (RFC 8489 §6.2.1).
 const PATIENCE: Duration = Duration::from_millis(2500);

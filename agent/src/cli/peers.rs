@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::{Context, table, words};
 use crate::control::Request;
 use crate::control::answer::{PeerAnswer, StatusAnswer};
-use crate::exit::Failure;
+use crate::failure::Failure;
 
 /// `warren peers --json`.
 #[derive(Debug, Serialize)]

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::{Context, words};
 use crate::control::Request;
 use crate::control::answer::PingReply;
-use crate::exit::{Code, Failure};
+use crate::failure::{Code, Failure};
 
 /// From one ping to the next.
 const INTERVAL: Duration = Duration::from_secs(1);

@@ -6,8 +6,8 @@ use ipnet::IpNet;
 use super::Context;
 use crate::control::Request;
 use crate::control::answer::DoneAnswer;
-use crate::exit::{Code, Failure};
 use crate::exit_guard::ExitGuard;
+use crate::failure::{Code, Failure};
 use crate::state::{ChoiceChange, ExitChoice, Identity, StateFolder};
 
 #[derive(Debug, Args)]

@@ -3,7 +3,7 @@
 use super::{Context, peers, table, words};
 use crate::control::Request;
 use crate::control::answer::StatusAnswer;
-use crate::exit::Failure;
+use crate::failure::Failure;
 
 pub(super) fn run(context: &Context) -> Result<(), Failure> {
     let status: StatusAnswer = context.call(&Request::Status)?;

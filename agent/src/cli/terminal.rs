@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal, Write};
 use serde::Serialize;
 
 use crate::control::answer::DoneAnswer;
-use crate::exit::{Code, Failure};
+use crate::failure::{Code, Failure};
 
 /// The user's terminal, or what stands in for it.
 pub(super) struct Terminal {

@@ -6,7 +6,7 @@ use super::terminal::Colour;
 use super::{Context, table, words};
 use crate::control::Request;
 use crate::control::answer::{CandidateAnswer, OwnCandidate, WhyAnswer};
-use crate::exit::Failure;
+use crate::failure::Failure;
 
 #[derive(Debug, Args)]
 pub(super) struct WhyArgs {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 
 use super::protocol::{ANSWER_BYTES_MAX, Answer, Request, check_path};
-use crate::exit::{Code, Failure};
+use crate::failure::{Code, Failure};
 
 /// How long the daemon may take: longer than its own longest wait, which is a call to the coordinator.
 const TIMEOUT: Duration = Duration::from_secs(40);

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::exit::{Code, Failure};
+use crate::failure::{Code, Failure};
 use crate::state::ChoiceChange;
 
 /// The longest request line, in bytes; a sound one has less than 200.

@@ -18,7 +18,7 @@ use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
 use super::protocol::{Answer, LINE_BYTES_MAX, Request, check_path};
-use crate::exit::{Code, Failure};
+use crate::failure::{Code, Failure};
 
 /// Connections served at once; others wait in the kernel's queue.
 const CONNECTIONS_MAX: usize = 32;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use protocol::api::ProblemCode;
 
 use super::CoordinatorUrl;
-use crate::exit::{Code, Failure};
+use crate::failure::{Code, Failure};
 use crate::printable::printable;
 
 /// Why a call gave nothing.

@@ -17,7 +17,7 @@ use crate::control::answer::{
     CandidateAnswer, CoordinatorAnswer, ExitNodeAnswer, OwnAnswer, OwnCandidate, OwnRelayAnswer, PathAnswer,
     PeerAnswer, PortMappingAnswer, State, StatusAnswer, WhyAnswer,
 };
-use crate::exit::{Code, Failure};
+use crate::failure::{Code, Failure};
 use crate::net;
 use crate::printable::printable;
 use crate::state::Identity;

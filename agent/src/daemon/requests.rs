@@ -11,7 +11,7 @@ use crate::control::answer::{DoneAnswer, NetcheckAnswer, PingReply};
 use crate::control::{Call, Request};
 use crate::coordinator_client::{CallError, CoordinatorClient};
 use crate::departure;
-use crate::exit::{Code, Failure};
+use crate::failure::{Code, Failure};
 use crate::state::Identity;
 
 use super::netcheck;

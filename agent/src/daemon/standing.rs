@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::clock::Clock;
-use crate::exit::Failure;
 use crate::exit_guard::ExitGuard;
+use crate::failure::Failure;
 use crate::state::{Identity, StateFolder};
 
 use super::happening::Happening;

@@ -9,7 +9,7 @@ use engine::tunnel_config::{Change, TunnelConfig, diff};
 use protocol::key::PublicKey;
 use tunnel::{PeerStats, TunnelBackend, TunnelError};
 
-use crate::exit::{Code, Failure};
+use crate::failure::{Code, Failure};
 
 /// The pause after a failed attempt.
 const RETRY: Duration = Duration::from_secs(10);

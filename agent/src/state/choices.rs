@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{StateError, StateFolder};
-use crate::exit::{Code, Failure};
+use crate::failure::{Code, Failure};
 
 const FILE: &str = "choices.json";
 

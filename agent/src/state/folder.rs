@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
-use crate::exit::{Code, Failure};
+use crate::failure::{Code, Failure};
 
 /// A lock on the folder, held until it is dropped or the process ends.
 pub(crate) type Lock = Flock<File>;

@@ -4,7 +4,7 @@ use tokio::sync::mpsc;
 use tunnel::{PathLayer, Received};
 
 use super::{DATAGRAMS_MAX, failure};
-use crate::exit::Failure;
+use crate::failure::Failure;
 use crate::net::KernelWatch;
 use crate::state::StateFolder;
 

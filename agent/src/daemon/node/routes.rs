@@ -8,8 +8,8 @@ use ipnet::IpNet;
 use protocol::api::{DEFAULT_ROUTES, is_default};
 
 use super::Node;
-use crate::exit::Failure;
 use crate::exit_guard::ExitGuard;
+use crate::failure::Failure;
 use crate::net;
 use crate::state::{Choices, ExitNode};
 

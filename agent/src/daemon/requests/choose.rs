@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::{Daemon, up};
 use crate::daemon::describe;
 use crate::daemon::standing::Standing;
-use crate::exit::{Code, Failure};
+use crate::failure::{Code, Failure};
 use crate::state::{ChoiceChange, Choices, ExitChoice, ExitNode};
 
 impl Daemon {
