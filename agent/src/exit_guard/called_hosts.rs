@@ -57,13 +57,22 @@ impl CalledHosts {
         let addresses = addresses.iter().chain(others).copied().collect();
         self.hosts.insert(host.to_owned(), Host { addresses, told });
         self.limit();
-        let written = serde_json::to_vec_pretty(&self.hosts).map_err(|error| error.to_string());
+        if host.parse::<IpAddr>().is_err() {
+            self.write();
+        }
+        true
+    }
+
+    /// Remembers what names lead to; an address that stands in a URL is told again before it is called.
+    fn write(&self) {
+        let is_name = |(host, _): &(&String, &Host)| host.parse::<IpAddr>().is_err();
+        let names: BTreeMap<&String, &Host> = self.hosts.iter().filter(is_name).collect();
+        let written = serde_json::to_vec_pretty(&names).map_err(|error| error.to_string());
         let written =
             written.and_then(|json| self.state.write(FILE, &json).map_err(|error| error.to_string()));
         if let Err(error) = written {
             tracing::warn!(error, "the coordinator's addresses are not remembered");
         }
-        true
     }
 
     /// Forgets all of them.
@@ -143,6 +152,16 @@ mod tests {
         called.learn("a", &addresses(&["192.168.1.2", "127.0.0.1", "::1", "fe80::1", "203.0.113.7"]));
         called.learn("b", &addresses(&["203.0.113.7"]));
         assert_eq!(called.public(), addresses(&["203.0.113.7"]));
+    }
+
+    #[test]
+    fn an_address_in_place_of_a_name_is_let_past_and_leaves_nothing_on_the_disk() {
+        let outer = tempfile::tempdir().unwrap();
+        let state = StateFolder::new(outer.path());
+        let mut called = CalledHosts::load(&state);
+        assert!(called.learn("203.0.113.7", &addresses(&["203.0.113.7"])));
+        assert_eq!(called.public(), addresses(&["203.0.113.7"]));
+        assert!(!state.contains(FILE).unwrap());
     }
 
     #[test]
