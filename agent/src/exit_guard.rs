@@ -21,7 +21,7 @@ use nix::unistd::getuid;
 use self::called_hosts::CalledHosts;
 use self::filter::Filter;
 use self::policy_routing::Wanted;
-use crate::firewall::{Table, nft, removal};
+use crate::firewall::{Table, nft, nft_tells, removal};
 use crate::net::KernelWatch;
 use crate::state::{Identity, StateError, StateFolder};
 
@@ -29,6 +29,9 @@ pub(crate) use resolver::GuardedResolver;
 
 /// The file that names the table of nft.
 const FILE: &str = "exit-guard";
+
+/// How the table's name begins.
+const TABLE: &str = "warren_exit_";
 
 /// All is looked at each so many ticks, for whatever the kernel did not tell of: 10 s, or 40 s where nobody uses the tunnel.
 const LOOK_TICKS: u32 = 40;
@@ -75,7 +78,7 @@ impl ExitGuard {
     pub(crate) fn new(state: &StateFolder, interface: &str) -> Self {
         let guard = Guard {
             state: state.clone(),
-            table: Table::new(state, FILE, "warren_exit_", interface),
+            table: Table::new(state, FILE, TABLE, interface),
             interface: interface.to_owned(),
             closed: None,
             called: CalledHosts::load(state),
@@ -94,11 +97,12 @@ impl ExitGuard {
     pub(crate) fn follow_choices(&self) -> Result<(), String> {
         let mut guard = self.guard();
         match guard.guarded_addresses() {
-            Ok(None) => guard.open(),
+            Ok(None) if guard.is_known() => guard.open(),
+            Ok(None) => Ok(()),
             Ok(Some(mesh)) => guard.close(mesh),
             Err(error) => {
                 tracing::error!(%error, "whether an exit node is used is not known: leaving traffic as it is");
-                Ok(())
+                Err(format!("whether an exit node is used is not known: {error}"))
             }
         }
     }
@@ -125,12 +129,15 @@ impl ExitGuard {
         }
     }
 
-    /// Takes all of it away, where this life or one before set it.
+    /// Takes all of it away, and what is there though nobody remembers it: the user says so.
     ///
     /// # Errors
     /// What the kernel refuses; it is remembered that the rest is there.
     pub(crate) fn open(&self) -> Result<(), String> {
-        self.guard().open()
+        let mut guard = self.guard();
+        let is_known = guard.is_known();
+        // Where nothing is known of, what cannot be taken away need not be there.
+        guard.open().or_else(|why| if is_known { Err(why) } else { Ok(()) })
     }
 
     /// Sets again what somebody took away, and tries again what failed, from time to time and where rules have changed.
@@ -189,29 +196,54 @@ impl ExitGuard {
 }
 
 impl Guard {
-    /// The mesh addresses, where an exit node is chosen and the tunnel not taken down.
+    /// The mesh addresses, where an exit node is chosen and the tunnel not taken down; none where the node's own file is damaged.
     fn guarded_addresses(&self) -> Result<Option<Vec<IpNet>>, StateError> {
-        let Some(identity) = Identity::load(&self.state)? else { return Ok(None) };
+        let mesh = match Identity::load(&self.state) {
+            Ok(None) => return Ok(None),
+            Ok(Some(identity)) => identity.addresses,
+            Err(error) => {
+                tracing::error!(%error, "whether an exit node is used goes by the choices alone");
+                Vec::new()
+            }
+        };
         // Of choices that are lost only this much is known.
         let is_chosen = self
             .state
             .sound_choices()
             .map_or_else(|_| self.table.remembered().is_some(), |choices| choices.exit_node.is_some());
-        Ok((is_chosen && !self.state.is_down()?).then_some(identity.addresses))
+        Ok((is_chosen && !self.state.is_down()?).then_some(mesh))
+    }
+
+    /// Whether this life or one before closed it, and none has opened it since.
+    fn is_known(&self) -> bool {
+        self.closed.is_some() || self.table.remembered().is_some()
     }
 
     fn close(&mut self, mesh: Vec<IpNet>) -> Result<(), String> {
+        if !self.is_known() {
+            self.check_machine()?;
+        }
         self.closed = Some(match self.closed.take() {
             Some(closed) => Closed { mesh, ..closed },
-            None => Closed { mesh, earlier: earlier::connections(), ..Closed::default() },
+            None => Closed { earlier: earlier::connections(&mesh), mesh, ..Closed::default() },
         });
         self.apply()
     }
 
-    fn open(&mut self) -> Result<(), String> {
-        if self.closed.is_none() && self.table.remembered().is_none() {
-            return Ok(());
+    /// Nothing is begun that cannot be taken away again, or that another agent of this machine would undo.
+    fn check_machine(&self) -> Result<(), String> {
+        policy_routing::check()?;
+        let tables = nft_tells(&["list", "tables", "inet"])?;
+        let mut others = tables.split_whitespace().filter(|word| word.starts_with(TABLE));
+        match others.find(|name| *name != self.table.name()) {
+            Some(other) => Err(format!(
+                "another agent of this machine uses an exit node (`nft list table inet {other}`)"
+            )),
+            None => Ok(()),
         }
+    }
+
+    fn open(&mut self) -> Result<(), String> {
         (self.closed, self.trouble) = (None, None);
         let routed = policy_routing::remove(&self.interface);
         let table = self.table.remembered().unwrap_or_else(|| self.table.name().to_owned());
@@ -225,6 +257,12 @@ impl Guard {
         opened.map_err(|why| format!("what keeps traffic to the exit node is still there: {why}"))
     }
 
+    /// Whether the kernel told of changes since the last time.
+    fn take_told(&self) -> bool {
+        // Each is emptied.
+        self.watches.iter().map(KernelWatch::take_changed).fold(false, |one, other| one | other)
+    }
+
     fn apply(&mut self) -> Result<(), String> {
         let Some(closed) = &self.closed else { return Ok(()) };
         let applied = self.set(closed);
@@ -234,6 +272,8 @@ impl Guard {
             tracing::error!(why, "traffic may leave past the exit node");
         }
         self.trouble = applied.clone().err();
+        // Our own changes are no news.
+        self.take_told();
         applied
     }
 
@@ -250,9 +290,14 @@ impl Guard {
         if let Some(other) = self.table.remembered().filter(|name| name != self.table.name()) {
             nft(&removal(&other))?;
             let _ = nft(&filter::arp_removal(&other));
+            self.table.forget();
         }
-        // Before anything is set: it is what is taken away by.
-        self.table.remember()?;
+        // Before anything is set, as it is taken away by that. On a full disk nothing may leave either.
+        if self.table.remembered().is_none()
+            && let Err(why) = self.table.remember()
+        {
+            tracing::warn!(why, "it is not remembered that traffic is kept to the exit node");
+        }
         policy_routing::heed_marks();
         // Each without the other, where one is refused.
         let filtered = nft(&filter.rules());

@@ -34,8 +34,17 @@ impl Firewall {
 
 /// Runs `nft` on a script.
 pub(crate) fn nft(script: &str) -> Result<(), String> {
+    run(&["-f", "-"], script).map(drop)
+}
+
+/// What `nft` tells.
+pub(crate) fn nft_tells(arguments: &[&str]) -> Result<String, String> {
+    run(arguments, "")
+}
+
+fn run(arguments: &[&str], script: &str) -> Result<String, String> {
     let mut command = Command::new("nft");
-    command.args(["-f", "-"]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(|error| {
         if error.kind() == std::io::ErrorKind::NotFound {
             "the program `nft` is missing: install nftables".to_owned()
@@ -49,7 +58,7 @@ pub(crate) fn nft(script: &str) -> Result<(), String> {
     }
     let output = child.wait_with_output().map_err(|error| format!("cannot wait for `nft`: {error}"))?;
     if output.status.success() {
-        return Ok(());
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
     let said = String::from_utf8_lossy(&output.stderr);
     Err(format!("`nft` refuses: {}", said.lines().next().unwrap_or_default().trim()))

@@ -8,7 +8,7 @@ use crate::control::Request;
 use crate::control::answer::DoneAnswer;
 use crate::exit_guard::ExitGuard;
 use crate::failure::{Code, Failure};
-use crate::state::{ChoiceChange, ExitChoice, Identity, StateFolder};
+use crate::state::{ChoiceChange, ExitChoice, StateFolder};
 
 #[derive(Debug, Args)]
 pub(super) struct SetArgs {
@@ -59,14 +59,11 @@ fn no_exit_node() -> ChoiceChange {
 
 fn without_daemon(context: &Context) -> Result<DoneAnswer, Failure> {
     let folder = StateFolder::new(&context.global.state_dir);
-    if Identity::load(&folder)?.is_none() {
-        return Err(Failure::not_enrolled());
-    }
     let _lock = folder.lock("agent.lock")?;
+    let guard = ExitGuard::new(&folder, &context.global.interface);
+    guard.open().map_err(|why| Failure::new(Code::Failed, why))?;
     // What else was chosen is lost where the file is damaged, as it was for the agent.
     folder.set_choices(&folder.choices().with(no_exit_node(), None)?)?;
-    let guard = ExitGuard::new(&folder, &context.global.interface);
-    guard.follow_choices().map_err(|why| Failure::new(Code::Failed, why))?;
     Ok(DoneAnswer {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         verdict: "chosen; the agent does not run".to_owned(),

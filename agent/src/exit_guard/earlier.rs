@@ -4,6 +4,8 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use ipnet::IpNet;
+
 /// `TCP_ESTABLISHED` and `TCP_LISTEN` (linux/tcp_states.h), as the tables have them.
 const ESTABLISHED: &str = "01";
 const LISTENING: &str = "0A";
@@ -11,11 +13,13 @@ const LISTENING: &str = "0A";
 /// More are not remembered: the others begin anew.
 const CONNECTIONS_MAX: usize = 1_024;
 
-/// Those of this machine, each with its own end first.
-pub(super) fn connections() -> Vec<(SocketAddr, SocketAddr)> {
+/// Those of this machine, each with its own end first. What comes to a mesh address came through the tunnel, and goes back there.
+pub(super) fn connections(mesh: &[IpNet]) -> Vec<(SocketAddr, SocketAddr)> {
     let table =
         |name: &str| std::fs::read_to_string(format!("/proc/thread-self/net/{name}")).unwrap_or_default();
-    from_outside(&[table("tcp"), table("tcp6")].concat())
+    let mut found = from_outside(&[table("tcp"), table("tcp6")].concat());
+    found.retain(|(own, _)| !mesh.iter().any(|net| net.addr() == own.ip()));
+    found
 }
 
 fn from_outside(tables: &str) -> Vec<(SocketAddr, SocketAddr)> {

@@ -127,7 +127,6 @@ pub(super) fn arp_removal(table: &str) -> String {
 pub(super) fn is_whole(listing: &str) -> bool {
     listing.matches("jump refused").count() == 2
         && listing.contains("reject with")
-        && listing.contains("masquerade")
         && listing.contains("type route hook output")
 }
 

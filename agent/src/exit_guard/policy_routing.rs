@@ -54,37 +54,31 @@ pub(super) fn heed_marks() {
     }
 }
 
-/// Sets rules and routes: what is missing first, then what is there from before goes.
+/// Sets rules and routes of both families, of each as far as it goes.
 pub(super) fn set(wanted: &Wanted) -> Result<(), String> {
-    families().into_iter().try_for_each(|family| {
-        let (there, rules) = (family.ours()?, family.rules(wanted));
-        let missing = rules.iter().filter(|rule| !there.contains(rule)).map(|rule| rule.command("add"));
-        family.run(&missing.collect::<String>())?;
-        let stale = there.iter().filter(|rule| !rules.contains(rule)).map(|rule| rule.command("del"));
-        family.run(&stale.collect::<String>())?;
-        let exit = family.exit(wanted).map(|exit| format!("route replace {exit}\n"));
-        family.run(&exit.unwrap_or_default())
-    })
+    families().into_iter().map(|family| family.set(wanted)).fold(Ok(()), Result::and)
 }
 
 /// Whether they are there.
 pub(super) fn is_there(wanted: &Wanted) -> bool {
     families().into_iter().all(|family| {
         family.ours().is_ok_and(|there| family.rules(wanted).iter().all(|rule| there.contains(rule)))
-            && (family.exit(wanted).is_none() || family.has_exit(&wanted.interface))
+            && family.exit(wanted).is_some() == family.has_exit(&wanted.interface)
     })
+}
+
+/// Checks that rules can be read at all.
+pub(super) fn check() -> Result<(), String> {
+    families().into_iter().try_for_each(|family| family.ours().map(drop))
 }
 
 /// Takes them away.
 pub(super) fn remove(interface: &str) -> Result<(), String> {
-    families().into_iter().try_for_each(|family| {
+    let remove = |family: Family| {
         family.run(&family.ours()?.iter().map(|rule| rule.command("del")).collect::<String>())?;
-        // Without an interface there is no route by it.
-        match interface_index(interface) {
-            Some(_) => family.run(&format!("route flush table {EXIT_TABLE} dev {interface}\n")),
-            None => Ok(()),
-        }
-    })
+        family.flush(interface)
+    };
+    families().into_iter().map(remove).fold(Ok(()), Result::and)
 }
 
 /// A rule of policy routing, as `ip rule show` has it.
@@ -99,17 +93,35 @@ impl Rule {
     fn read(line: &str) -> Option<Self> {
         let (priority, text) = line.split_once(':')?;
         let (priority, text) = (priority.parse().ok()?, text.trim());
-        let is_ours = match priority {
-            AS_MAIN => text.starts_with("from all to ") && text.ends_with(" lookup main"),
-            INTO_TUNNEL | UNREACHABLE => text.contains(&mark()),
-            _ => false,
+        let text = match priority {
+            AS_MAIN if text.starts_with("from all to ") && text.ends_with(" lookup main") => {
+                // The protocol's name is as the machine's tables have it, and old versions put a space before the length.
+                let (start, _) = text.split_once(" ipproto ").unwrap_or_default();
+                let text = text.replace(" /", "/");
+                if start.is_empty() { text } else { format!("{start} {CALLED_LOOKUP}") }
+            }
+            // So is the name of the table.
+            INTO_TUNNEL if text.contains(&mark()) => into_tunnel(),
+            UNREACHABLE if text.contains(&mark()) => unreachable(),
+            _ => return None,
         };
-        is_ours.then(|| Self { priority, text: text.to_owned() })
+        Some(Self { priority, text })
     }
 
     fn command(&self, verb: &str) -> String {
         format!("rule {verb} priority {} {}\n", self.priority, self.text)
     }
+}
+
+/// TCP, by its number: some machines have no table of names.
+const CALLED_LOOKUP: &str = "ipproto 6 lookup main";
+
+fn into_tunnel() -> String {
+    format!("not from all {} lookup {EXIT_TABLE}", mark())
+}
+
+fn unreachable() -> String {
+    format!("not from all {} unreachable", mark())
 }
 
 fn mark() -> String {
@@ -142,16 +154,33 @@ impl Family {
         let networks = networks.iter().map(|net| format!("from all to {} lookup main", shown(*net)));
         let uid = wanted.uid;
         let called = wanted.called.iter().filter(|address| address.is_ipv6() == self.is_ipv6);
+        // What only passes counts as root's, and came by an interface.
         let called = called
-            .map(|address| format!("from all to {address} uidrange {uid}-{uid} ipproto tcp lookup main"));
+            .map(|address| format!("from all to {address} iif lo uidrange {uid}-{uid} {CALLED_LOOKUP}"));
         let as_main = networks.chain(called).map(|text| Rule { priority: AS_MAIN, text });
-        let mark = mark();
-        as_main
-            .chain([
-                Rule { priority: INTO_TUNNEL, text: format!("not from all {mark} lookup {EXIT_TABLE}") },
-                Rule { priority: UNREACHABLE, text: format!("not from all {mark} unreachable") },
-            ])
-            .collect()
+        let last = [(INTO_TUNNEL, into_tunnel()), (UNREACHABLE, unreachable())];
+        as_main.chain(last.map(|(priority, text)| Rule { priority, text })).collect()
+    }
+
+    /// What is missing first, then what is there from before goes.
+    fn set(self, wanted: &Wanted) -> Result<(), String> {
+        let (there, rules) = (self.ours()?, self.rules(wanted));
+        let missing = rules.iter().filter(|rule| !there.contains(rule)).map(|rule| rule.command("add"));
+        self.run(&missing.collect::<String>())?;
+        let stale = there.iter().filter(|rule| !rules.contains(rule)).map(|rule| rule.command("del"));
+        self.run(&stale.collect::<String>())?;
+        match self.exit(wanted) {
+            Some(exit) => self.run(&format!("route replace {exit}\n")),
+            None => self.flush(&wanted.interface),
+        }
+    }
+
+    /// Takes the tunnel's routes away; without an interface there are none.
+    fn flush(self, interface: &str) -> Result<(), String> {
+        match interface_index(interface) {
+            Some(_) => self.run(&format!("route flush table {EXIT_TABLE} dev {interface}\n")),
+            None => Ok(()),
+        }
     }
 
     /// Our rules that are there.
@@ -159,10 +188,12 @@ impl Family {
         Ok(self.tell(&["rule", "show"])?.lines().filter_map(Rule::read).collect())
     }
 
-    /// The tunnel's route, where this family has one and the interface is there: it goes with the interface.
+    /// The tunnel's route, where this family has one and the interface is there and takes it: it goes with the interface.
     fn exit(self, wanted: &Wanted) -> Option<String> {
         let is_used = wanted.exits.iter().any(|exit| exit.addr().is_ipv6() == self.is_ipv6);
-        let is_there = interface_index(&wanted.interface).is_some();
+        let switch = format!("/proc/sys/net/ipv6/conf/{}/disable_ipv6", wanted.interface);
+        let is_off = self.is_ipv6 && std::fs::read_to_string(switch).is_ok_and(|text| text.trim() != "0");
+        let is_there = interface_index(&wanted.interface).is_some() && !is_off;
         // What an exit node of IPv6 does not carry is better unreachable at once than lost in the tunnel.
         let range = if self.is_ipv6 { GLOBAL_UNICAST_V6 } else { DEFAULT_ROUTES[0] };
         (is_used && is_there).then(|| format!("{range} dev {} table {EXIT_TABLE}", wanted.interface))
@@ -242,19 +273,39 @@ mod tests {
         for line in [
             "rule add priority 5201 from all to 192.168.0.0/16 lookup main\n",
             "rule add priority 5201 from all to 198.51.100.0/24 lookup main\n",
-            "rule add priority 5201 from all to 203.0.113.7 uidrange 0-0 ipproto tcp lookup main\n",
+            "rule add priority 5201 from all to 203.0.113.7 iif lo uidrange 0-0 ipproto 6 lookup main\n",
             "rule add priority 5202 not from all fwmark 0x57000000/0xff000000 lookup 87\n",
             "rule add priority 5203 not from all fwmark 0x57000000/0xff000000 unreachable\n",
         ] {
             assert_eq!(text.matches(line).count(), 1, "{line}{text}");
         }
-        assert!(!text.contains("2001:db8") && commands(V6).contains("to 2001:db8::7 uidrange"), "{text}");
+        assert!(
+            !text.contains("2001:db8") && commands(V6).contains("to 2001:db8::7 iif lo uidrange"),
+            "{text}"
+        );
     }
 
     #[test]
     fn our_rules_are_told_from_those_of_others_at_the_same_place() {
         for rule in V4.rules(&wanted()).into_iter().chain(V6.rules(&wanted())) {
             assert_eq!(Rule::read(&format!("{}:\t{}", rule.priority, rule.text)), Some(rule));
+        }
+        for (line, text) in [
+            ("5201:\tfrom all to 10.0.0.0 /8 lookup main", "from all to 10.0.0.0/8 lookup main"),
+            (
+                "5201:\tfrom all to 192.0.2.7 iif lo uidrange 0-0 ipproto tcp lookup main",
+                "from all to 192.0.2.7 iif lo uidrange 0-0 ipproto 6 lookup main",
+            ),
+            (
+                "5202:\tnot from all fwmark 0x57000000/0xff000000 lookup vpn",
+                "not from all fwmark 0x57000000/0xff000000 lookup 87",
+            ),
+        ] {
+            assert_eq!(
+                Rule::read(line).map(|rule| rule.text).as_deref(),
+                Some(text),
+                "as other versions tell it"
+            );
         }
         for line in [
             "0:\tfrom all lookup local",

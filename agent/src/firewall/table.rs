@@ -1,8 +1,6 @@
 //! A table of nft rules that is ours: named after the interface, and remembered on the disk for as long as it may be in the kernel.
 
-use std::process::{Command, Stdio};
-
-use super::nft;
+use super::{nft, nft_tells};
 use crate::state::StateFolder;
 
 /// An interface's name has 15 bytes at most.
@@ -47,9 +45,7 @@ impl Table {
 
     /// What is in it; nothing where it is not there.
     pub(crate) fn listing(&self) -> String {
-        let mut command = Command::new("nft");
-        command.args(["list", "table", "inet", &self.name]).stdin(Stdio::null());
-        let listing = command.output().map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+        let listing = nft_tells(&["list", "table", "inet", &self.name]);
         listing.unwrap_or_default()
     }
 

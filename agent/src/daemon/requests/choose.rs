@@ -11,15 +11,20 @@ use crate::state::{ChoiceChange, Choices, ExitChoice, ExitNode};
 impl Daemon {
     /// Does what the user chose, and remembers it. An exit node is guarded before it is used: where that fails, nothing changes.
     pub(super) fn choose(&mut self, change: ChoiceChange) -> Result<Value, Failure> {
+        let wish = change.exit_node.clone();
+        if wish == Some(ExitChoice::None) {
+            // First, and whatever else goes wrong.
+            self.exit_guard.open().map_err(|why| Failure::new(Code::Failed, why))?;
+        }
         let identity = self.standing.identity().ok_or_else(Failure::not_enrolled)?;
         change.check(&identity.addresses)?;
-        let exit_node = match &change.exit_node {
+        let exit_node = match &wish {
             Some(ExitChoice::Node(name)) => Some(self.find_exit_node(name)?),
             Some(ExitChoice::None) | None => None,
         };
         let known = match self.state.sound_choices() {
             // What else was chosen is lost; that an exit node was must not get lost along with it.
-            Err(error) if change.exit_node.is_some() => {
+            Err(error) if wish.is_some() => {
                 tracing::warn!(%error, "beginning with the usual choices");
                 Choices::default()
             }
@@ -32,16 +37,16 @@ impl Daemon {
             let message = format!("no exit node is used, as traffic could leave past it: {why}");
             return Err(Failure::new(Code::Failed, message));
         }
-        let saved = self.state.set_choices(&choices);
-        if saved.is_ok()
-            && let Standing::Up(node) = &mut self.standing
-        {
+        if let Err(error) = self.state.set_choices(&choices) {
+            if wants_guard {
+                // As it was.
+                drop(self.exit_guard.follow_choices());
+            }
+            return Err(error.into());
+        }
+        if let Standing::Up(node) = &mut self.standing {
             node.set_choices(choices);
         }
-        // As it was, where the choices could not be saved.
-        let followed = self.exit_guard.follow_choices();
-        saved?;
-        followed.map_err(|why| Failure::new(Code::Failed, why))?;
         self.done("chosen; `warren status` shows what comes of it")
     }
 
