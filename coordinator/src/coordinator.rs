@@ -125,7 +125,7 @@ impl Coordinator {
         let gone = {
             let mut directory = self.directory();
             directory.advance(now_ms);
-            directory.ephemeral_gone(now_ms)
+            directory.ephemeral_gone()
         };
         self.sync()?;
         for node in gone {

@@ -11,16 +11,22 @@ use crate::store::{AccessRuleRow, NetworkRow, NodeRow};
 /// How long an ephemeral node may be offline, in milliseconds: longer than a restart of it or of the coordinator.
 const EPHEMERAL_OFFLINE_MAX_MS: i64 = 10 * 60 * 1000;
 
+/// The longest time between two looks at the clock that is believed, in milliseconds; they are a second apart. More is a clock
+/// that was put right, or a machine that slept: nodes were not watched meanwhile.
+const STEP_MAX_MS: i64 = 10_000;
+
 impl Directory {
     /// The ephemeral nodes that have been offline for too long.
-    pub(crate) fn ephemeral_gone(&self, now_ms: i64) -> Vec<Uuid> {
-        let nodes = self.networks.values().flat_map(|network| network.nodes.values());
-        let is_gone = |node: &&NodeState| {
-            node.row.is_ephemeral
-                && !node.is_online()
-                && now_ms.saturating_sub(node.offline_since_ms) > EPHEMERAL_OFFLINE_MAX_MS
+    pub(crate) fn ephemeral_gone(&self) -> Vec<Uuid> {
+        let gone = |network: &NetworkState| {
+            let (nodes, lived_ms) = (network.nodes.values(), network.lived_ms);
+            let is_gone = |node: &&NodeState| {
+                let offline_ms = lived_ms.saturating_sub(node.offline_since_ms);
+                node.row.is_ephemeral && !node.is_online() && offline_ms > EPHEMERAL_OFFLINE_MAX_MS
+            };
+            nodes.filter(is_gone).map(|node| node.row.id).collect::<Vec<_>>()
         };
-        nodes.filter(is_gone).map(|node| node.row.id).collect()
+        self.networks.values().flat_map(gone).collect()
     }
 }
 
@@ -28,6 +34,7 @@ impl NetworkState {
     /// Takes over the clock; who has expired since then goes.
     pub(super) fn advance(&mut self, now_ms: i64) {
         let before_ms = std::mem::replace(&mut self.now_ms, now_ms);
+        self.lived_ms += now_ms.saturating_sub(before_ms).clamp(0, STEP_MAX_MS);
         self.refresh_held_back();
         // Both ways: a clock that was wrong is put right.
         let passed = before_ms.min(now_ms)..before_ms.max(now_ms);

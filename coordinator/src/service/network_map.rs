@@ -40,6 +40,8 @@ pub(crate) struct NetworkState {
     pub(super) rules: Vec<AccessRuleRow>,
     /// The clock, as of the last [`NetworkState::advance`].
     pub(super) now_ms: i64,
+    /// How long the network was watched, in milliseconds: a clock that jumps counts as no time.
+    pub(super) lived_ms: i64,
     /// The node of each public key.
     keys: BTreeMap<PublicKey, Uuid>,
     /// What its peer relays verify tokens with.
@@ -70,7 +72,7 @@ pub(crate) struct NodeState {
     pub(super) standing: Standing,
     /// The revision at which it came into the network: what it knew before was of another one.
     pub(super) since_revision: u64,
-    /// Since when it has no stream, Unix milliseconds.
+    /// Since when it has no stream, on the network's own clock ([`NetworkState::lived_ms`]).
     pub(super) offline_since_ms: i64,
     /// What it takes from its peers; absent for everything.
     pub(super) access: Option<Access>,
@@ -125,6 +127,7 @@ impl NetworkState {
             nodes: BTreeMap::new(),
             rules: Vec::new(),
             now_ms: 0,
+            lived_ms: 0,
             keys: BTreeMap::new(),
             verify_key,
             may_relay: BTreeSet::new(),
@@ -215,7 +218,7 @@ impl NetworkState {
             peer: Arc::new(peer(&self.row, &row, None, false)),
             standing: standing(&row, self.now_ms),
             since_revision: self.log.newest_of_all(),
-            offline_since_ms: self.now_ms,
+            offline_since_ms: self.lived_ms,
             access: access_of(&self.row, &self.rules, &row.tags),
             row,
         }
@@ -306,7 +309,7 @@ impl NetworkState {
             && node.has_stream(stream)
         {
             node.stream = None;
-            node.offline_since_ms = self.now_ms;
+            node.offline_since_ms = self.lived_ms;
             self.refresh_peer(id);
         }
     }
