@@ -144,9 +144,8 @@ impl ExitGuard {
     pub(crate) fn tick(&self) {
         let mut guard = self.guard();
         guard.ticks = guard.ticks.wrapping_add(1);
-        // Each is emptied.
-        let is_told =
-            guard.watches.iter().map(KernelWatch::take_changed).fold(false, |one, other| one | other);
+        // What failed is tried again now and then, and not each time that others change something.
+        let is_told = guard.take_told() && guard.trouble.is_none();
         if is_told || guard.ticks.is_multiple_of(LOOK_TICKS) {
             guard.look();
         }
