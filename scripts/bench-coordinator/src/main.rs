@@ -67,7 +67,8 @@ const FULL: Scale = Scale {
     network: 200,
     wide: &[1_000, 3_000],
     hub: &[1_000, 10_000],
-    changes: 40,
+    // One node makes them all, and after forty a coordinator tells of one a second.
+    changes: 30,
     seconds: 10,
 };
 /// Whether it works at all: some twenty seconds.
