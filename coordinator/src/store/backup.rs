@@ -7,6 +7,7 @@ use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 
 use super::data_dir::create_private_file;
+use super::migrate::SchemaDifference;
 use super::{DataDir, StoreError, migrate};
 
 /// Map revisions that agents know may be newer than the backup; a jump of the boot counter keeps them from being
@@ -104,7 +105,9 @@ pub(super) fn verify(connection: &Connection, path: &Path) -> Result<(), StoreEr
     }
     match migrate::schema_difference(connection)? {
         None => Ok(()),
-        Some(object) => Err(StoreError::Schema { path: path.to_owned(), object }),
+        Some(SchemaDifference { object, is_harmless }) => {
+            Err(StoreError::Schema { path: path.to_owned(), object, is_harmless })
+        }
     }
 }
 

@@ -65,8 +65,10 @@ pub enum StoreError {
     Schema {
         /// The file.
         path: PathBuf,
-        /// The first table or index that differs.
+        /// The first table, index or trigger that differs.
         object: String,
+        /// Whether it is only there besides all that should be, or nothing is there at all yet.
+        is_harmless: bool,
     },
     /// Somebody else serves from this directory.
     #[error("another coordinator runs on {0}; stop it first")]

@@ -103,14 +103,24 @@ pub(super) fn damage(error: rusqlite::Error, path: &Path) -> StoreError {
     }
 }
 
-/// Compares the file's tables and indexes with `schema.sql`; gives the first that differs.
-pub(super) fn schema_difference(connection: &Connection) -> Result<Option<String>, StoreError> {
+/// An object of the schema that is not as `schema.sql` has it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct SchemaDifference {
+    /// Its name.
+    pub(super) object: String,
+    /// Whether it is only there besides all that should be, or nothing is there at all yet.
+    pub(super) is_harmless: bool,
+}
+
+/// Compares the file's tables, indexes and triggers with `schema.sql`; gives the first that differs.
+pub(super) fn schema_difference(connection: &Connection) -> Result<Option<SchemaDifference>, StoreError> {
     let wanted = Connection::open_in_memory()?;
     wanted.execute_batch(SCHEMA)?;
     let (wanted, found) = (objects(&wanted)?, objects(connection)?);
     let differing = wanted.iter().find(|object| !found.contains(object));
     let surplus = found.iter().find(|object| !wanted.contains(object));
-    Ok(differing.or(surplus).map(|(name, _)| name.clone()))
+    let is_harmless = differing.is_none() || found.is_empty();
+    Ok(differing.or(surplus).map(|(name, _)| SchemaDifference { object: name.clone(), is_harmless }))
 }
 
 /// Names and statements of all objects, without comments and layout, and without the two tables that Litestream adds to
@@ -147,6 +157,10 @@ mod tests {
         connection
     }
 
+    fn difference(connection: &Connection) -> Option<(String, bool)> {
+        schema_difference(connection).unwrap().map(|found| (found.object, found.is_harmless))
+    }
+
     #[test]
     fn the_migrated_database_is_the_one_that_schema_sql_describes() {
         assert_eq!(schema_difference(&migrated()).unwrap(), None);
@@ -163,10 +177,10 @@ mod tests {
     fn a_table_that_differs_is_named() {
         let connection = migrated();
         connection.execute_batch("ALTER TABLE people ADD COLUMN extra TEXT").unwrap();
-        assert_eq!(schema_difference(&connection).unwrap().as_deref(), Some("people"));
+        assert_eq!(difference(&connection), Some(("people".to_owned(), false)));
         let connection = migrated();
         connection.execute_batch("CREATE TABLE stranger (id INTEGER)").unwrap();
-        assert_eq!(schema_difference(&connection).unwrap().as_deref(), Some("stranger"));
+        assert_eq!(difference(&connection), Some(("stranger".to_owned(), true)));
     }
 
     #[test]

@@ -32,8 +32,8 @@ pub(super) fn start_check(path: &Path, time_max: Duration) -> Result<(), StoreEr
             Ok(())
         }
         // Rows and indexes are sound. A first start that was cut off left it empty, or somebody added something to it: the former is
-        // finished now, the latter harms nothing that SQLite did not complain of.
-        Err(StoreError::Schema { object, .. }) => {
+        // finished now, the latter harms nothing. What is other than it should be may be a disk's doing, and mean anything.
+        Err(StoreError::Schema { object, is_harmless: true, .. }) => {
             tracing::warn!(
                 object,
                 "the schema is not the one of this version; `warren-coordinator check` says more"
@@ -71,6 +71,21 @@ mod tests {
         std::fs::write(&path, bytes).unwrap();
         let error = start_check(&path, Duration::from_secs(60)).unwrap_err();
         assert!(error.to_string().contains("restore a backup"), "{error}");
+    }
+
+    #[test]
+    fn a_schema_with_an_addition_is_served_and_one_with_an_alteration_is_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = database(&directory, 1);
+        let alter = |sql| Connection::open(&path).unwrap().execute_batch(sql).unwrap();
+        alter("CREATE INDEX by_somebody ON audit_log (actor)");
+        start_check(&path, Duration::from_secs(60)).unwrap();
+        alter("DROP INDEX nodes_copy; CREATE INDEX nodes_copy ON nodes (name)");
+        let error = start_check(&path, Duration::from_secs(60)).unwrap_err();
+        assert!(
+            error.to_string().contains("differs from what this version expects at nodes_copy"),
+            "{error}"
+        );
     }
 
     #[test]
