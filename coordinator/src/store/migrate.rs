@@ -123,11 +123,12 @@ pub(super) fn schema_difference(connection: &Connection) -> Result<Option<Schema
     Ok(differing.or(surplus).map(|(name, _)| SchemaDifference { object: name.clone(), is_harmless }))
 }
 
-/// Names and statements of all objects, without comments and layout, and without the two tables that Litestream adds to
-/// whatever it replicates.
+/// Names and statements of all objects, each with its kind and table, without comments and layout, and without the two tables
+/// that Litestream adds to whatever it replicates.
 fn objects(connection: &Connection) -> Result<Vec<(String, String)>, StoreError> {
     let mut statement = connection.prepare(
-        "SELECT name, coalesce(sql, '') FROM sqlite_schema WHERE tbl_name NOT GLOB '_litestream_*' ORDER BY name",
+        "SELECT name, type || ' of ' || tbl_name || ': ' || coalesce(sql, '') FROM sqlite_schema
+            WHERE tbl_name NOT GLOB '_litestream_*' ORDER BY name",
     )?;
     let rows = statement.query_map((), |row| {
         let sql: String = row.get(1)?;
