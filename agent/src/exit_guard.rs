@@ -54,7 +54,8 @@ struct Guard {
     closed: Option<Closed>,
     /// The hosts that the agent itself calls over TCP: its packets there cannot be told from those of other programs.
     called: CalledHosts,
-    /// Told when somebody changes rules of policy routing or of nft; none where the system tells nothing.
+    /// Told when somebody changes rules of policy routing or of nft, or an interface, which takes its routes along; none where the
+    /// system tells nothing.
     watches: Vec<KernelWatch>,
     ticks: u32,
     trouble: Option<String>,
@@ -82,7 +83,10 @@ impl ExitGuard {
             interface: interface.to_owned(),
             closed: None,
             called: CalledHosts::load(state),
-            watches: [KernelWatch::of_rules(), KernelWatch::of_nft()].into_iter().flatten().collect(),
+            watches: [KernelWatch::of_rules(), KernelWatch::of_nft(), KernelWatch::of_interfaces()]
+                .into_iter()
+                .flatten()
+                .collect(),
             ticks: 0,
             trouble: None,
         };
@@ -140,7 +144,7 @@ impl ExitGuard {
         guard.open().or_else(|why| if is_known { Err(why) } else { Ok(()) })
     }
 
-    /// Sets again what somebody took away, and tries again what failed, from time to time and where rules have changed.
+    /// Sets again what somebody took away, and tries again what failed, from time to time and where the kernel tells of changes.
     pub(crate) fn tick(&self) {
         let mut guard = self.guard();
         guard.ticks = guard.ticks.wrapping_add(1);
@@ -149,11 +153,6 @@ impl ExitGuard {
         if is_told || guard.ticks.is_multiple_of(LOOK_TICKS) {
             guard.look();
         }
-    }
-
-    /// The same, now: interfaces have changed, and one that goes takes its routes along.
-    pub(crate) fn look(&self) {
-        self.guard().look();
     }
 
     /// Whether traffic to the internet leaves through the tunnel or not at all, as far as this life knows.
@@ -246,10 +245,7 @@ impl Guard {
         (self.closed, self.trouble) = (None, None);
         let routed = policy_routing::remove(&self.interface);
         let table = self.table.remembered().unwrap_or_else(|| self.table.name().to_owned());
-        let filtered = nft(&removal(&table));
-        // There is none where the kernel has no tables for ARP.
-        let _ = nft(&filter::arp_removal(&table));
-        let opened = routed.and(filtered);
+        let opened = routed.and(take_away(&table));
         if opened.is_ok() {
             self.table.forget();
         }
@@ -287,8 +283,7 @@ impl Guard {
             earlier: &closed.earlier,
         };
         if let Some(other) = self.table.remembered().filter(|name| name != self.table.name()) {
-            nft(&removal(&other))?;
-            let _ = nft(&filter::arp_removal(&other));
+            take_away(&other)?;
             self.table.forget();
         }
         // Before anything is set, as it is taken away by that. On a full disk nothing may leave either.
@@ -326,4 +321,11 @@ impl Guard {
             uid: getuid().as_raw(),
         }
     }
+}
+
+/// Takes both tables of this name out of nft.
+fn take_away(table: &str) -> Result<(), String> {
+    // There is none where the kernel has no tables for ARP.
+    let _ = nft(&filter::arp_removal(table));
+    nft(&removal(table))
 }

@@ -4,13 +4,14 @@ mod address_guard;
 mod forwarding;
 mod table;
 
-use std::io::Write;
-use std::process::{Command, Stdio};
-
 use self::address_guard::AddressGuard;
 use self::forwarding::Forwarding;
 pub(crate) use self::table::{Table, removal};
+use crate::program;
 use crate::state::StateFolder;
+
+/// What has `nft`.
+const PACKAGE: &str = "nftables";
 
 /// All of it.
 #[derive(Debug)]
@@ -34,32 +35,10 @@ impl Firewall {
 
 /// Runs `nft` on a script.
 pub(crate) fn nft(script: &str) -> Result<(), String> {
-    run(&["-f", "-"], script).map(drop)
+    program::run(&["nft"], PACKAGE, &["-f", "-"], script).map(drop)
 }
 
 /// What `nft` tells.
 pub(crate) fn nft_tells(arguments: &[&str]) -> Result<String, String> {
-    run(arguments, "")
-}
-
-fn run(arguments: &[&str], script: &str) -> Result<String, String> {
-    let mut command = Command::new("nft");
-    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().map_err(|error| {
-        if error.kind() == std::io::ErrorKind::NotFound {
-            "the program `nft` is missing: install nftables".to_owned()
-        } else {
-            format!("cannot run `nft`: {error}")
-        }
-    })?;
-    if let Some(mut input) = child.stdin.take() {
-        // One that ends without reading says why below.
-        let _ = input.write_all(script.as_bytes());
-    }
-    let output = child.wait_with_output().map_err(|error| format!("cannot wait for `nft`: {error}"))?;
-    if output.status.success() {
-        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
-    }
-    let said = String::from_utf8_lossy(&output.stderr);
-    Err(format!("`nft` refuses: {}", said.lines().next().unwrap_or_default().trim()))
+    program::run(&["nft"], PACKAGE, arguments, "")
 }

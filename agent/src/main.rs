@@ -17,6 +17,7 @@ mod net;
 mod peer_relay;
 mod port_mapping;
 mod printable;
+mod program;
 mod relay_web_sockets;
 mod sse;
 mod state;

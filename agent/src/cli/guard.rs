@@ -9,7 +9,9 @@ use crate::state::{StateError, StateFolder};
 pub(super) fn run(context: &Context) -> Result<(), Failure> {
     let folder = StateFolder::new(&context.global.state_dir);
     let _lock = match folder.lock("agent.lock") {
-        Err(StateError::Busy { .. }) => return tell(context, &folder, "the agent runs, and sees to it"),
+        Err(StateError::Busy { .. }) => {
+            return context.terminal.done(&DoneAnswer::new("the agent runs, and sees to it", &folder));
+        }
         lock => lock?,
     };
     let guard = ExitGuard::new(&folder, &context.global.interface);
@@ -19,13 +21,5 @@ pub(super) fn run(context: &Context) -> Result<(), Failure> {
     } else {
         "no exit node is used: traffic goes as it did"
     };
-    tell(context, &folder, verdict)
-}
-
-fn tell(context: &Context, folder: &StateFolder, verdict: &str) -> Result<(), Failure> {
-    context.terminal.done(&DoneAnswer {
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        verdict: verdict.to_owned(),
-        state_dir: folder.path().display().to_string(),
-    })
+    context.terminal.done(&DoneAnswer::new(verdict, &folder))
 }

@@ -48,8 +48,7 @@ fn without_daemon(context: &Context, force: bool) -> Result<DoneAnswer, Failure>
     Identity::forget(&folder)?;
     exit_guard.forget_called();
     exit_guard.open().map_err(|why| Failure::new(Code::Failed, format!("left; {why}")))?;
-    let state_dir = folder.path().display().to_string();
-    Ok(DoneAnswer { version: env!("CARGO_PKG_VERSION").to_owned(), verdict, state_dir })
+    Ok(DoneAnswer::new(verdict, &folder))
 }
 
 /// An agent at work would keep the tunnel up, and write the folder anew, for a node that is no more.

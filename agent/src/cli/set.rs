@@ -64,9 +64,5 @@ fn without_daemon(context: &Context) -> Result<DoneAnswer, Failure> {
     guard.open().map_err(|why| Failure::new(Code::Failed, why))?;
     // What else was chosen is lost where the file is damaged, as it was for the agent.
     folder.set_choices(&folder.choices().with(no_exit_node(), None)?)?;
-    Ok(DoneAnswer {
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        verdict: "chosen; the agent does not run".to_owned(),
-        state_dir: folder.path().display().to_string(),
-    })
+    Ok(DoneAnswer::new("chosen; the agent does not run", &folder))
 }

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::printable::printable;
+use crate::state::StateFolder;
 
 pub(crate) use names::NamesAnswer;
 pub(crate) use routes::{ExitNodeAnswer, OwnRouteAnswer, RouteAnswer};
@@ -376,4 +377,15 @@ pub(crate) struct DoneAnswer {
     pub(crate) verdict: String,
     /// The daemon's state folder.
     pub(crate) state_dir: String,
+}
+
+impl DoneAnswer {
+    /// The answer of this program, which worked on this folder.
+    pub(crate) fn new(verdict: impl Into<String>, state: &StateFolder) -> Self {
+        Self {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            verdict: verdict.into(),
+            state_dir: state.path().display().to_string(),
+        }
+    }
 }

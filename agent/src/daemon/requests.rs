@@ -210,11 +210,7 @@ impl Daemon {
     }
 
     fn done(&self, verdict: impl Into<String>) -> Result<Value, Failure> {
-        value(&DoneAnswer {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            verdict: verdict.into(),
-            state_dir: self.state.path().display().to_string(),
-        })
+        value(&DoneAnswer::new(verdict, &self.state))
     }
 }
 

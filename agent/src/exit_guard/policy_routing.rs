@@ -6,15 +6,14 @@
 //! the exit node (CVE-2024-3661). The last step is a rule and no route, because a socket that is bound to an interface makes the
 //! kernel pass over routes of others.
 
-use std::io::Write;
 use std::net::IpAddr;
-use std::process::{Command, Stdio};
 
 use ipnet::IpNet;
 use protocol::api::{DEFAULT_ROUTES, GLOBAL_UNICAST_V6, local_ranges};
 use tunnel::{MARK_MASK, TUNNEL_MARK};
 
 use crate::net::interface_index;
+use crate::program;
 
 /// The kernel's routing table: a number that no usual program takes (`W`; 253 to 255 are the kernel's).
 const EXIT_TABLE: u8 = 87;
@@ -221,27 +220,8 @@ impl Family {
         self.ip(arguments, "")
     }
 
-    fn ip(self, arguments: &[&str], input: &str) -> Result<String, String> {
-        let mut command = Command::new("ip");
-        command.arg(self.flag()).args(arguments);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().map_err(|error| {
-            if error.kind() == std::io::ErrorKind::NotFound {
-                "the program `ip` is missing: install iproute2".to_owned()
-            } else {
-                format!("cannot run `ip`: {error}")
-            }
-        })?;
-        if let Some(mut stdin) = child.stdin.take() {
-            // One that ends without reading says why below.
-            let _ = stdin.write_all(input.as_bytes());
-        }
-        let output = child.wait_with_output().map_err(|error| format!("cannot wait for `ip`: {error}"))?;
-        if output.status.success() {
-            return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
-        }
-        let said = String::from_utf8_lossy(&output.stderr);
-        Err(format!("`ip {}` refuses: {}", self.flag(), said.lines().next().unwrap_or_default().trim()))
+    fn ip(self, arguments: &[&str], script: &str) -> Result<String, String> {
+        program::run(&["ip", self.flag()], "iproute2", arguments, script)
     }
 }
 

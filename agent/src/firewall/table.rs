@@ -45,13 +45,12 @@ impl Table {
 
     /// What is in it; nothing where it is not there.
     pub(crate) fn listing(&self) -> String {
-        let listing = nft_tells(&["list", "table", "inet", &self.name]);
-        listing.unwrap_or_default()
+        nft_tells(&["list", "table", "inet", &self.name]).unwrap_or_default()
     }
 
     /// Whether it is in the kernel.
     pub(crate) fn is_there(&self) -> bool {
-        nft(&format!("list table inet {}\n", self.name)).is_ok()
+        !self.listing().is_empty()
     }
 
     /// The name of the table that may be in the kernel: this one, or that of an interface with another name.

@@ -110,7 +110,6 @@ impl Node {
     pub(super) fn look_at_interfaces(&mut self) -> bool {
         self.look_at_networks();
         self.names.set_interface(net::interface_index(&self.interface));
-        self.exit_guard.look();
         let addresses = match net::local_addresses(&self.interface, &self.rules) {
             Ok(addresses) => addresses,
             Err(error) => {
